@@ -1,0 +1,1 @@
+"""What every room stands on: errors that users see, whole files, the meaning of classes. Standard library only."""

@@ -1,0 +1,93 @@
+"""Classes of a segmentation as the user names them: labels of the reference, or unions of labels."""
+
+from dataclasses import dataclass
+
+from base.errors import InputError
+
+IGNORED = 255  # class index of voxels that take no part: outside the image, or without a reference
+
+_EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
+
+
+@dataclass(frozen=True)
+class LabelClasses:
+    """`names` as given on the command line, and for each class the `labels` of the reference that it unites.
+
+    Class 0 is the background: it also takes the labels that no class names.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def folder_name(self) -> str:
+        """The classes as part of a path: ``0_1_2``."""
+        return "_".join(self.names)
+
+    @property
+    def written_labels(self) -> tuple[int, ...]:
+        """Label of each class in a prediction: the class as it was named; the first label of a union."""
+        return tuple(int(name.split("+")[0]) for name in self.names)
+
+    def table(self) -> bytes:
+        """Class index of each label 0 to 255; look labels up with ``numpy.frombuffer(table, "uint8")[labels]``."""
+        table = bytearray(256)
+        for index, labels in enumerate(self.labels):
+            for label in labels:
+                table[label] = index
+        return bytes(table)
+
+    def to_json(self) -> dict:
+        return {"names": list(self.names), "labels": [list(labels) for labels in self.labels]}
+
+    @classmethod
+    def from_json(cls, value: dict) -> "LabelClasses":
+        return cls(tuple(value["names"]), tuple(tuple(labels) for labels in value["labels"]))
+
+    def __str__(self) -> str:
+        return ",".join(self.names)
+
+
+def parse_classes(text: str) -> LabelClasses:
+    """Read ``0,1,2`` or ``0,1+2``.
+
+    Raises:
+        InputError: not such a list, a label twice, fewer than two classes, or background (0) not first.
+    """
+    try:
+        labels = tuple(tuple(int(label) for label in name.split("+")) for name in text.split(","))
+    except ValueError:
+        raise InputError("--classes", f"{text!r} is not a list of labels", "write it like 0,1,2 or 0,1+2") from None
+    flat = [label for group in labels for label in group]
+    if len(set(flat)) != len(flat):
+        raise InputError("--classes", f"{text!r} names a label twice", "name each once")
+    if labels[0] != (0,) or len(labels) < 2:
+        raise InputError("--classes", f"{text!r} does not begin with 0 (background) and one more class", "write 0,1,2")
+    if min(flat) < 0 or max(flat) > 254:
+        raise InputError("--classes", f"{text!r} has a label outside 0 to 254", "relabel the references")
+    names = tuple("+".join(str(label) for label in group) for group in labels)
+    return LabelClasses(names, labels)
+
+
+def resolve(classes: LabelClasses, labels_in_data: set[int], data_folder) -> LabelClasses:
+    """Settle what `classes` mean in data that hold the labels `labels_in_data`.
+
+    ``0,3`` is background against every label above 0 where 3 is not itself a label (KiTS19's kidney and tumour).
+
+    Raises:
+        InputError: no case holds a label of some class.
+    """
+    if classes.names == ("0", "3") and 3 not in labels_in_data:
+        return LabelClasses(classes.names, ((0,), _EVERY_FOREGROUND_LABEL))
+    for name, labels in zip(classes.names, classes.labels):
+        if not labels_in_data.intersection(labels):
+            known = ", ".join(str(label) for label in sorted(labels_in_data)) or "none"
+            raise InputError(
+                "--classes",
+                f"no case of {data_folder} holds class {name} (labels found: {known})",
+                "name other classes",
+            )
+    return classes

@@ -1,0 +1,65 @@
+"""Batches as tensors, made in the background while the network works on the one before."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from data.augmentation import apply_augmentation
+from data.patches import Batch, PatchSampler
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """What a network is trained on.
+
+    Attributes:
+        image: float32 (n, 1, input, input).
+        reference: int64 (n, sample, sample) class indices, with `IGNORED`.
+        soft: float32 (n, classes, sample, sample) summing to 1, or to 0 where nothing is known; or None.
+    """
+
+    image: torch.Tensor
+    reference: torch.Tensor
+    soft: torch.Tensor | None
+
+    def to(self, device: torch.device) -> "TensorBatch":
+        soft = self.soft.to(device) if self.soft is not None else None
+        return TensorBatch(self.image.to(device), self.reference.to(device), soft)
+
+
+def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
+    """Turn arrays into tensors, transformed as drawn."""
+    image, reference = torch.from_numpy(batch.image), torch.from_numpy(batch.reference)
+    soft = None if batch.soft is None else torch.from_numpy(batch.soft).float().div_(255)
+    if batch.draw is not None:
+        image, reference, soft = apply_augmentation(batch.draw, image, reference, soft, input_size, sample_size)
+    if soft is not None:
+        total = soft.sum(dim=1, keepdim=True)
+        soft = torch.where(total > 0.5, soft / total, 0.0)  # voxels that lie mostly outside the image are outside
+    return TensorBatch(image[:, None], reference.long(), soft)
+
+
+class BatchStream:
+    """The batches of one sampler, the next ones prepared in a thread."""
+
+    def __init__(self, sampler: PatchSampler, batch_size: int, input_size: int, sample_size: int):
+        self._sampler, self._batch_size = sampler, batch_size
+        self._sizes = input_size, sample_size
+
+    def make(self, number: int) -> TensorBatch:
+        return to_tensors(self._sampler.batch(number, self._batch_size), *self._sizes)
+
+    def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
+        """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""
+        with ThreadPoolExecutor(1) as thread:
+            pending = [thread.submit(self.make, number) for number in range(first, min(first + ahead, end))]
+            try:
+                for number in range(first, end):
+                    batch = pending.pop(0).result()
+                    if number + ahead < end:
+                        pending.append(thread.submit(self.make, number + ahead))
+                    yield batch
+            finally:
+                thread.shutdown(cancel_futures=True)

@@ -1,0 +1,146 @@
+"""Case folders as stage 1 leaves them, and the volumes in them."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.errors import InputError
+from data.image_files import Grid, read_image, to_array
+
+SPLITS = ("train", "val", "test")
+IMAGE = "imaging.nii.gz"
+REFERENCE = "segmentation.nii.gz"
+RESAMPLED_IMAGE = "imaging_rs.nii.gz"
+RESAMPLED_REFERENCE = "segmentation_rs.nii.gz"
+RECORD = "resampling.json"
+
+_AGAIN = "run resample_data.py -d on the data directory"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan in its case folder. Arrays are (z, y, x) along LPS."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def record(self) -> dict:
+        """What stage 1 wrote about the case (`resampling.json`).
+
+        Raises:
+            InputError: the record is missing or damaged.
+        """
+        path = self.folder / RECORD
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(self.folder, "the case is not resampled", _AGAIN) from None
+        except ValueError:
+            raise InputError(path, "is damaged", f"remove it and {_AGAIN}") from None
+
+    @property
+    def has_reference(self) -> bool:
+        return self.record["labels"] is not None
+
+    @property
+    def labels(self) -> set[int]:
+        """Labels that the reference holds; empty without a reference."""
+        return {int(label) for label in self.record["labels"] or ()}
+
+    @property
+    def voxel_size_mm(self) -> list[float] | None:
+        """The `--voxel-size` (x, y, z) of stage 1; None where it kept the grid."""
+        return self.record["options"]["voxel_size_mm"]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The resampled grid."""
+        return Grid.from_json(self.record["resampled"])
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        return self.grid.spacing_mm
+
+    def resampled_image(self) -> np.ndarray:
+        """Resampled intensities, float32."""
+        return self._resampled(RESAMPLED_IMAGE).astype(np.float32)
+
+    def resampled_reference(self) -> np.ndarray:
+        """Resampled labels, uint8."""
+        return self._resampled(RESAMPLED_REFERENCE).astype(np.uint8)
+
+    def _resampled(self, name: str) -> np.ndarray:
+        path = self.folder / name
+        image = read_image(path)
+        difference = Grid.of(image).differs_from(self.grid)
+        if difference:
+            raise InputError(path, f"is not on the grid of {RECORD} ({difference})", f"remove {RECORD} and {_AGAIN}")
+        return sitk.GetArrayFromImage(image)
+
+    def original_image(self) -> sitk.Image:
+        """The scan as it came, in its own axes."""
+        return read_image(self.folder / IMAGE)
+
+    def original_reference(self) -> np.ndarray:
+        """The reference on the scan's own grid, in LPS axes."""
+        return to_array(read_image(self.folder / REFERENCE)).astype(np.uint8)
+
+
+def find_cases(data_folder: Path, split: str) -> list[Case]:
+    """Cases of `data_folder`/`split`, sorted by name, all with the same voxel size.
+
+    Raises:
+        InputError: the folder is missing or holds no case, a case is not resampled, or voxel sizes differ.
+    """
+    folder = data_folder / split
+    if not folder.is_dir():
+        raise InputError(
+            folder,
+            "there is no such folder",
+            f"distribute the cases into {', '.join(SPLITS)} (resample_data.py --split)",
+        )
+    # `exists` follows the links that resample_data.py -o makes: a broken one must not hide its case.
+    cases = [Case(path) for path in sorted(folder.iterdir()) if (path / RECORD).exists() or _is_image(path / IMAGE)]
+    if not cases:
+        raise InputError(folder, f"holds no case (a folder with {IMAGE})", "put cases there, or check -d")
+    check_one_voxel_size(cases)
+    return cases
+
+
+def _is_image(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def check_one_voxel_size(cases: list[Case]) -> None:
+    """Raise InputError where the cases were not resampled to one voxel size."""
+    for case in cases:
+        if case.voxel_size_mm != cases[0].voxel_size_mm:
+            raise InputError(
+                case.folder / RECORD,
+                f"has voxels of {case.voxel_size_mm} mm, {cases[0].name} of {cases[0].voxel_size_mm} mm",
+                _AGAIN,
+            )
+
+
+def check_voxel_size(cases: list[Case], voxel_size_mm: list[float] | None, weights) -> None:
+    """Raise InputError where `cases` are not resampled to the voxel size (x, y, z) that `weights` were trained on."""
+    for case in cases:
+        if case.voxel_size_mm != voxel_size_mm:
+            raise InputError(
+                case.folder / RECORD,
+                f"has voxels of {case.voxel_size_mm} mm, {weights} was trained on {voxel_size_mm} mm",
+                "resample the data with that --voxel-size",
+            )
+
+
+def class_indices(labels: np.ndarray, table: bytes) -> np.ndarray:
+    """Class index of each label, uint8, by a table of `LabelClasses.table`."""
+    return np.frombuffer(table, np.uint8)[labels]

@@ -1,0 +1,140 @@
+"""Stage 1 for one case: check it, resample it, write its case folder."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.atomic_file import write_json
+from base.errors import InputError
+from data.cases import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.image_files import Grid, checksum, from_array, read_image, to_lps, write_image
+from data.layouts import SourceCase
+from data.resampling import resample_image, resample_reference, resampled_grid
+
+VERSION = 1  # of what stage 1 computes and records; cases of another version are done again
+LARGEST_LABEL = 254
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: its `record`, or the `problem` for which it was refused."""
+
+    name: str
+    record: dict | None = None
+    skipped: bool = False
+    problem: str = ""
+
+
+def prepare_case(source: SourceCase, folder: Path, voxel_size_mm: tuple[float, float, float] | None) -> Outcome:
+    """Write the case folder of `source` at `folder`; a case that is done with the same options is skipped.
+
+    The originals are linked where `folder` is not their own. The record is written last: it says that the rest is
+    complete.
+    """
+    try:
+        options = {"voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None}
+        wanted = {"version": VERSION, "options": options, "source": _source_stamps(source)}
+        record = _finished_record(folder, wanted)
+        if record:
+            return Outcome(source.name, record, skipped=True)
+        image, reference = _read_checked(source)
+        (folder / RECORD).unlink(missing_ok=True)
+        _link_originals(source, folder)
+        record = {**wanted, **_write_resampled(folder, to_lps(image), reference, voxel_size_mm)}
+        write_json(folder / RECORD, record)
+        return Outcome(source.name, record)
+    except InputError as error:
+        return Outcome(source.name, problem=str(error))
+    except (OSError, RuntimeError, MemoryError) as error:  # what SimpleITK and the disk raise
+        return Outcome(source.name, problem=f"{source.image}: {error or type(error).__name__}".replace("\n", " "))
+
+
+def _source_stamps(source: SourceCase) -> dict:
+    """Size and time of change of the originals, by which a replaced file is noticed."""
+
+    def stamp(path: Path | None):
+        if path is None:
+            return None
+        if not path.exists():
+            raise InputError(path, "there is no such file", "restore it, or remove the case")
+        status = path.stat()
+        return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+    return {"image": stamp(source.image), "reference": stamp(source.reference)}
+
+
+def _finished_record(folder: Path, wanted: dict) -> dict | None:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    complete = (folder / RESAMPLED_IMAGE).exists() and (
+        wanted["source"]["reference"] is None or (folder / RESAMPLED_REFERENCE).exists()
+    )
+    same = all(record.get(key) == value for key, value in wanted.items())
+    return record if complete and same else None
+
+
+def _read_checked(source: SourceCase) -> tuple[sitk.Image, sitk.Image | None]:
+    image = read_image(source.image)
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(
+            source.image, "holds values that are not finite (NaN or infinity)", "repair or remove the scan"
+        )
+    if source.reference is None:
+        return image, None
+    reference = read_image(source.reference)
+    labels = sitk.GetArrayViewFromImage(reference)
+    if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
+        raise InputError(source.reference, "holds values that are not whole numbers", "give labels, not probabilities")
+    if labels.min() < 0 or labels.max() > LARGEST_LABEL:
+        raise InputError(
+            source.reference, f"holds labels {labels.min():g} to {labels.max():g}", f"use labels 0 to {LARGEST_LABEL}"
+        )
+    difference = Grid.of(reference).differs_from(Grid.of(image))
+    if difference:
+        raise InputError(source.reference, f"is not on the grid of its image ({difference})", "give both one grid")
+    return image, reference
+
+
+def _link_originals(source: SourceCase, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, original in ((IMAGE, source.image), (REFERENCE, source.reference)):
+        place = folder / name
+        if original is not None and original.parent == folder:
+            continue
+        if place.is_symlink():
+            place.unlink()
+        if original is not None:
+            os.symlink(original.resolve(), place)
+
+
+def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | None, voxel_size_mm) -> dict:
+    """Write the resampled files; return what the record says of them. `image` is in LPS order."""
+    original = Grid.of(image)
+    grid = resampled_grid(original, voxel_size_mm)
+    resampled = resample_image(image, grid)
+    write_image(resampled, folder / RESAMPLED_IMAGE)
+    sums = {"image": checksum(sitk.GetArrayViewFromImage(resampled))}
+    counts = None
+    if reference is None:
+        (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
+    else:
+        # Within the tolerance the grids are one; made one exactly, they are compared no more.
+        reference = sitk.Cast(to_lps(reference), sitk.sitkUInt8)
+        reference.CopyInformation(image)
+        labels = resample_reference(reference, grid)
+        write_image(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
+        sums["reference"] = checksum(labels)
+        found = np.bincount(labels.ravel())
+        counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
+    return {
+        "original": vars(original),
+        "resampled": vars(grid),
+        "labels": counts,
+        "sha256": sums,
+    }

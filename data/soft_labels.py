@@ -1,0 +1,149 @@
+"""Soft labels on disk: mean and standard deviation of an ensemble's probabilities, one byte a voxel and class.
+
+    SAVE/soft_labels/0_1_2/train/soft_labels.json               who made them, and how
+                                 case_00000/mean_1.nii.gz       probability of class 1 in units of 1/255
+                                            deviation_1.nii.gz  its standard deviation in units of 1/510
+
+Every file is a plain 3D image on the case's resampled grid, so that viewers lay it over `imaging_rs.nii.gz`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.atomic_file import write_json
+from base.errors import InputError
+from data.cases import Case
+from data.image_files import Grid, from_array, read_image, write_image
+from base.label_classes import LabelClasses
+
+MEAN_UNITS = 255  # of a probability, 0 to 1
+DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
+RECORD = "soft_labels.json"
+
+
+class RunningMoments:
+    """Mean and standard deviation over the members of an ensemble, one member at a time (Welford, 1962)."""
+
+    def __init__(self):
+        self.count = 0
+        self.mean: np.ndarray | None = None
+        self._squares: np.ndarray | None = None
+
+    def add(self, probabilities: np.ndarray) -> None:
+        """Take in the probabilities of one member, float32 (classes, z, y, x); they are not kept, nor changed."""
+        self.count += 1
+        if self.mean is None:
+            self.mean, self._squares = probabilities.copy(), np.zeros_like(probabilities)
+            return
+        for mean, squares, values in zip(self.mean, self._squares, probabilities):  # class by class, to spare memory
+            difference = values - mean
+            mean += difference / self.count
+            squares += difference * (values - mean)
+
+    def deviation(self) -> np.ndarray:
+        """Standard deviation over the members (population form), float32 (classes, z, y, x)."""
+        return np.sqrt(self._squares / self.count)
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities at a temperature, p^(1/T) / sum p^(1/T): the softmax of logits / T (Hinton et al., 2015)."""
+    if temperature == 1:
+        return probabilities
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(axis=0, keepdims=True)
+
+
+def clip_to(foreground: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Give all probability outside `foreground` (boolean (z, y, x)) to class 0; they still sum to 1."""
+    clipped = probabilities * foreground
+    clipped[0] += ~foreground
+    return clipped
+
+
+def quantise(mean: np.ndarray) -> np.ndarray:
+    """Probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
+
+    Largest remainders are rounded up (Hamilton's method), so that no value moves by a whole unit.
+    """
+    scaled = mean * (MEAN_UNITS / mean.sum(axis=0, keepdims=True))
+    units = np.floor(scaled)
+    remainders = scaled - units
+    missing = MEAN_UNITS - units.sum(axis=0)
+    rank = np.empty(mean.shape, np.uint8)
+    order = np.argsort(-remainders, axis=0, kind="stable")
+    np.put_along_axis(rank, order, np.arange(len(mean), dtype=np.uint8).reshape(-1, *[1] * (mean.ndim - 1)), axis=0)
+    return (units + (rank < missing)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """The soft labels of one split in `folder`, for `classes`."""
+
+    folder: Path
+    classes: LabelClasses
+
+    def _path(self, case_name: str, statistic: str, class_index: int) -> Path:
+        return self.folder / case_name / f"{statistic}_{self.classes.names[class_index]}.nii.gz"
+
+    def read_record(self) -> dict:
+        """Who made the soft labels, and how; an empty dictionary where there are none."""
+        path = self.folder / RECORD
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            raise InputError(path, "is damaged", "make the soft labels again with ensemble.py --overwrite") from None
+
+    def write_record(self, record: dict) -> None:
+        write_json(self.folder / RECORD, record)
+
+    def is_complete(self, case: Case) -> bool:
+        """Whether every file of the case is there."""
+        return all(
+            self._path(case.name, statistic, index).is_file()
+            for statistic in ("deviation", "mean")
+            for index in range(len(self.classes))
+        )
+
+    def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
+        """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""
+        deviations = np.rint(deviation * DEVIATION_UNITS).astype(np.uint8)
+        for statistic, units in (("deviation", deviations), ("mean", quantise(mean))):
+            for index, channel in enumerate(units):
+                write_image(from_array(channel, case.grid), self._path(case.name, statistic, index))
+
+    def read_mean(self, case: Case) -> np.ndarray:
+        """Mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).
+
+        Raises:
+            InputError: a file is missing, lies on another grid, or the values do not sum to 1.
+        """
+        channels = []
+        for index in range(len(self.classes)):
+            path = self._path(case.name, "mean", index)
+            if not path.is_file():
+                raise InputError(path, "the soft label is missing", self.remedy(case))
+            image = read_image(path)
+            difference = Grid.of(image).differs_from(case.grid)
+            if difference:
+                raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy(case))
+            channels.append(sitk.GetArrayFromImage(image))
+        mean = np.stack(channels)
+        if (mean.sum(axis=0, dtype=np.int32) != MEAN_UNITS).any():
+            raise InputError(self.folder / case.name, "the soft labels do not sum to 1", self.remedy(case))
+        return mean
+
+    def remedy(self, case: Case) -> str:
+        """The command that makes the soft labels of a case."""
+        split = case.folder.parent.name
+        return f"make them with: python ensemble.py -d {case.folder.parent.parent} -s SAVE -e {split} --classes {self.classes}"
+
+
+def soft_label_folder(save_folder: Path, classes: LabelClasses, split: str) -> Path:
+    """Where the soft labels of a split are, unless another place is named."""
+    return save_folder / "soft_labels" / classes.folder_name / split

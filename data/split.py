@@ -1,0 +1,61 @@
+"""Which case belongs to training, validation and test."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from base.errors import InputError
+from data.cases import SPLITS
+from data.layouts import SourceCase
+
+
+def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[str, str]:
+    """Distribute `names` at random into train, val and test in the given `shares`; the same for the same names."""
+    shuffled = np.random.default_rng(seed).permutation(sorted(names))
+    ends = np.round(np.cumsum(shares) / np.sum(shares) * len(names)).astype(int)
+    parts = np.split(shuffled, ends[:-1])
+    return {str(name): split for split, part in zip(SPLITS, parts) for name in part}
+
+
+def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
+    """Read a JSON file of case names under train, val and test.
+
+    Raises:
+        InputError: the file is unreadable, names a case twice, or one that is not among `names`.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        pairs = [(name, split) for split in SPLITS for name in content.get(split, [])]
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(
+            path, "is no JSON of case names", 'write {"train": [...], "val": [...], "test": [...]}'
+        ) from None
+    known, seen = set(names), set()
+    for name, _ in pairs:
+        if name not in known:
+            raise InputError(path, f"names case {name}, which the data do not hold", "check the name")
+        if name in seen:
+            raise InputError(path, f"names case {name} twice", "keep one of them")
+        seen.add(name)
+    if not pairs:
+        raise InputError(path, "names no case", f"list case names under {', '.join(SPLITS)}")
+    return dict(pairs)
+
+
+def current_folder(root: Path, source: SourceCase, split: dict[str, str]) -> Path:
+    """Folder of a case below `root`: where it lies already (someone may have moved it), else where it is to go."""
+    for place in ("", *SPLITS):
+        folder = root / place / source.name
+        if folder.is_dir():
+            return folder
+    return root / (split.get(source.name) or source.split or "") / source.name
+
+
+def move_to_split(folder: Path, root: Path, split: str) -> None:
+    """Move a case folder to `root`/`split`, if it is not there."""
+    target = root / split / folder.name
+    if target == folder:
+        return
+    target.parent.mkdir(exist_ok=True)
+    folder.rename(target)

@@ -1,0 +1,110 @@
+"""Weights on disk: files that describe themselves, read without running code from them."""
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from base.atomic_file import replacing
+from base.errors import InputError
+from base.label_classes import LabelClasses
+from networks import find_architecture
+
+_FORMAT = "ensemble-distillation weights 1"
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """Weights on disk: where, what the file says of itself, and its hash. The weights are read when it is built."""
+
+    path: Path
+    description: dict
+    sha256: str
+
+    @property
+    def experiment(self) -> str:
+        return self.description["experiment"]
+
+    @property
+    def is_student(self) -> bool:
+        return self.description["soft_labels"] is not None
+
+    @property
+    def classes(self) -> LabelClasses:
+        return LabelClasses.from_json(self.description["classes"])
+
+    @property
+    def margin(self) -> int:
+        """Voxels that the network reads beyond each side of what it classifies."""
+        architecture = find_architecture(self.description["architecture"])
+        return (architecture.input_size(1, self.description["receptive_field"]) - 1) // 2
+
+    def check(self, option: str, key: str, given) -> None:
+        """Raise InputError where a `given` option (not None) contradicts what the file says under `key`."""
+        stored = self.description[key]
+        if given is not None and given != stored:
+            raise InputError(option, f"{given} contradicts {self.path}, which says {stored}", f"leave {option} out")
+
+    def build(self) -> torch.nn.Module:
+        """The network with its weights, in evaluation mode."""
+        network = build_network(self.description)
+        network.load_state_dict(_read_weights(self.path)["state"])
+        return network.eval()
+
+
+def build_network(description: dict) -> torch.nn.Module:
+    """A new network as `description` tells: architecture, receptive field and classes."""
+    architecture = find_architecture(description["architecture"])
+    return architecture.build(description["receptive_field"], len(description["classes"]["names"]))
+
+
+def save_weights(path: Path, network: torch.nn.Module, description: dict) -> None:
+    """Write the weights of `network` with their `description` (plain values), whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save({"format": _FORMAT, "description": description, "state": network.state_dict()}, temporary)
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write tensors and plain values, whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_weights(path: Path) -> TrainedNetwork:
+    """Read what weights written by `save_weights` say of themselves.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another kind.
+    """
+    return TrainedNetwork(path, _read_weights(path)["description"], file_sha256(path))
+
+
+def _read_weights(path: Path) -> dict:
+    content = read_torch_file(path)
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise InputError(path, "holds no weights of this program", "name a FINAL_*.pth file of training_network.py")
+    return content
+
+
+def read_torch_file(path: Path):
+    """What `torch.save` wrote at `path`, as tensors and plain values only, on the CPU.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(path, "there is no such file", "check the path")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError):
+        raise InputError(path, "cannot be read as weights", "name an intact FINAL_*.pth file") from None
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Stage 1: bring the cases of a data set to case folders on one voxel grid.
+
+    python resample_data.py -d "path-to-data-directory"
+    python resample_data.py -d Task04_Hippocampus -o DATA --voxel-size 1 1 1 --split 70 15 15
+
+Reads KiTS19 case folders and the Medical Segmentation Decathlon. Cases that are done with the same options are
+skipped, so a run that was stopped is taken up by the same command.
+"""
+
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+from base.errors import InputError
+from utils.arguments import parse_positive_int, parse_positive_number
+from utils.command_line import OneLineParser, run_stage
+
+NAME_WIDTH = 28
+
+
+def build_parser() -> OneLineParser:
+    parser = OneLineParser(description="Stage 1: check and resample the cases of a data set.")
+    parser.add_argument("-d", "--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="write the case folders here, originals linked (default: in place)"
+    )
+    parser.add_argument(
+        "--voxel-size",
+        nargs="+",
+        default=["1.5", "1.5", "2.5"],
+        metavar=("X Y Z | none", ""),
+        help="size of the new voxels along x, y and z in mm; none keeps each scan's own",
+    )
+    parser.add_argument(
+        "--split",
+        nargs=3,
+        type=float,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="distribute the cases into train, val and test in these shares, such as 70 15 15",
+    )
+    parser.add_argument("--split-file", type=Path, help="JSON file that lists case names under train, val and test")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --split")
+    parser.add_argument("-j", "--jobs", type=parse_positive_int, default=1, help="number of processes")
+    return parser
+
+
+def main(args) -> None:
+    voxel_size_mm = read_voxel_size(args.voxel_size)
+    if args.split and args.split_file:
+        raise InputError("--split", "contradicts --split-file", "give one of them")
+    if args.split and (min(args.split) < 0 or sum(args.split) == 0):
+        raise InputError("--split", f"{args.split} are not shares", "give three numbers such as 70 15 15")
+
+    from data.layouts import find_source_cases
+
+    sources, in_folders = find_source_cases(args.data)
+    if args.output is None and not in_folders:
+        raise InputError("--output", f"{args.data} is no set of case folders", "name a folder for them with -o OUT")
+    if args.output is not None and args.output.exists() and not args.output.is_dir():
+        raise InputError(args.output, "is a file, not a folder", "name another folder with -o")
+
+    from data.split import read_split_file, split_by_shares
+
+    names = [source.name for source in sources]
+    split = {}
+    if args.split_file:
+        split = read_split_file(args.split_file, names)
+        sources = [source for source in sources if source.name in split]
+    elif args.split:
+        split = split_by_shares(names, args.split, args.seed)
+    print(f"{len(sources)} cases in {args.data}")
+    outcomes = prepare_all(sources, args.output or args.data, args.output is None, voxel_size_mm, split, args.jobs)
+    report(outcomes, len(names) - len(sources))
+    refused = [outcome for outcome in outcomes if outcome.problem]
+    if len(refused) == 1:
+        raise InputError(refused[0].name, f"refused: {refused[0].problem}")
+    if refused:
+        raise InputError(args.data, f"{len(refused)} of {len(outcomes)} cases were refused", "see the list above")
+
+
+def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
+    if words == ["none"]:
+        return None
+    try:
+        x, y, z = (parse_positive_number(word) for word in words)
+    except (ValueError, ArgumentTypeError):
+        raise InputError(
+            "--voxel-size", f"{' '.join(words)} is not a voxel size", "give X Y Z in mm, or none"
+        ) from None
+    return x, y, z
+
+
+def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[str, str], jobs: int) -> list:
+    """Prepare every case in its folder, then move the folder to its split; the outcomes in the order of `sources`."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    from tqdm import tqdm
+
+    from data.preparation import prepare_case
+    from data.split import current_folder, move_to_split
+
+    folders = [source.image.parent if in_place else current_folder(root, source, split) for source in sources]
+    outcomes = {}
+    # Spawned, not forked: SimpleITK's threads do not survive a fork.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    try:
+        futures = {
+            pool.submit(prepare_case, source, folder, voxel_size_mm): (source, folder)
+            for source, folder in zip(sources, folders)
+        }
+        for future in tqdm(as_completed(futures), total=len(futures), unit="case", desc="resampling"):
+            source, folder = futures[future]
+            outcomes[source.name] = future.result()
+            if not outcomes[source.name].problem and source.name in split:
+                move_to_split(folder, root, split[source.name])
+    except BrokenProcessPool:
+        raise InputError("--jobs", "a process died, probably for want of memory", "run again with fewer jobs") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [outcomes[source.name] for source in sources]
+
+
+def report(outcomes: list, left_out: int) -> None:
+    """Print a line a case: its grids, its voxels per label after resampling, or why it was refused."""
+    print(
+        f"\n{'case':{NAME_WIDTH}} {'size':>15} {'spacing mm':>20} {'resampled':>15} {'spacing mm':>20}  voxels per label"
+    )
+    for outcome in outcomes:
+        if outcome.problem:
+            continue
+        grids = [outcome.record["original"], outcome.record["resampled"]]
+        columns = [
+            f"{' '.join(str(n) for n in grid['size']):>15} {' '.join(f'{mm:.3g}' for mm in grid['spacing']):>20}"
+            for grid in grids
+        ]
+        labels = outcome.record["labels"]
+        voxels = "no reference" if labels is None else "  ".join(f"{label}: {n}" for label, n in labels.items())
+        print(f"{outcome.name:{NAME_WIDTH}} {' '.join(columns)}  {voxels}")
+    refused = [outcome for outcome in outcomes if outcome.problem]
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    print(
+        f"\n{len(outcomes) - skipped - len(refused)} resampled, {skipped} done before, {len(refused)} refused"
+        + (f", {left_out} not named in the split file" if left_out else "")
+    )
+    for outcome in refused:
+        print(f"refused: {outcome.name}: {outcome.problem}")
+
+
+if __name__ == "__main__":
+    run_stage(build_parser, main)

@@ -1,0 +1,353 @@
+#!/usr/bin/env python3
+"""Stage 2: train one network; stage 5: with --soft, the student.
+
+    python training_network.py -n dil2D -d DATA/ -s SAVE/ -x 123 -i 100000 --receptive-field-size 131 \\
+           --sample-size 54 --patch-inclusion-criteria entire-sample-area --classes 0,3
+
+The experiment goes to SAVE/<experiment>/. A training that was stopped or killed goes on with --resume, to the same
+weights as if it had never stopped.
+"""
+
+import sys
+from pathlib import Path
+
+from base.errors import InputError
+from base.label_classes import parse_classes, resolve
+from networks import find_architecture
+from utils import arguments
+from utils.command_line import OneLineParser, run_stage
+
+SOFT_DEFAULTS = {"softloss": "KL", "alpha": 0.1}
+VALIDATION_PATCHES = 400
+
+
+def build_parser() -> OneLineParser:
+    parser = OneLineParser(description="Stage 2: train one network. Stage 5: with --soft, a student of an ensemble.")
+    arguments.add_data(parser)
+    parser.add_argument("-n", "--network", type=find_architecture, required=True, help="architecture: dil2D")
+    parser.add_argument("-x", "--seed", type=int, default=0, help="seed of weights, patches and augmentation")
+    parser.add_argument("-i", "--iterations", type=arguments.parse_positive_int, default=8000, help="training steps")
+    parser.add_argument(
+        "--receptive-field-size",
+        type=arguments.parse_positive_int,
+        default=35,
+        help="side of what a voxel sees, voxels",
+    )
+    parser.add_argument(
+        "--sample-size", type=arguments.parse_positive_int, default=16, help="side of what a patch classifies, voxels"
+    )
+    parser.add_argument(
+        "--patch-inclusion-criteria",
+        type=arguments.parse_criterion,
+        default="entire-sample-area",
+        help="where the drawn voxel lies: entire-sample-area or patch-center-voxel",
+    )
+    parser.add_argument("--classes", type=parse_classes, required=True, help="labels, such as 0,1,2 or 0,1+2 or 0,3")
+    parser.add_argument(
+        "--balance-ratios", type=arguments.parse_ratios, help="chances of the classes, such as 0,5,5 (default: equal)"
+    )
+    parser.add_argument("-b", "--batch-size", type=arguments.parse_positive_int, default=40, help="patches a step")
+    parser.add_argument("--loss", choices=("CE", "dice", "CE+dice"), default="CE+dice", help="loss on references")
+    parser.add_argument(
+        "--learning-rate",
+        type=arguments.parse_positive_number,
+        default=3e-3,
+        help="largest rate of the one-cycle schedule",
+    )
+    parser.add_argument(
+        "--normalization", choices=("auto", "ct", "zscore", "none"), default="auto", help="of the intensities"
+    )
+    parser.add_argument(
+        "--planes",
+        choices=("auto", "axial", "all"),
+        default="auto",
+        help="planes of the patches; auto: all, unless voxels are more than three times longer along z",
+    )
+    arguments.add_flag(parser, "--soft", "train a student on soft labels of ensemble.py")
+    parser.add_argument("--soft-labels", type=Path, help="folder of soft labels (default: SAVE/soft_labels/<classes>)")
+    parser.add_argument("--softloss", choices=("MSE", "CE", "KL"), help="loss on soft labels (default: KL)")
+    parser.add_argument(
+        "--alpha", type=arguments.parse_non_negative_number, help="weight of the loss on references (default: 0.1)"
+    )
+    parser.add_argument(
+        "--temperature", type=arguments.parse_positive_number, help="of the soft labels (default: as they were made)"
+    )
+    parser.add_argument(
+        "--validate-every",
+        type=arguments.parse_positive_int,
+        default=500,
+        help="steps between validations and log rows",
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=arguments.parse_positive_int, default=500, help="steps between checkpoints"
+    )
+    arguments.add_flag(parser, "--resume", "go on with the experiment where it stopped")
+    parser.add_argument("--visdom-port", type=int, default=8008, help="port of the visdom server; 0: no dashboard")
+    parser.add_argument("--visdom-server", default="http://localhost", help="address of the visdom server")
+    parser.add_argument("-r", "--run", help="name of the experiment (default: made of its options)")
+    arguments.add_device(parser)
+    return parser
+
+
+def check_options(args) -> None:
+    """Refuse what can be refused before anything is loaded."""
+    args.network.check_receptive_field(args.receptive_field_size)
+    if args.balance_ratios and len(args.balance_ratios) != len(args.classes):
+        raise InputError(
+            "--balance-ratios",
+            f"{len(args.balance_ratios)} chances for {len(args.classes)} classes",
+            "give one a class",
+        )
+    for name in ("soft_labels", "softloss", "alpha", "temperature"):
+        if getattr(args, name) is not None and not args.soft:
+            raise InputError(f"--{name.replace('_', '-')}", "means nothing without --soft", "add --soft")
+    for name, value in SOFT_DEFAULTS.items():
+        if args.soft and getattr(args, name) is None:
+            setattr(args, name, value)
+    arguments.check_folders(args)
+
+
+def main(args) -> None:
+    check_options(args)
+    import torch
+
+    from data.cases import find_cases
+    from data.intensities import decide_normalization
+    from data.patches import choose_planes
+    from data.training_cases import fingerprint
+    from networks.weights import build_network
+    from utils.devices import choose_device
+    from utils.experiment import Experiment
+    from utils.training import Training
+
+    device = choose_device(args.device)
+    train_cases, val_cases = find_cases(args.data, "train"), find_cases(args.data, "val")
+    classes = resolve(args.classes, set().union(*(case.labels for case in train_cases)), args.data / "train")
+    soft_labels, soft_record = find_soft_labels(args, classes)
+    if not args.soft:
+        train_cases = with_reference(train_cases, args.data / "train")
+    val_cases = with_reference(val_cases, args.data / "val")
+    description = {
+        "experiment": args.run or name_of(args),
+        "architecture": args.network.name,
+        "receptive_field": args.receptive_field_size,
+        "sample_size": args.sample_size,
+        "planes": choose_planes(args.planes, [case.spacing_mm for case in train_cases]),
+        "classes": classes.to_json(),
+        "normalization": decide_normalization(args.normalization, train_cases).to_json(),
+        "voxel_size_mm": train_cases[0].voxel_size_mm,
+        "iterations": args.iterations,
+        "seed": args.seed,
+        "training_cases": [case.name for case in train_cases],
+        "validation_cases": [case.name for case in val_cases],
+        "data_fingerprint": fingerprint([*train_cases, *val_cases]),
+        "soft_labels": soft_record,
+        "options": arguments.recorded_options(args),
+    }
+    torch.manual_seed(args.seed)
+    network = build_network(description)
+    description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+    experiment = Experiment(args.save, description["experiment"], {**description, "versions": versions()}, args.resume)
+    final = experiment.final_path(args.iterations)
+    if final.exists():
+        print(f"finished before: {final}")
+        return
+    print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, on {device}")
+    training = Training(network, build_loss(args, soft_record), args.learning_rate, args.iterations, device)
+    streams = make_streams(args, description, train_cases, val_cases, soft_labels)
+    train(args, training, experiment, description, *streams)
+
+
+def name_of(args) -> str:
+    from utils.experiment import experiment_name
+
+    student = f"soft-{args.softloss}-a{args.alpha:g}" if args.soft else ""
+    return experiment_name(
+        args.seed,
+        args.network.name,
+        args.receptive_field_size,
+        args.sample_size,
+        args.classes.folder_name.replace("_", "-"),
+        args.loss,
+        args.iterations,
+        student,
+    )
+
+
+def versions() -> dict:
+    import platform
+
+    import numpy
+    import SimpleITK
+    import torch
+
+    modules = (numpy, SimpleITK, torch)
+    return {"python": platform.python_version(), **{module.__name__: module.__version__ for module in modules}}
+
+
+def with_reference(cases: list, folder: Path) -> list:
+    """Those of `cases` that have a reference; the others are left out, with a word."""
+    known = [case for case in cases if case.has_reference]
+    if not known:
+        raise InputError(folder, "no case has a reference (segmentation.nii.gz)", "add references, or check -d")
+    if len(known) < len(cases):
+        print(f"{len(cases) - len(known)} cases of {folder} have no reference and are left out")
+    return known
+
+
+def find_soft_labels(args, classes):
+    """The soft labels of the training cases and what to record of them; (None, None) for training on references."""
+    if not args.soft:
+        return None, None
+    from data.soft_labels import SoftLabels, soft_label_folder
+
+    folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
+    soft_labels = SoftLabels(folder, classes)
+    record = soft_labels.read_record()
+    remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {classes}"
+    if not record:
+        raise InputError(folder, "there are no soft labels", remedy)
+    if record["classes"] != classes.to_json():
+        raise InputError(folder, f"the soft labels are of classes {','.join(record['classes']['names'])}", remedy)
+    if args.temperature not in (None, record["temperature"]):
+        raise InputError(
+            "--temperature",
+            f"{args.temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
+            f"{remedy} --temperature {args.temperature:g} --overwrite",
+        )
+    return soft_labels, record
+
+
+def build_loss(args, soft_record):
+    """The training loss of (logits, reference, soft labels)."""
+    from utils.losses import HARD_LOSSES, SOFT_LOSSES, student_loss
+
+    hard_loss = HARD_LOSSES[args.loss]
+    if not args.soft:
+        return lambda logits, reference, soft: hard_loss(logits, reference)
+    return student_loss(hard_loss, SOFT_LOSSES[args.softloss], args.alpha, soft_record["temperature"])
+
+
+def make_streams(args, description, train_cases, val_cases, soft_labels):
+    """Read the cases; return the stream of training batches, the validation batches, and a slice to show."""
+    from tqdm import tqdm
+
+    from base.label_classes import LabelClasses
+    from data.batches import BatchStream
+    from data.intensities import Normalization
+    from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchSampler, busiest_slice
+    from data.training_cases import load_training_case
+
+    classes = LabelClasses.from_json(description["classes"])
+    normalization = Normalization.from_json(description["normalization"])
+    ratios = args.balance_ratios or [1] * len(classes)
+    sizes = args.network.input_size(args.sample_size, args.receptive_field_size), args.sample_size
+
+    def stream(cases, soft, seed, augment):
+        loaded = [
+            load_training_case(case, classes, normalization, soft) for case in tqdm(cases, "reading", unit="case")
+        ]
+        sampler = PatchSampler(
+            loaded,
+            classes.names,
+            *reversed(sizes),
+            tuple(description["planes"]),
+            args.patch_inclusion_criteria,
+            ratios,
+            seed,
+            augment,
+        )
+        return BatchStream(sampler, args.batch_size, *sizes), loaded
+
+    batches, _ = stream(train_cases, soft_labels, (args.seed, TRAINING_STREAM), augment=True)
+    validation, loaded = stream(val_cases, None, (0, VALIDATION_STREAM), augment=False)
+    count = max(1, VALIDATION_PATCHES // args.batch_size)
+    return batches, [validation.make(number) for number in range(count)], busiest_slice(loaded[0])
+
+
+def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
+    """Take the steps that are left; validate, log, save and stop as asked; write the final weights."""
+    import time
+
+    import torch
+    from tqdm import tqdm
+
+    from networks.weights import read_torch_file, save_checkpoint, save_weights
+    from utils.dashboard import Dashboard
+    from utils.losses import HARD_LOSSES
+    from utils.pictures import draw_curves
+    from utils.stopping import StopRequest
+
+    rows = []
+    if experiment.checkpoint_path.exists():
+        state = read_torch_file(experiment.checkpoint_path)
+        training.restore(state["training"])
+        rows = state["rows"]
+        print(f"resumed at iteration {training.iteration}")
+    dashboard = Dashboard(args.visdom_server, args.visdom_port, experiment.name)
+    dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
+
+    def log(seconds: float, steps: int) -> None:
+        loss, dices = training.validate(validation_batches, HARD_LOSSES[args.loss])
+        row = {"iteration": training.iteration, "train_loss": training.take_mean_loss(), "val_loss": loss}
+        row |= dict(zip(dice_columns, dices)) | {"learning_rate": training.learning_rate}
+        rows.append(row | {"iterations_per_second": steps / seconds})
+        if not torch.tensor(row["train_loss"]).isfinite():
+            raise InputError("--learning-rate", f"the loss is {row['train_loss']}", "lower the rate, in a new run (-r)")
+        experiment.write_log(rows)
+        draw_curves(experiment.curves_path, rows, dice_columns)
+        dashboard.update(rows, dice_columns, show_slice(args, training, description, shown))
+
+    def save() -> None:
+        save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": rows})
+
+    with StopRequest() as stop, tqdm(total=args.iterations, initial=training.iteration, unit="it") as bar:
+        began, steps = time.perf_counter(), 0
+        for batch in batches.numbered(training.iteration, args.iterations):
+            training.step(batch)
+            bar.update()
+            steps += 1
+            last = training.iteration == args.iterations
+            if training.iteration % args.validate_every == 0 or last:
+                log(time.perf_counter() - began, steps)
+                began, steps = time.perf_counter(), 0
+            if stop.signal_number is not None or training.iteration % args.checkpoint_every == 0 or last:
+                save()
+            if stop.signal_number is not None and not last:
+                bar.close()
+                print(
+                    f"stopped at iteration {training.iteration}; go on with the same command and --resume",
+                    file=sys.stderr,
+                )
+                raise SystemExit(stop.status)
+    dashboard.close()
+    save_weights(experiment.final_path(args.iterations), training.network, description)
+    print(f"weights: {experiment.final_path(args.iterations)}")
+
+
+def show_slice(args, training, description, shown):
+    """Picture of a validation slice: the image, with its reference, with the network's answer."""
+    import numpy as np
+
+    from utils.inference import predict_volume
+    from utils.pictures import label_picture
+
+    training.network.eval()
+    margin = (args.network.input_size(1, args.receptive_field_size) - 1) // 2
+    probabilities = predict_volume(
+        training.network,
+        shown.image,
+        shown.outside,
+        margin,
+        (0,),
+        len(description["classes"]["names"]),
+        training.device,
+    )
+    training.network.train()
+    image, nothing = shown.image[0], np.zeros_like(shown.reference[0])
+    answers = (nothing, shown.reference[0], probabilities[:, 0].argmax(axis=0))
+    return np.concatenate([label_picture(image, answer) for answer in answers], axis=2)
+
+
+if __name__ == "__main__":
+    run_stage(build_parser, main)

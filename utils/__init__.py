@@ -1,0 +1,1 @@
+"""Losses, metrics, statistics, whole-volume inference, experiments, dashboard, pictures, arguments."""

@@ -1,0 +1,112 @@
+"""Options that several stages share, and the types of their values. Nothing heavy is imported here."""
+
+import argparse
+import glob
+from pathlib import Path
+
+from base.errors import InputError
+
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+def parse_bool(text: str) -> bool:
+    """True, False, true, false, 1, 0, yes or no."""
+    if text.lower() in _TRUE + _FALSE:
+        return text.lower() in _TRUE
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false; write True, False, yes, no, 1 or 0")
+
+
+def add_flag(parser, name: str, help_text: str) -> None:
+    """Add a boolean option that stands alone or takes a value: ``--clip``, ``--clip True``, ``--clip no``."""
+    parser.add_argument(
+        name, nargs="?", const=True, default=False, type=parse_bool, metavar="True|False", help=help_text
+    )
+
+
+def parse_positive_int(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+
+
+def parse_positive_number(text: str) -> float:
+    number = parse_non_negative_number(text)
+    if number > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+
+
+def parse_non_negative_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if 0 <= number < float("inf"):
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+
+
+def parse_ratios(text: str) -> tuple[float, ...]:
+    """Read ``0,5,5``: one chance a class, in any unit."""
+    try:
+        ratios = tuple(parse_non_negative_number(word) for word in text.split(","))
+    except argparse.ArgumentTypeError:
+        ratios = ()
+    if sum(ratios) > 0:
+        return ratios
+    raise argparse.ArgumentTypeError(f"{text!r} are not chances of classes; write them like 0,5,5")
+
+
+def parse_criterion(text: str) -> str:
+    """A patch inclusion criterion, written with hyphens or underscores."""
+    criterion = text.replace("_", "-").lower()
+    if criterion in ("entire-sample-area", "patch-center-voxel"):
+        return criterion
+    raise argparse.ArgumentTypeError(f"{text!r} is unknown; choose entire-sample-area or patch-center-voxel")
+
+
+def one_file(option: str, patterns: list[str]) -> Path:
+    """The one file that `patterns` name; each may be a path or a glob that the shell left as it was.
+
+    Raises:
+        InputError: they match no file, or several (all are listed).
+    """
+    matches = sorted({match for pattern in patterns for match in glob.glob(pattern)})
+    if not matches:
+        raise InputError(option, f"no file matches {' '.join(patterns)}", "check the path")
+    if len(matches) > 1:
+        raise InputError(option, f"{len(matches)} files match: {', '.join(matches)}", "name one of them")
+    return Path(matches[0])
+
+
+def add_data(parser) -> None:
+    """Add the options of where data are and results go."""
+    parser.add_argument("-d", "--data", type=Path, required=True, help="DATA: folder that holds train, val and test")
+    parser.add_argument("-s", "--save", type=Path, required=True, help="SAVE: folder of experiments and results")
+
+
+def add_device(parser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def check_folders(args) -> None:
+    """Raise InputError where DATA is not a folder, or SAVE is something else."""
+    if not args.data.is_dir():
+        problem = "is not a folder" if args.data.exists() else "there is no such folder"
+        raise InputError(args.data, problem, "check -d")
+    if args.save.exists() and not args.save.is_dir():
+        raise InputError(args.save, "is not a folder", "check -s")
+
+
+_NOT_RECORDED = {"debug", "resume", "device", "visdom_port", "visdom_server", "data", "save", "overwrite"}
+
+
+def recorded_options(args) -> dict:
+    """The options that determine a result, as plain values: not where it runs, is stored or shown."""
+    plain = (int, float, bool, type(None))
+    values = {name: value for name, value in sorted(vars(args).items()) if name not in _NOT_RECORDED}
+    values = {name: getattr(value, "name", value) for name, value in values.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value if isinstance(value, plain) else str(value)
+        for name, value in values.items()
+    }

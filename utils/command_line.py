@@ -1,0 +1,59 @@
+"""The frame of every stage: arguments, one-line errors, exit statuses. Nothing heavy is imported here."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from base.errors import InputError
+
+STATUS_OF_ERROR = 2
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
+
+    def __init__(self, **settings):
+        super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, **settings)
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+
+def fail(message: str) -> NoReturn:
+    """Print ``error: message`` as one line on standard error and exit with status 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    raise SystemExit(STATUS_OF_ERROR)
+
+
+def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
+    """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
+
+    0: done. 2: an error of input. 130 and 143: stopped by Ctrl-C or SIGTERM; the same command takes the work up.
+    """
+    try:
+        args = build_parser().parse_args()
+    except InputError as error:
+        fail(str(error))
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main(args)
+    except (InputError, OSError) as error:
+        if args.debug:
+            raise
+        fail(_one_line(error))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _terminate(signal_number, frame) -> NoReturn:
+    raise SystemExit(128 + signal_number)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path, its rights and the disk's space"
+    return str(error) or type(error).__name__

@@ -1,0 +1,163 @@
+"""The results of a run on one split: a row of measures a case and class, a picture a case, a summary.
+
+SAVE/<run>/<split>/predictions.json     what predicted, so that runs are never mixed
+                   metrics.csv
+                   <case>_prediction.nii.gz, <case>_overlay.png
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from base.atomic_file import write_json, write_text
+from base.errors import InputError
+from utils.metrics import dice, surface_distances, volume_ml
+from utils.pictures import draw_overlay
+from utils.statistics import Summary, summarise
+
+RECORD = "predictions.json"
+METRICS = "metrics.csv"
+MEASURES = {"dice": True, "asd_mm": False, "hausdorff_mm": False, "hausdorff95_mm": False}  # higher is better?
+COLUMNS = ("case", "class", *MEASURES, "volume_ml", "reference_volume_ml", "seconds")
+
+
+class Evaluation:
+    """Collects the results of a run in `folder`.
+
+    Args:
+        record: what predicts (plain values); results of another record are never mixed with these.
+        names, labels: of the classes, background first; `labels` are those of the predictions.
+
+    Raises:
+        InputError: the folder holds results of another record, and `overwrite` is not given.
+    """
+
+    def __init__(self, folder: Path, record: dict, names: Sequence[str], labels: Sequence[int], overwrite: bool):
+        self.folder = folder
+        self._classes = list(zip(names, labels))[1:]
+        self._rows = {} if overwrite else read_metrics(folder)
+        if not overwrite:
+            self._check_record(record)
+        write_json(folder / RECORD, record)
+
+    def _check_record(self, record: dict) -> None:
+        path = self.folder / RECORD
+        if not path.exists():
+            return
+        try:
+            other = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            other = {}
+        for key in {**record, **other}:
+            if record.get(key) != other.get(key):
+                raise InputError(
+                    self.folder,
+                    f"holds predictions with {key} {other.get(key)}, not {record.get(key)}",
+                    "choose another run name with -r, or --overwrite",
+                )
+
+    def prediction_path(self, case_name: str) -> Path:
+        return self.folder / f"{case_name}_prediction.nii.gz"
+
+    def is_done(self, case_name: str) -> bool:
+        """Whether the case is predicted and its row written."""
+        return case_name in self._rows and self.prediction_path(case_name).is_file()
+
+    def add(
+        self,
+        case_name: str,
+        image: np.ndarray,
+        prediction: np.ndarray,
+        reference: np.ndarray | None,
+        spacing_mm: tuple[float, ...],
+        seconds: float,
+    ) -> None:
+        """Draw and measure one case. Arrays are (z, y, x) on the original grid; `reference` None is not scored.
+
+        `prediction` and `reference` hold the labels of the predictions.
+        """
+        draw_overlay(
+            self.folder / f"{case_name}_overlay.png", case_name, image, prediction, reference, spacing_mm, self._classes
+        )
+        rows = []
+        for name, label in self._classes:
+            mask = prediction == label
+            row = {"case": case_name, "class": name, "volume_ml": volume_ml(mask, spacing_mm), "seconds": seconds}
+            if reference is not None:
+                true_mask = reference == label
+                distances = surface_distances(mask, true_mask, spacing_mm)
+                row |= {
+                    "dice": dice(mask, true_mask),
+                    "asd_mm": distances.average,
+                    "hausdorff_mm": distances.hausdorff,
+                    "hausdorff95_mm": distances.hausdorff_95,
+                    "reference_volume_ml": volume_ml(true_mask, spacing_mm),
+                }
+            rows.append(row)
+        self._rows[case_name] = rows
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for case_name in sorted(self._rows):
+            for row in self._rows[case_name]:
+                writer.writerow({key: _as_text(row.get(key)) for key in COLUMNS})
+        write_text(self.folder / METRICS, text.getvalue())
+
+    def print_summary(self) -> None:
+        """Print mean ± sd, median and worst case of every measure and class."""
+        print(f"\n{len(self._rows)} cases in {self.folder / METRICS}")
+        print(f"{'class':>8} {'measure':>16} {'mean':>8} {'± sd':>8} {'median':>8} {'worst':>8}  in case")
+        for name, _ in self._classes:
+            for measure, higher_is_better in MEASURES.items():
+                summary = summarise_measure(self._rows, name, measure, higher_is_better)
+                if summary:
+                    print(
+                        f"{name:>8} {measure:>16} {summary.mean:8.4f} {summary.deviation:8.4f} {summary.median:8.4f}"
+                        f" {summary.worst:8.4f}  {summary.worst_case} (of {summary.count})"
+                    )
+        seconds = [rows[0]["seconds"] for rows in self._rows.values()]
+        print(f"{np.mean(seconds):.2f} s per case")
+
+
+def _as_text(value) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def read_metrics(folder: Path) -> dict[str, list[dict]]:
+    """Rows of `folder`/metrics.csv by case, numbers as float, what does not exist as None; {} where there is none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return {}
+    rows: dict[str, list[dict]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
+                rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
+    except (KeyError, ValueError, TypeError):
+        raise InputError(path, "is damaged", "remove it, and predict again") from None
+    return rows
+
+
+def summarise_measure(
+    rows: dict[str, list[dict]], class_name: str, measure: str, higher_is_better=True
+) -> Summary | None:
+    """Summary of one measure of one class over the cases of `read_metrics`."""
+    values = {
+        case_name: row.get(measure)
+        for case_name, case_rows in rows.items()
+        for row in case_rows
+        if row["class"] == class_name
+    }
+    return summarise(values, higher_is_better)

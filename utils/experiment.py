@@ -1,0 +1,90 @@
+"""An experiment on disk: SAVE/<experiment>/ with its record, log, checkpoint and final weights."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from base.atomic_file import write_json, write_text
+from base.errors import InputError
+
+RECORD = "experiment.json"
+LOG = "log.csv"
+CURVES = "curves.png"
+CHECKPOINT = "LAST.pth"
+
+
+class Experiment:
+    """The folder of one training.
+
+    Args:
+        record: what determines the result: options, cases, fingerprints (plain values).
+        resume: go on where the experiment stopped; without it, one that exists is refused.
+
+    Raises:
+        InputError: the experiment exists and `resume` is not given, or it was begun with another record.
+    """
+
+    def __init__(self, save_folder: Path, name: str, record: dict, resume: bool):
+        self.name = name
+        self.folder = save_folder / name
+        path = self.folder / RECORD
+        if path.exists():
+            if not resume:
+                raise InputError(self.folder, "the experiment exists", "go on with --resume, or name another with -r")
+            self._check_record(path, record)
+        else:
+            write_json(path, record)
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    @property
+    def curves_path(self) -> Path:
+        return self.folder / CURVES
+
+    def final_path(self, iterations: int) -> Path:
+        return self.folder / f"FINAL_{self.name}_{iterations}.pth"
+
+    def _check_record(self, path: Path, record: dict) -> None:
+        try:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(path, "is damaged", "name another experiment with -r") from None
+        for key, old, new in _differences(begun, json.loads(json.dumps(record))):
+            raise InputError(path, f"was begun with {key} {old}, not {new}", "resume with the same, or use -r")
+
+    def write_log(self, rows: Sequence[dict]) -> None:
+        """Write all rows of the training's log."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.folder / LOG, text.getvalue())
+
+
+def _differences(old: dict, new: dict, prefix: str = ""):
+    """Yield (key, old value, new value) where two records differ; versions of software may."""
+    for key in sorted({*old, *new} - {"versions"}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{prefix}{key} ")
+        elif before != after:
+            yield f"{prefix}{key}", before, after
+
+
+def experiment_name(
+    seed: int,
+    architecture: str,
+    receptive_field: int,
+    sample_size: int,
+    classes: str,
+    loss: str,
+    iterations: int,
+    student: str,
+) -> str:
+    """Name of an experiment from what tells it apart; `student` is empty, or says how soft labels were used."""
+    parts = [architecture, f"rf{receptive_field}", f"s{sample_size}", f"c{classes}", loss, student, f"i{iterations}"]
+    return "_".join([*(part for part in parts if part), f"x{seed}"])

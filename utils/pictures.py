@@ -1,0 +1,102 @@
+"""Pictures: a case with its contours, and the curves of a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402 (the backend without a screen must be chosen first)
+import numpy as np  # noqa: E402
+
+from base.atomic_file import replacing  # noqa: E402
+
+_COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
+_PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
+
+
+def draw_overlay(
+    path: Path,
+    title: str,
+    image: np.ndarray,
+    prediction: np.ndarray,
+    reference: np.ndarray | None,
+    spacing_mm: tuple[float, ...],
+    classes: Sequence[tuple[str, int]],
+) -> None:
+    """Draw three planes through the middle of the foreground: prediction as lines, reference dashed.
+
+    Arrays are (z, y, x); `classes` are (name, label) of the foreground.
+    """
+    shown = reference if reference is not None and reference.any() else prediction
+    centre = _busiest_position(shown)
+    low, high = np.percentile(image[:: max(1, len(image) // 32)], (1, 99.5))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), constrained_layout=True)
+    for axis_plot, (name, axis) in zip(axes, _PLANES):
+        position = centre[axis]
+        rows, columns = (mm for other, mm in enumerate(spacing_mm) if other != axis)
+
+        def cut(volume, axis=axis, position=position):
+            section = np.take(volume, position, axis)
+            return section if axis == 0 else section[::-1]  # the head is above
+
+        axis_plot.imshow(cut(image), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=rows / columns)
+        for colour, (_, label) in zip(_COLOURS * 40, classes):
+            for volume, style in ((prediction, "solid"), (reference, "dashed")):
+                mask = None if volume is None else cut(volume == label)
+                if mask is not None and mask.any() and min(mask.shape) > 1:
+                    axis_plot.contour(mask, [0.5], colors=[colour], linestyles=style, linewidths=1)
+        axis_plot.set_title(f"{name}, slice {position}", fontsize=9)
+        axis_plot.set_axis_off()
+    for colour, (name, _) in zip(_COLOURS * 40, classes):
+        axes[0].plot([], [], color=colour, label=f"class {name}")
+    axes[0].legend(loc="lower left", fontsize=7)
+    note = "line: prediction, dashed: reference" if reference is not None else "line: prediction"
+    figure.suptitle(f"{title} ({note})", fontsize=10)
+    _save(figure, path)
+
+
+def _busiest_position(labels: np.ndarray) -> list[int]:
+    """Per axis, the slice with the most foreground; the middle slice without any."""
+    foreground = labels > 0
+    if not foreground.any():
+        return [size // 2 for size in labels.shape]
+    return [int(foreground.sum(axis=tuple(other for other in range(3) if other != axis)).argmax()) for axis in range(3)]
+
+
+def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: Sequence[str]) -> None:
+    """Draw loss and Dice of a training log over its iterations."""
+    iterations = [row["iteration"] for row in rows]
+    figure, (losses, dices) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    for column in ("train_loss", "val_loss"):
+        losses.plot(iterations, [_number(row.get(column)) for row in rows], label=column)
+    for column in dice_columns:
+        dices.plot(iterations, [_number(row.get(column)) for row in rows], label=column)
+    losses.set(xlabel="iteration", ylabel="loss")
+    dices.set(xlabel="iteration", ylabel="Dice on validation patches", ylim=(0, 1))
+    for axis in (losses, dices):
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
+    _save(figure, path)
+
+
+def _number(value) -> float:
+    return float("nan") if value is None else value
+
+
+def _save(figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+    plt.close(figure)
+
+
+def label_picture(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Colour picture uint8 (3, rows, columns) of a grey float slice with its class indices laid over it."""
+    grey = np.clip((image - image.min()) / max(float(np.ptp(image)), 1e-6), 0, 1)
+    picture = np.repeat(grey[None], 3, axis=0)
+    for index in range(1, int(classes.max()) + 1):
+        colour = np.array(matplotlib.colors.to_rgb(_COLOURS[(index - 1) % len(_COLOURS)]))
+        mask = classes == index
+        picture[:, mask] = 0.6 * picture[:, mask] + 0.4 * colour[:, None]
+    return (255 * picture).astype(np.uint8)
