@@ -125,7 +125,7 @@ def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[
 def report(outcomes: list, left_out: int) -> None:
     """Print a line a case: its grids, its voxels per label after resampling, or why it was refused."""
     print(
-        f"\n{'case':{NAME_WIDTH}} {'size':>15} {'spacing mm':>20} {'resampled':>15} {'spacing mm':>20}  voxels per label"
+        f"\n{'case':{NAME_WIDTH}} {'size':>15} {'spacing mm':>20} {'new size':>15} {'spacing mm':>20}  voxels per label"
     )
     for outcome in outcomes:
         if outcome.problem:

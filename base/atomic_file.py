@@ -1,7 +1,6 @@
 """Files that exist whole or not at all: written beside their place and renamed into it."""
 
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(4)}.partial.{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,7 +1,6 @@
 """Stage 1 for one case: check it, resample it, write its case folder."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +109,7 @@ def _link_originals(source: SourceCase, folder: Path) -> None:
         if place.is_symlink():
             place.unlink()
         if original is not None:
-            os.symlink(original.resolve(), place)
+            place.symlink_to(original.resolve())
 
 
 def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | None, voxel_size_mm) -> dict:

@@ -126,7 +126,7 @@ def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, old_per_n
 
 
 def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid) -> Iterator[np.ndarray]:
-    """Bring each of `channels`, float32 (z, y, x) on `grid`, back to `original` (in LPS order), linearly, one by one."""
+    """Bring each of `channels`, float32 (z, y, x) on `grid`, linearly back to `original` (in LPS order)."""
     for values in channels:
         yield (
             values

@@ -16,9 +16,9 @@ import SimpleITK as sitk
 
 from base.atomic_file import write_json
 from base.errors import InputError
+from base.label_classes import LabelClasses
 from data.cases import Case
 from data.image_files import Grid, from_array, read_image, write_image
-from base.label_classes import LabelClasses
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
@@ -141,7 +141,8 @@ class SoftLabels:
     def remedy(self, case: Case) -> str:
         """The command that makes the soft labels of a case."""
         split = case.folder.parent.name
-        return f"make them with: python ensemble.py -d {case.folder.parent.parent} -s SAVE -e {split} --classes {self.classes}"
+        data_folder = case.folder.parent.parent
+        return f"make them with: python ensemble.py -d {data_folder} -s SAVE -e {split} --classes {self.classes}"
 
 
 def soft_label_folder(save_folder: Path, classes: LabelClasses, split: str) -> Path:

@@ -1,5 +1,6 @@
 """The live view of a training on a visdom server; without one, training goes on just the same."""
 
+import contextlib
 import logging
 import queue
 import sys
@@ -35,10 +36,8 @@ class Dashboard:
         """Show the log so far and a picture, uint8 (3, rows, columns) or None. Returns at once."""
         if self._given_up:
             return
-        try:
+        with contextlib.suppress(queue.Full):  # a later update holds the same curves
             self._updates.put_nowait((list(rows), dice_columns, picture))
-        except queue.Full:
-            pass  # a later update holds the same curves
 
     def close(self) -> None:
         """Let the last update go out, if the server takes it in time."""

@@ -60,7 +60,7 @@ def soft_cross_entropy(logits: torch.Tensor, soft: torch.Tensor, temperature: fl
 
 
 def soft_kl(logits: torch.Tensor, soft: torch.Tensor, temperature: float) -> torch.Tensor:
-    """T² times the mean Kullback-Leibler divergence of p from the soft labels: the soft cross entropy less its least."""
+    """T² times the mean of sum soft (log soft - log p): the soft cross entropy less its least value."""
     divergences = (torch.xlogy(soft, soft) - soft * torch.log_softmax(logits / temperature, dim=1)).sum(dim=1)
     return temperature**2 * _mean_where_known(divergences, soft)
 

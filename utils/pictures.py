@@ -7,10 +7,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402 (the backend without a screen must be chosen first)
-import numpy as np  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
 
-from base.atomic_file import replacing  # noqa: E402
+from base.atomic_file import replacing
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
