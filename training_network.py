@@ -329,20 +329,12 @@ def show_slice(args, training, description, shown):
     """Picture of a validation slice: the image, with its reference, with the network's answer."""
     import numpy as np
 
-    from utils.inference import predict_volume
+    from utils.inference import VolumePredictor
     from utils.pictures import label_picture
 
-    training.network.eval()
     margin = (args.network.input_size(1, args.receptive_field_size) - 1) // 2
-    probabilities = predict_volume(
-        training.network,
-        shown.image,
-        shown.outside,
-        margin,
-        (0,),
-        len(description["classes"]["names"]),
-        training.device,
-    )
+    predict = VolumePredictor(training.network, margin, (0,), len(description["classes"]["names"]), training.device)
+    probabilities = predict(shown.image, shown.outside)
     training.network.train()
     image, nothing = shown.image[0], np.zeros_like(shown.reference[0])
     answers = (nothing, shown.reference[0], probabilities[:, 0].argmax(axis=0))

@@ -99,7 +99,23 @@ class SoftLabels:
         except ValueError:
             raise InputError(path, "is damaged", "make the soft labels again with ensemble.py --overwrite") from None
 
-    def write_record(self, record: dict) -> None:
+    def begin(self, record: dict, overwrite: bool) -> None:
+        """State who makes the soft labels, and how; those of another record are never mixed with these.
+
+        Raises:
+            InputError: there are some of another record, and `overwrite` is not given.
+        """
+        there = self.read_record()
+        for key in {} if overwrite else there:
+            if there[key] != record.get(key):
+                raise InputError(
+                    self.folder,
+                    f"holds soft labels with {key} {there[key]}, not {record.get(key)}",
+                    "name another place with --soft-labels, or --overwrite",
+                )
+        if overwrite:
+            for file in self.folder.glob("*/*.nii.gz"):
+                file.unlink()
         write_json(self.folder / RECORD, record)
 
     def is_complete(self, case: Case) -> bool:

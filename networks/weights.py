@@ -47,6 +47,11 @@ class TrainedNetwork:
         if given is not None and given != stored:
             raise InputError(option, f"{given} contradicts {self.path}, which says {stored}", f"leave {option} out")
 
+    def check_classes(self, given: LabelClasses | None) -> None:
+        """Raise InputError where `given` classes are not named as the file's."""
+        if given is not None and given.names != self.classes.names:
+            raise InputError("--classes", f"{given} contradicts {self.path}, which says {self.classes}", "leave it out")
+
     def build(self) -> torch.nn.Module:
         """The network with its weights, in evaluation mode."""
         network = build_network(self.description)

@@ -85,6 +85,13 @@ def add_data(parser) -> None:
     parser.add_argument("-s", "--save", type=Path, required=True, help="SAVE: folder of experiments and results")
 
 
+def add_evaluation(parser, default_run: str) -> None:
+    """Add the options of which split is predicted, and under which name."""
+    parser.add_argument("-e", "--evaluate", choices=("train", "val", "test"), required=True, help="split to predict")
+    parser.add_argument("-r", "--run", help=f"results go to SAVE/<run>/<split>/ (default: {default_run})")
+    add_flag(parser, "--overwrite", "do again what is done")
+
+
 def add_device(parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 

@@ -1,0 +1,102 @@
+"""Small CT-like phantoms: kidneys with tumours in an abdomen, as KiTS19 case folders.
+
+    python -m data.phantom DATA --cases 12 --seed 0
+
+Each case is drawn from its seed: anatomy, noise, spacing and position differ. Like KiTS19's, the files' first axis is
+the slice axis, and runs from head to foot.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from data.cases import IMAGE, REFERENCE
+from data.image_files import Grid, from_array, write_image
+
+KIDNEY, TUMOUR = 1, 2
+_KITS_AXES = "IPL"
+_AIR, _FAT, _MUSCLE, _BONE, _LIVER, _CORTEX, _MEDULLA, _TUMOUR_HU = -1000, -100, 55, 400, 110, 190, 140, 85
+_NOISE_HU = 20
+
+
+def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> tuple[sitk.Image, sitk.Image]:
+    """Make a scan (int16, Hounsfield units) and its reference (uint8: 0 background, 1 kidney, 2 tumour).
+
+    Args:
+        shape: about how many voxels, (z, y, x) along the patient; the number of slices varies with the seed.
+        spacing_mm: about how large they are, (z, y, x); the in-plane spacing varies with the seed.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (shape[0] + int(rng.integers(-2, 3)), *shape[1:])
+    spacing = np.array(spacing_mm) * [1.0, *[rng.uniform(0.9, 1.1)] * 2]
+    size = np.array(shape) * spacing
+    grid = np.stack(np.meshgrid(*((np.arange(n) + 0.5) * s for n, s in zip(shape, spacing)), indexing="ij"))
+    middle = size / 2 + rng.normal(0, 4, 3)
+
+    def ellipsoid(centre, radii, tilt=0.0):
+        """Mask of an ellipsoid; `tilt` (radians) turns it about the y axis."""
+        z, y, x = (grid[axis] - centre[axis] for axis in range(3))
+        z, x = np.cos(tilt) * z - np.sin(tilt) * x, np.sin(tilt) * z + np.cos(tilt) * x
+        return (z / radii[0]) ** 2 + (y / radii[1]) ** 2 + (x / radii[2]) ** 2 <= 1
+
+    image = np.full(shape, _AIR, np.float32)
+    for inset, value in ((0, _FAT), (12, _MUSCLE), (20, _FAT)):  # skin and fat, muscle, fat around the organs
+        image[ellipsoid(middle, (1e6, 0.44 * size[1] - inset, 0.46 * size[2] - inset))] = value
+    spine = middle + [0, 0.26 * size[1], 0]
+    image[ellipsoid(spine, (1e6, 15, 17))] = _BONE * rng.uniform(0.8, 1.2)
+    liver = middle + [0.2 * size[0], -0.12 * size[1], -0.22 * size[2]]
+    image[ellipsoid(liver, (45, 36, 40))] = _LIVER + rng.normal(0, 8)
+    for _ in range(6):  # bowel, some of it with gas
+        place = middle + rng.normal(0, 1, 3) * [0.2 * size[0], 6, 22] + [0, -0.15 * size[1], 10]
+        image[ellipsoid(place, rng.uniform(7, 14, 3))] = rng.choice([30, 45, -800])
+
+    reference = np.zeros(shape, np.uint8)
+    enhancement = rng.normal(0, 12)
+    for side in (-1, 1):
+        centre = spine + [rng.normal(0, 8), rng.normal(-8, 3), side * rng.uniform(44, 50)]
+        radii = np.array([rng.uniform(42, 52), rng.uniform(19, 24), rng.uniform(17, 21)])
+        tilt = side * rng.uniform(0.1, 0.3)
+        kidney = ellipsoid(centre, radii, tilt)
+        image[kidney] = _CORTEX + enhancement
+        image[ellipsoid(centre, radii - 8, tilt)] = _MEDULLA + enhancement
+        reference[kidney] = KIDNEY
+        if side == 1 or rng.random() < 0.4:  # a tumour grows out of one kidney always, of the other sometimes
+            direction = rng.normal(size=3) * [0.6, 1, 1]
+            direction *= [1, 1, side] if direction[2] > 0 else [1, 1, -side]  # away from the spine
+            place = centre + 0.9 * radii * direction / np.linalg.norm(direction)
+            tumour = ellipsoid(place, rng.uniform(10, 19) * rng.uniform(0.85, 1.15, 3))
+            image[tumour] = _TUMOUR_HU + rng.normal(0, 8)
+            reference[tumour] = TUMOUR
+
+    image = ndimage.gaussian_filter(image, 1.0 / spacing) + rng.normal(0, _NOISE_HU, shape)
+    image = np.clip(np.rint(image), -1024, 3071).astype(np.int16)
+    origin = tuple((-size[::-1] / 2 + rng.normal(0, 30, 3)).tolist())
+    lps = Grid(shape[::-1], tuple(spacing[::-1].tolist()), origin, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    return tuple(sitk.DICOMOrient(from_array(array, lps), _KITS_AXES) for array in (image, reference))
+
+
+def write_phantoms(folder: Path, count: int, seed: int = 0, **settings) -> None:
+    """Write `count` case folders case_00000, ... in `folder`; those that are complete stay."""
+    for number in range(count):
+        case = folder / f"case_{number:05d}"
+        if (case / REFERENCE).exists():
+            continue
+        image, reference = make_phantom(1000 * seed + number, **settings)
+        write_image(image, case / IMAGE)
+        write_image(reference, case / REFERENCE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write CT-like phantoms as KiTS19 case folders.")
+    parser.add_argument("folder", type=Path, help="where to write the case folders")
+    parser.add_argument("--cases", type=int, default=12, help="how many (default: 12)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the anatomy (default: 0)")
+    args = parser.parse_args()
+    write_phantoms(args.folder, args.cases, args.seed)
+
+
+if __name__ == "__main__":
+    main()
