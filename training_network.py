@@ -9,6 +9,7 @@ weights as if it had never stopped.
 """
 
 import sys
+import time
 from pathlib import Path
 
 from base.errors import InputError
@@ -111,22 +112,27 @@ def main(args) -> None:
     check_options(args)
     import torch
 
-    from data.cases import find_cases
+    from data.cases import find_cases, with_reference
     from data.intensities import decide_normalization
     from data.patches import choose_planes
+    from data.soft_labels import find_soft_labels, soft_label_folder
     from data.training_cases import fingerprint
     from networks.weights import build_network
     from utils.devices import choose_device
-    from utils.experiment import Experiment
+    from utils.experiment import Experiment, versions
+    from utils.losses import training_loss
     from utils.training import Training
 
     device = choose_device(args.device)
-    train_cases, val_cases = find_cases(args.data, "train"), find_cases(args.data, "val")
+    train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     classes = resolve(args.classes, set().union(*(case.labels for case in train_cases)), args.data / "train")
-    soft_labels, soft_record = find_soft_labels(args, classes)
-    if not args.soft:
-        train_cases = with_reference(train_cases, args.data / "train")
-    val_cases = with_reference(val_cases, args.data / "val")
+    soft_labels = soft_record = None
+    if args.soft:
+        folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
+        remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {classes}"
+        soft_labels, soft_record = find_soft_labels(folder, classes, args.temperature, remedy)
+    else:
+        train_cases = with_reference(train_cases)
     description = {
         "experiment": args.run or name_of(args),
         "architecture": args.network.name,
@@ -153,7 +159,8 @@ def main(args) -> None:
         print(f"finished before: {final}")
         return
     print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, on {device}")
-    training = Training(network, build_loss(args, soft_record), args.learning_rate, args.iterations, device)
+    loss = training_loss(args.loss, args.softloss, args.alpha, soft_record and soft_record["temperature"])
+    training = Training(network, loss, args.learning_rate, args.iterations, device)
     streams = make_streams(args, description, train_cases, val_cases, soft_labels)
     train(args, training, experiment, description, *streams)
 
@@ -172,60 +179,6 @@ def name_of(args) -> str:
         args.iterations,
         student,
     )
-
-
-def versions() -> dict:
-    import platform
-
-    import numpy
-    import SimpleITK
-    import torch
-
-    modules = (numpy, SimpleITK, torch)
-    return {"python": platform.python_version(), **{module.__name__: module.__version__ for module in modules}}
-
-
-def with_reference(cases: list, folder: Path) -> list:
-    """Those of `cases` that have a reference; the others are left out, with a word."""
-    known = [case for case in cases if case.has_reference]
-    if not known:
-        raise InputError(folder, "no case has a reference (segmentation.nii.gz)", "add references, or check -d")
-    if len(known) < len(cases):
-        print(f"{len(cases) - len(known)} cases of {folder} have no reference and are left out")
-    return known
-
-
-def find_soft_labels(args, classes):
-    """The soft labels of the training cases and what to record of them; (None, None) for training on references."""
-    if not args.soft:
-        return None, None
-    from data.soft_labels import SoftLabels, soft_label_folder
-
-    folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
-    soft_labels = SoftLabels(folder, classes)
-    record = soft_labels.read_record()
-    remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {classes}"
-    if not record:
-        raise InputError(folder, "there are no soft labels", remedy)
-    if record["classes"] != classes.to_json():
-        raise InputError(folder, f"the soft labels are of classes {','.join(record['classes']['names'])}", remedy)
-    if args.temperature not in (None, record["temperature"]):
-        raise InputError(
-            "--temperature",
-            f"{args.temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
-            f"{remedy} --temperature {args.temperature:g} --overwrite",
-        )
-    return soft_labels, record
-
-
-def build_loss(args, soft_record):
-    """The training loss of (logits, reference, soft labels)."""
-    from utils.losses import HARD_LOSSES, SOFT_LOSSES, student_loss
-
-    hard_loss = HARD_LOSSES[args.loss]
-    if not args.soft:
-        return lambda logits, reference, soft: hard_loss(logits, reference)
-    return student_loss(hard_loss, SOFT_LOSSES[args.softloss], args.alpha, soft_record["temperature"])
 
 
 def make_streams(args, description, train_cases, val_cases, soft_labels):
@@ -267,16 +220,13 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
     """Take the steps that are left; validate, log, save and stop as asked; write the final weights."""
-    import time
-
-    import torch
     from tqdm import tqdm
 
     from networks.weights import read_torch_file, save_checkpoint, save_weights
     from utils.dashboard import Dashboard
     from utils.losses import HARD_LOSSES
-    from utils.pictures import draw_curves
     from utils.stopping import StopRequest
+    from utils.training_log import TrainingLog
 
     rows = []
     if experiment.checkpoint_path.exists():
@@ -286,39 +236,33 @@ def train(args, training, experiment, description, batches, validation_batches, 
         print(f"resumed at iteration {training.iteration}")
     dashboard = Dashboard(args.visdom_server, args.visdom_port, experiment.name)
     dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
-
-    def log(seconds: float, steps: int) -> None:
-        loss, dices = training.validate(validation_batches, HARD_LOSSES[args.loss])
-        row = {"iteration": training.iteration, "train_loss": training.take_mean_loss(), "val_loss": loss}
-        row |= dict(zip(dice_columns, dices)) | {"learning_rate": training.learning_rate}
-        rows.append(row | {"iterations_per_second": steps / seconds})
-        if not torch.tensor(row["train_loss"]).isfinite():
-            raise InputError("--learning-rate", f"the loss is {row['train_loss']}", "lower the rate, in a new run (-r)")
-        experiment.write_log(rows)
-        draw_curves(experiment.curves_path, rows, dice_columns)
-        dashboard.update(rows, dice_columns, show_slice(args, training, description, shown))
-
-    def save() -> None:
-        save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": rows})
+    log = TrainingLog(experiment, dashboard, rows, dice_columns)
 
     with StopRequest() as stop, tqdm(total=args.iterations, initial=training.iteration, unit="it") as bar:
-        began, steps = time.perf_counter(), 0
+        began, first = time.perf_counter(), training.iteration
         for batch in batches.numbered(training.iteration, args.iterations):
             training.step(batch)
             bar.update()
-            steps += 1
             last = training.iteration == args.iterations
+            stopped = stop.signal_number is not None and not last
             if training.iteration % args.validate_every == 0 or last:
-                log(time.perf_counter() - began, steps)
-                began, steps = time.perf_counter(), 0
-            if stop.signal_number is not None or training.iteration % args.checkpoint_every == 0 or last:
-                save()
-            if stop.signal_number is not None and not last:
+                rate = (training.iteration - first) / (time.perf_counter() - began)
+                val_loss, dices = training.validate(validation_batches, HARD_LOSSES[args.loss])
+                figures = {
+                    "iteration": training.iteration,
+                    "train_loss": training.take_mean_loss(),
+                    "val_loss": val_loss,
+                    "learning_rate": training.learning_rate,
+                    "iterations_per_second": rate,
+                }
+                log.add(figures, dices, show_slice(args, training, description, shown))
+                began, first = time.perf_counter(), training.iteration
+            if stopped or last or training.iteration % args.checkpoint_every == 0:
+                save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
+            if stopped:
                 bar.close()
-                print(
-                    f"stopped at iteration {training.iteration}; go on with the same command and --resume",
-                    file=sys.stderr,
-                )
+                how = "go on with the same command and --resume"
+                print(f"stopped at iteration {training.iteration}; {how}", file=sys.stderr)
                 raise SystemExit(stop.status)
     dashboard.close()
     save_weights(experiment.final_path(args.iterations), training.network, description)

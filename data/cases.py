@@ -119,6 +119,20 @@ def _is_image(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
+def with_reference(cases: list[Case]) -> list[Case]:
+    """Those of `cases`, all of one folder, that have a reference.
+
+    Raises:
+        InputError: none has.
+    """
+    known = [case for case in cases if case.has_reference]
+    if not known:
+        raise InputError(
+            cases[0].folder.parent, f"no case has a reference ({REFERENCE})", "add references, or check -d"
+        )
+    return known
+
+
 def check_one_voxel_size(cases: list[Case]) -> None:
     """Raise InputError where the cases were not resampled to one voxel size."""
     for case in cases:

@@ -45,9 +45,9 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     image = np.full(shape, _AIR, np.float32)
     for inset, value in ((0, _FAT), (12, _MUSCLE), (20, _FAT)):  # skin and fat, muscle, fat around the organs
         image[ellipsoid(middle, (1e6, 0.44 * size[1] - inset, 0.46 * size[2] - inset))] = value
-    spine = middle + [0, 0.26 * size[1], 0]
+    spine = np.add(middle, [0, 0.26 * size[1], 0])
     image[ellipsoid(spine, (1e6, 15, 17))] = _BONE * rng.uniform(0.8, 1.2)
-    liver = middle + [0.2 * size[0], -0.12 * size[1], -0.22 * size[2]]
+    liver = np.add(middle, [0.2 * size[0], -0.12 * size[1], -0.22 * size[2]])
     image[ellipsoid(liver, (45, 36, 40))] = _LIVER + rng.normal(0, 8)
     for _ in range(6):  # bowel, some of it with gas
         place = middle + rng.normal(0, 1, 3) * [0.2 * size[0], 6, 22] + [0, -0.15 * size[1], 10]
@@ -56,7 +56,7 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     reference = np.zeros(shape, np.uint8)
     enhancement = rng.normal(0, 12)
     for side in (-1, 1):
-        centre = spine + [rng.normal(0, 8), rng.normal(-8, 3), side * rng.uniform(44, 50)]
+        centre = np.add(spine, [rng.normal(0, 8), rng.normal(-8, 3), side * rng.uniform(44, 50)])
         radii = np.array([rng.uniform(42, 52), rng.uniform(19, 24), rng.uniform(17, 21)])
         tilt = side * rng.uniform(0.1, 0.3)
         kidney = ellipsoid(centre, radii, tilt)

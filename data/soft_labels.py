@@ -161,6 +161,33 @@ class SoftLabels:
         return f"make them with: python ensemble.py -d {data_folder} -s SAVE -e {split} --classes {self.classes}"
 
 
+def find_soft_labels(
+    folder: Path, classes: LabelClasses, temperature: float | None, remedy: str
+) -> tuple[SoftLabels, dict]:
+    """The soft labels in `folder` and their record.
+
+    Args:
+        temperature: at which they must have been made; None for any.
+        remedy: what makes those that are wanted, for the error's text.
+
+    Raises:
+        InputError: there are none, or they are of other classes or another temperature.
+    """
+    soft_labels = SoftLabels(folder, classes)
+    record = soft_labels.read_record()
+    if not record:
+        raise InputError(folder, "there are no soft labels", remedy)
+    if record["classes"] != classes.to_json():
+        raise InputError(folder, f"the soft labels are of classes {','.join(record['classes']['names'])}", remedy)
+    if temperature not in (None, record["temperature"]):
+        raise InputError(
+            "--temperature",
+            f"{temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
+            f"{remedy} --temperature {temperature:g} --overwrite",
+        )
+    return soft_labels, record
+
+
 def soft_label_folder(save_folder: Path, classes: LabelClasses, split: str) -> Path:
     """Where the soft labels of a split are, unless another place is named."""
     return save_folder / "soft_labels" / classes.folder_name / split

@@ -94,6 +94,7 @@ def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np
     line("loss", ["train_loss", "val_loss"])
     if dice_columns:
         line("Dice", dice_columns)
+    line("learning rate", ["learning_rate"])
     line("iterations per second", ["iterations_per_second"])
     if picture is not None:
         visdom.image(picture, win="validation slice", opts={"title": "validation slice: image, reference, prediction"})

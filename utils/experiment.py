@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from base.atomic_file import write_json, write_text
@@ -88,3 +90,8 @@ def experiment_name(
     """Name of an experiment from what tells it apart; `student` is empty, or says how soft labels were used."""
     parts = [architecture, f"rf{receptive_field}", f"s{sample_size}", f"c{classes}", loss, student, f"i{iterations}"]
     return "_".join([*(part for part in parts if part), f"x{seed}"])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the result."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "numpy", "SimpleITK")}

@@ -44,9 +44,12 @@ HARD_LOSSES: dict[str, Callable] = {"CE": cross_entropy, "dice": dice_loss, "CE+
 
 
 def soft_mse(logits: torch.Tensor, soft: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Mean over voxels and classes of (p - soft)², p = softmax(logits / T) (Noothout et al., 2022, for T = 1)."""
+    """T² times the mean over voxels and classes of (p - soft)², p = softmax(logits / T) (Noothout et al., 2022, T = 1).
+
+    As in `soft_cross_entropy`, T² keeps the size of the gradients: p - soft and the softmax's slope both shrink by 1/T.
+    """
     squares = (torch.softmax(logits / temperature, dim=1) - soft).square().mean(dim=1)
-    return _mean_where_known(squares, soft)
+    return temperature**2 * _mean_where_known(squares, soft)
 
 
 def soft_cross_entropy(logits: torch.Tensor, soft: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -73,10 +76,17 @@ def _mean_where_known(values: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
     return (values * known).sum() / known.sum().clamp(min=1)
 
 
-def student_loss(hard_loss: Callable, soft_loss: Callable, alpha: float, temperature: float) -> Callable:
-    """The loss ``soft loss + alpha * hard loss`` of (logits, reference, soft labels) (Noothout et al., 2022)."""
+def training_loss(hard: str, soft: str | None, alpha: float | None, temperature: float | None) -> Callable:
+    """The loss of (logits, reference, soft labels): ``soft loss + alpha * hard loss`` (Noothout et al., 2022).
 
-    def loss(logits, reference, soft):
-        return soft_loss(logits, soft, temperature) + alpha * hard_loss(logits, reference)
+    `hard` and `soft` name a loss each; without `soft`, it is the hard loss alone.
+    """
+    hard_loss = HARD_LOSSES[hard]
+    if soft is None:
+        return lambda logits, reference, soft_labels: hard_loss(logits, reference)
+    soft_loss = SOFT_LOSSES[soft]
+
+    def loss(logits, reference, soft_labels):
+        return soft_loss(logits, soft_labels, temperature) + alpha * hard_loss(logits, reference)
 
     return loss

@@ -1,0 +1,37 @@
+"""What is known of a training on the way: rows of figures, as a table, as curves, and live."""
+
+import numpy as np
+
+from base.errors import InputError
+from utils.dashboard import Dashboard
+from utils.experiment import Experiment
+from utils.pictures import draw_curves
+
+
+class TrainingLog:
+    """Rows of figures, one a validation.
+
+    Args:
+        rows: those of the run that is taken up.
+        dice_columns: names of the columns that hold a class's Dice.
+    """
+
+    def __init__(self, experiment: Experiment, dashboard: Dashboard, rows: list[dict], dice_columns: list[str]):
+        self.rows = rows
+        self._experiment = experiment
+        self._dashboard = dashboard
+        self._dice_columns = dice_columns
+
+    def add(self, figures: dict[str, float], dices: list[float], picture: np.ndarray) -> None:
+        """Add a row, and show it with a `picture`, uint8 (3, rows, columns), in log.csv, curves.png and visdom.
+
+        Raises:
+            InputError: the training loss is no number any more.
+        """
+        self.rows.append(figures | dict(zip(self._dice_columns, dices)))
+        self._experiment.write_log(self.rows)
+        draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)
+        self._dashboard.update(self.rows, self._dice_columns, picture)
+        if not np.isfinite(figures["train_loss"]):
+            loss = figures["train_loss"]
+            raise InputError("--learning-rate", f"the loss became {loss}", "lower the rate, in a new run (-r)")
