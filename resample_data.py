@@ -12,7 +12,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 from base.errors import InputError
-from utils.arguments import parse_positive_int, parse_positive_number
+from utils.arguments import parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
 
 NAME_WIDTH = 28
@@ -39,7 +39,7 @@ def build_parser() -> OneLineParser:
         help="distribute the cases into train, val and test in these shares, such as 70 15 15",
     )
     parser.add_argument("--split-file", type=Path, help="JSON file that lists case names under train, val and test")
-    parser.add_argument("--seed", type=int, default=0, help="seed of --split")
+    parser.add_argument("--seed", type=parse_natural_number, default=0, help="seed of --split")
     parser.add_argument("-j", "--jobs", type=parse_positive_int, default=1, help="number of processes")
     return parser
 

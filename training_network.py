@@ -19,75 +19,103 @@ from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 
 SOFT_DEFAULTS = {"softloss": "KL", "alpha": 0.1}
-VALIDATION_PATCHES = 400
+VALIDATION_VOXELS = 100_000  # classified in each validation, in no fewer than 100 patches
+VALIDATION_PATCHES = 100
 
 
 def build_parser() -> OneLineParser:
     parser = OneLineParser(description="Stage 2: train one network. Stage 5: with --soft, a student of an ensemble.")
     arguments.add_data(parser)
-    parser.add_argument("-n", "--network", type=find_architecture, required=True, help="architecture: dil2D")
-    parser.add_argument("-x", "--seed", type=int, default=0, help="seed of weights, patches and augmentation")
-    parser.add_argument("-i", "--iterations", type=arguments.parse_positive_int, default=8000, help="training steps")
+    parser.add_argument("-r", "--run", type=arguments.parse_folder_name, help="name (default: made of the options)")
     parser.add_argument(
+        "-x", "--seed", type=arguments.parse_natural_number, default=0, help="of weights, patches and augmentation"
+    )
+    arguments.add_flag(parser, "--resume", "go on with the experiment where it stopped")
+    arguments.add_device(parser)
+    add_network_options(parser.add_argument_group("network"))
+    add_patch_options(parser.add_argument_group("patches"))
+    add_optimization_options(parser.add_argument_group("optimization"))
+    add_student_options(parser.add_argument_group("student"))
+    add_progress_options(parser.add_argument_group("progress"))
+    return parser
+
+
+def add_network_options(group) -> None:
+    group.add_argument("-n", "--network", type=find_architecture, required=True, help="architecture: dil2D")
+    group.add_argument(
         "--receptive-field-size",
         type=arguments.parse_positive_int,
         default=35,
-        help="side of what a voxel sees, voxels",
+        help="side of what the network sees of each voxel's surroundings, in voxels",
     )
-    parser.add_argument(
-        "--sample-size", type=arguments.parse_positive_int, default=16, help="side of what a patch classifies, voxels"
+    group.add_argument("--classes", type=parse_classes, required=True, help="labels, such as 0,1,2 or 0,1+2 or 0,3")
+
+
+def add_patch_options(group) -> None:
+    group.add_argument(
+        "--sample-size",
+        type=arguments.parse_positive_int,
+        default=16,
+        help="side of what a patch classifies, in voxels",
     )
-    parser.add_argument(
+    group.add_argument("-b", "--batch-size", type=arguments.parse_positive_int, default=40, help="patches a step")
+    group.add_argument(
         "--patch-inclusion-criteria",
         type=arguments.parse_criterion,
         default="entire-sample-area",
-        help="where the drawn voxel lies: entire-sample-area or patch-center-voxel",
+        help="where the drawn voxel lies: anywhere (entire-sample-area) or in the centre (patch-center-voxel)",
     )
-    parser.add_argument("--classes", type=parse_classes, required=True, help="labels, such as 0,1,2 or 0,1+2 or 0,3")
-    parser.add_argument(
+    group.add_argument(
         "--balance-ratios", type=arguments.parse_ratios, help="chances of the classes, such as 0,5,5 (default: equal)"
     )
-    parser.add_argument("-b", "--batch-size", type=arguments.parse_positive_int, default=40, help="patches a step")
-    parser.add_argument("--loss", choices=("CE", "dice", "CE+dice"), default="CE+dice", help="loss on references")
-    parser.add_argument(
-        "--learning-rate",
-        type=arguments.parse_positive_number,
-        default=3e-3,
-        help="largest rate of the one-cycle schedule",
-    )
-    parser.add_argument(
-        "--normalization", choices=("auto", "ct", "zscore", "none"), default="auto", help="of the intensities"
-    )
-    parser.add_argument(
+    group.add_argument(
         "--planes",
         choices=("auto", "axial", "all"),
         default="auto",
         help="planes of the patches; auto: all, unless voxels are more than three times longer along z",
     )
-    arguments.add_flag(parser, "--soft", "train a student on soft labels of ensemble.py")
-    parser.add_argument("--soft-labels", type=Path, help="folder of soft labels (default: SAVE/soft_labels/<classes>)")
-    parser.add_argument("--softloss", choices=("MSE", "CE", "KL"), help="loss on soft labels (default: KL)")
-    parser.add_argument(
+    group.add_argument(
+        "--normalization", choices=("auto", "ct", "zscore", "none"), default="auto", help="of the intensities"
+    )
+
+
+def add_optimization_options(group) -> None:
+    group.add_argument("-i", "--iterations", type=arguments.parse_positive_int, default=8000, help="training steps")
+    group.add_argument("--loss", choices=("CE", "dice", "CE+dice"), default="CE+dice", help="loss on references")
+    group.add_argument(
+        "--learning-rate",
+        type=arguments.parse_positive_number,
+        default=3e-3,
+        help="largest rate of the one-cycle schedule",
+    )
+
+
+def add_student_options(group) -> None:
+    arguments.add_flag(group, "--soft", "train a student on the soft labels of ensemble.py -e train")
+    group.add_argument("--soft-labels", type=Path, help="folder of soft labels (default: SAVE/soft_labels/<classes>)")
+    group.add_argument("--softloss", choices=("MSE", "CE", "KL"), help="loss on soft labels (default: KL)")
+    group.add_argument(
         "--alpha", type=arguments.parse_non_negative_number, help="weight of the loss on references (default: 0.1)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--temperature", type=arguments.parse_positive_number, help="of the soft labels (default: as they were made)"
     )
-    parser.add_argument(
+
+
+def add_progress_options(group) -> None:
+    group.add_argument(
         "--validate-every",
         type=arguments.parse_positive_int,
         default=500,
         help="steps between validations and log rows",
     )
-    parser.add_argument(
+    group.add_argument(
         "--checkpoint-every", type=arguments.parse_positive_int, default=500, help="steps between checkpoints"
     )
-    arguments.add_flag(parser, "--resume", "go on with the experiment where it stopped")
-    parser.add_argument("--visdom-port", type=int, default=8008, help="port of the visdom server; 0: no dashboard")
-    parser.add_argument("--visdom-server", default="http://localhost", help="address of the visdom server")
-    parser.add_argument("-r", "--run", help="name of the experiment (default: made of its options)")
-    arguments.add_device(parser)
-    return parser
+    group.add_argument(
+        "--visdom-port", type=arguments.parse_natural_number, default=8008, help="of the visdom server; 0: no dashboard"
+    )
+    group.add_argument("--visdom-server", default="http://localhost", help="address of the visdom server")
 
 
 def check_options(args) -> None:
@@ -214,7 +242,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
 
     batches, _ = stream(train_cases, soft_labels, (args.seed, TRAINING_STREAM), augment=True)
     validation, loaded = stream(val_cases, None, (0, VALIDATION_STREAM), augment=False)
-    count = max(1, VALIDATION_PATCHES // args.batch_size)
+    patches = max(VALIDATION_PATCHES, VALIDATION_VOXELS // args.sample_size**2)
+    count = -(-patches // args.batch_size)
     return batches, [validation.make(number) for number in range(count)], busiest_slice(loaded[0])
 
 

@@ -95,7 +95,8 @@ def _largest_share(masks, grid: Grid) -> np.ndarray:
     total = np.zeros(grid.shape, np.float32)
     result = np.zeros(grid.shape, np.uint8)
     for label, mask in masks:
-        share = sitk.GetArrayViewFromImage(_onto(sitk.Cast(mask, sitk.sitkFloat32), grid, sitk.sitkLinear))
+        image = _onto(sitk.Cast(mask, sitk.sitkFloat32), grid, sitk.sitkLinear)
+        share = sitk.GetArrayViewFromImage(image)  # valid only as long as the image is there
         total += share
         larger = share > best
         result[larger] = label

@@ -29,6 +29,19 @@ def parse_positive_int(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
 
 
+def parse_natural_number(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+
+
+def parse_folder_name(text: str) -> str:
+    """The name of one folder, not a path."""
+    if text and text == Path(text).name and not text.startswith("."):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of a folder")
+
+
 def parse_positive_number(text: str) -> float:
     number = parse_non_negative_number(text)
     if number > 0:
@@ -88,7 +101,9 @@ def add_data(parser) -> None:
 def add_evaluation(parser, default_run: str) -> None:
     """Add the options of which split is predicted, and under which name."""
     parser.add_argument("-e", "--evaluate", choices=("train", "val", "test"), required=True, help="split to predict")
-    parser.add_argument("-r", "--run", help=f"results go to SAVE/<run>/<split>/ (default: {default_run})")
+    parser.add_argument(
+        "-r", "--run", type=parse_folder_name, help=f"results go to SAVE/<run>/<split>/ (default: {default_run})"
+    )
     add_flag(parser, "--overwrite", "do again what is done")
 
 
@@ -112,7 +127,7 @@ def recorded_options(args) -> dict:
     """The options that determine a result, as plain values: not where it runs, is stored or shown."""
     plain = (int, float, bool, type(None))
     values = {name: value for name, value in sorted(vars(args).items()) if name not in _NOT_RECORDED}
-    values = {name: getattr(value, "name", value) for name, value in values.items()}
+    values = {name: getattr(value, "name", value) if name == "network" else value for name, value in values.items()}
     return {
         name: list(value) if isinstance(value, tuple) else value if isinstance(value, plain) else str(value)
         for name, value in values.items()

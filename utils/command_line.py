@@ -11,11 +11,22 @@ from base.errors import InputError
 STATUS_OF_ERROR = 2
 
 
+class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default of each option that has one, unless its help text does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default is None or action.default is False or action.required or "(default:" in action.help:
+            return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {' '.join(action.default)})"
+        return super()._get_help_string(action)
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
 
     def __init__(self, **settings):
-        super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, **settings)
+        super().__init__(formatter_class=_HelpWithDefaults, **settings)
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def error(self, message: str) -> NoReturn:
@@ -50,7 +61,7 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
 
 
 def _terminate(signal_number, frame) -> NoReturn:
-    raise SystemExit(128 + signal_number)
+    raise SystemExit(128 + signal_number)  # leaves by way of every `finally`, so that nothing half-written stays
 
 
 def _one_line(error: Exception) -> str:

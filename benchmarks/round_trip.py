@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""How much of a reference survives stage 1 and the way back: Dice per label, on every reference below a folder.
+
+    python -m benchmarks.round_trip KITS19/ --voxel-size 1.5 1.5 2.5
+
+Each reference goes to the new voxels and comes back as a certain prediction would. Beside it, the same with bare nearest
+neighbours on both ways.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from data.cases import REFERENCE
+from data.image_files import Grid, from_array, read_image, to_lps
+from data.resampling import resample_reference, resampled_grid, restore_channels
+from utils.metrics import dice
+
+
+def there_and_back(reference: sitk.Image, grid: Grid) -> np.ndarray:
+    """The labels (z, y, x) of a reference in LPS order after stage 1 and the way back of a certain prediction."""
+    labels = resample_reference(reference, grid)
+    known = np.unique(labels)
+    certain = ((labels == label).astype(np.float32) for label in known)
+    back = np.stack(list(restore_channels(certain, grid, Grid.of(reference))))
+    return known[back.argmax(axis=0)]
+
+
+def by_nearest_neighbours(reference: sitk.Image, grid: Grid) -> np.ndarray:
+    """The same with bare nearest neighbours."""
+    empty = from_array(np.zeros(grid.shape, np.uint8), grid)
+    new = sitk.Resample(reference, empty, sitk.Transform(), sitk.sitkNearestNeighbor)
+    resample = sitk.ResampleImageFilter()
+    resample.SetReferenceImage(reference)
+    resample.SetInterpolator(sitk.sitkNearestNeighbor)
+    resample.SetUseNearestNeighborExtrapolator(True)
+    return sitk.GetArrayFromImage(resample.Execute(new))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Dice of references that went to new voxels and back.")
+    parser.add_argument("folder", type=Path, help=f"folder of case folders with {REFERENCE}")
+    parser.add_argument(
+        "--voxel-size", nargs=3, type=float, default=[1.5, 1.5, 2.5], help="x y z, mm (default: 1.5 1.5 2.5)"
+    )
+    args = parser.parse_args()
+    print(f"{'case':14} {'spacing mm':>18} {'label':>5} {'voxels':>9} {'stage 1':>8} {'nearest':>8} {'s':>6}")
+    for path in sorted(args.folder.rglob(REFERENCE)):
+        reference = sitk.Cast(to_lps(read_image(path)), sitk.sitkUInt8)
+        grid = resampled_grid(Grid.of(reference), tuple(args.voxel_size))
+        began = time.perf_counter()
+        back = there_and_back(reference, grid)
+        seconds = time.perf_counter() - began
+        nearest = by_nearest_neighbours(reference, grid)
+        labels = sitk.GetArrayFromImage(reference)
+        spacing = " ".join(f"{mm:.3g}" for mm in reference.GetSpacing())
+        for label in np.unique(labels)[1:]:
+            true = labels == label
+            scores = f"{dice(back == label, true):8.4f} {dice(nearest == label, true):8.4f}"
+            print(f"{path.parent.name:14} {spacing:>18} {label:5} {true.sum():9} {scores} {seconds:6.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Fixtures: awkward directions, the stages run as a user does, and what they make of phantoms."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.material import DIRECTIONS, SMALL, write_kidney
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(params=DIRECTIONS.values(), ids=DIRECTIONS)
+def direction(request) -> list[float]:
+    """Direction cosines, row by row."""
+    return request.param.ravel().tolist()
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Run a script as a user does, and check its exit status; gives the finished process with its output."""
+
+    def run_script(script: str, *arguments, status: int = 0, timeout: float = 300) -> subprocess.CompletedProcess:
+        command = [sys.executable, script, *(str(argument) for argument in arguments)]
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+        assert process.returncode == status, f"{command}\n{process.stdout}\n{process.stderr}"
+        assert "Traceback" not in process.stderr
+        return process
+
+    return run_script
+
+
+@pytest.fixture(scope="session")
+def kidneys(tmp_path_factory, run) -> Path:
+    """A DATA folder of small phantoms, resampled on 3 × 3 × 5 mm: three cases to train, one to validate, two to test.
+
+    The last test case has no reference. Not to be changed: copy it first.
+    """
+    folder = tmp_path_factory.mktemp("kidneys")
+    for number, split in enumerate(("train", "train", "train", "val", "test", "test")):
+        write_kidney(folder / split / f"case_{number:05d}", seed=number, with_reference=number != 5)
+    run("resample_data.py", "-d", folder, "--voxel-size", 3, 3, 5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def save(tmp_path_factory, run, kidneys) -> Path:
+    """A SAVE folder with two networks, one and two, of classes 0,1,2. Not to be changed: copy it first."""
+    folder = tmp_path_factory.mktemp("save")
+    for seed, name in enumerate(("one", "two")):
+        options = [*SMALL, "-d", kidneys, "-s", folder, "--classes", "0,1,2", "-i", "30", "-x", seed, "-r", name]
+        run("training_network.py", *options)
+    return folder

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from data.cases import find_cases
+from data.intensities import Normalization, decide_normalization
+
+
+def test_zscore_standardizes_each_image_without_its_extremes():
+    image = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
+    image[0, 0, 0] = 1e6
+    normalized, outside = Normalization("zscore").apply(image)
+    assert normalized.dtype == np.float32
+    assert abs(normalized.mean()) < 1e-3
+    assert normalized.std() == pytest.approx(1, abs=1e-3)
+    assert outside == pytest.approx(normalized.min(), abs=1e-3)
+
+
+def test_ct_is_the_same_for_every_image_and_air_outside():
+    ct = Normalization("ct", (-50.0, 250.0), 100.0, 50.0)
+    normalized, outside = ct.apply(np.array([[[-1000, -50, 100, 3000]]], np.float32))
+    np.testing.assert_allclose(normalized.ravel(), [-3, -3, 0, 3])
+    assert outside == -3
+
+
+def test_none_leaves_intensities_and_pads_with_the_darkest():
+    image = np.array([[[4.0, -2.0]]], np.float32)
+    normalized, outside = Normalization("none").apply(image)
+    np.testing.assert_array_equal(normalized, image)
+    assert outside == -2
+
+
+def test_a_constant_image_is_no_division_by_zero():
+    normalized, _ = Normalization("zscore").apply(np.full((3, 3, 3), 5, np.float32))
+    np.testing.assert_array_equal(normalized, 0)
+
+
+def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys):
+    cases = find_cases(kidneys, "train")
+    decided = decide_normalization("auto", cases)
+    assert decided.kind == "ct"
+    foreground = np.concatenate([case.resampled_image()[case.resampled_reference() > 0] for case in cases])
+    np.testing.assert_allclose(decided.window, np.percentile(foreground, (0.5, 99.5)), rtol=1e-3)
+    clipped = np.clip(foreground, *decided.window)
+    assert decided.mean == pytest.approx(clipped.mean(), rel=1e-3)
+    assert Normalization.from_json(decided.to_json()) == decided

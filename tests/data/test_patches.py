@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from base.errors import InputError
+from base.label_classes import IGNORED
+from data.patches import PatchSampler, VoxelIndex, choose_planes
+from data.training_cases import TrainingCase
+
+SHAPE = (6, 7, 8)
+OUTSIDE = -7.0
+NAMES = ("0", "1", "2")
+
+
+def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
+    """A case whose intensities are numbers of voxels, so that a patch tells where it is from."""
+    rng = np.random.default_rng(seed)
+    reference = (rng.random(SHAPE) < 0.2).astype(np.uint8)
+    if rare:
+        reference[seed % 6, 3, 4] = 2
+    image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE) + 1000 * seed
+    return TrainingCase(f"case {seed}", image, OUTSIDE, spacing_mm, reference)
+
+
+def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), planes=(0, 1, 2), seed=(3,), augment=False):
+    return PatchSampler(cases, NAMES, 4, 6, planes, criterion, ratios, seed, augment)
+
+
+def test_index_counts_and_finds_every_voxel_equally_often():
+    reference = case(1).reference
+    index = VoxelIndex(reference, 4)
+    rng = np.random.default_rng(0)
+    for c in range(3):
+        voxels = np.flatnonzero(reference == c)
+        assert index.count(c) == len(voxels)
+        drawn = [np.ravel_multi_index(index.draw(c, rng), SHAPE) for _ in range(30 * len(voxels))]
+        times = np.bincount(drawn, minlength=reference.size)
+        assert times.sum() == times[voxels].sum()
+        if len(voxels) > 1:
+            assert stats.chisquare(times[voxels]).pvalue > 0.001
+    assert index.count(3) == 0
+
+
+def locate(cases, image):
+    """Case number and position (z, y, x) of each voxel of a patch, by its intensity; None outside."""
+    inside = image != OUTSIDE
+    numbers = image[inside].astype(int)
+    case_number = numbers[0] // 1000
+    places = np.full((*image.shape, 3), -99)
+    places[inside] = np.stack(np.unravel_index(numbers % 1000, SHAPE), -1)
+    return case_number, places, inside
+
+
+@pytest.mark.parametrize("criterion", ["entire-sample-area", "patch-center-voxel"])
+def test_patches_are_cut_where_they_say(criterion):
+    """Each voxel of image and reference is compared with its case, one by one."""
+    cases = [case(0), case(1), case(2)]
+    batch = sampler(cases, criterion).batch(5, 200)
+    flat_axes = set()
+    for image, reference in zip(batch.image, batch.reference):
+        number, places, inside = locate(cases, image)
+        (axis,) = (a for a in range(3) if len(np.unique(places[inside][:, a])) == 1 and inside.sum() > 6)
+        flat_axes.add(axis)
+        rows, columns = (a for a in range(3) if a != axis)
+        first = np.argwhere(inside)[0]
+        origin = places[tuple(first)].copy()
+        origin[rows] -= first[0]
+        origin[columns] -= first[1]
+        for i, j in np.ndindex(6, 6):
+            place = origin.copy()
+            place[rows] += i
+            place[columns] += j
+            known = all(0 <= p < n for p, n in zip(place, SHAPE))
+            assert image[i, j] == (cases[number].image[tuple(place)] if known else OUTSIDE)
+            if 1 <= i < 5 and 1 <= j < 5:  # the sample area, in the middle of the input area
+                expected = cases[number].reference[tuple(place)] if known else IGNORED
+                assert reference[i - 1, j - 1] == expected
+    assert flat_axes == {0, 1, 2}
+
+
+def test_center_voxel_has_the_drawn_class():
+    batch = sampler([case(0), case(1)], "patch-center-voxel", ratios=(0, 0, 1)).batch(0, 50)
+    assert (batch.reference[:, 2, 2] == 2).all()
+
+
+def test_entire_sample_area_holds_the_drawn_class_anywhere():
+    batch = sampler([case(0), case(1)], "entire-sample-area", ratios=(0, 0, 1)).batch(0, 400)
+    where = batch.reference == 2
+    assert where.any(axis=(1, 2)).all()
+    times = where.sum(axis=0).ravel()
+    assert stats.chisquare(times).pvalue > 0.001
+
+
+def test_ratios_are_the_chances_of_the_classes():
+    batch = sampler([case(0), case(1)], "patch-center-voxel", ratios=(1, 0, 3)).batch(0, 2000)
+    counts = np.bincount(batch.reference[:, 2, 2], minlength=3)
+    assert counts[1] == 0
+    assert counts[2] / 2000 == pytest.approx(0.75, abs=0.04)
+
+
+def test_a_batch_follows_from_seed_and_number_alone():
+    cases = [case(0), case(1)]
+    one, other = sampler(cases), sampler(cases)
+    for number in range(3):
+        other.batch(number, 10)
+    np.testing.assert_array_equal(one.batch(2, 10).image, other.batch(2, 10).image)
+    assert not np.array_equal(one.batch(2, 10).image, one.batch(3, 10).image)
+    assert not np.array_equal(one.batch(2, 10).image, sampler(cases, seed=(4,)).batch(2, 10).image)
+
+
+def test_only_holders_of_a_rare_class_are_drawn():
+    cases = [case(0, rare=False), case(1), case(2, rare=False)]
+    batch = sampler(cases, ratios=(0, 0, 1)).batch(0, 20)
+    assert {locate(cases, image)[0] for image in batch.image} == {1}
+
+
+def test_a_class_that_no_case_holds_is_named_unless_it_is_never_drawn():
+    cases = [case(0, rare=False)]
+    with pytest.raises(InputError, match="holds class 2"):
+        sampler(cases)
+    sampler(cases, ratios=(1, 1, 0))
+
+
+def test_without_a_reference_the_soft_labels_say_where_to_draw():
+    soft = np.zeros((3, *SHAPE), np.uint8)
+    soft[0] = 255
+    soft[:, 2, 3, 4] = (55, 0, 200)
+    unannotated = TrainingCase("u", case(0).image, OUTSIDE, (1.0, 1.0, 1.0), None, soft)
+    batch = sampler([unannotated], "patch-center-voxel", ratios=(0, 0, 1)).batch(0, 9)
+    assert (batch.reference == IGNORED).all()
+    np.testing.assert_array_equal(batch.soft[:, :, 2, 2], np.tile((55, 0, 200), (9, 1)))
+
+
+def test_soft_labels_are_cut_as_the_reference_is():
+    one = case(1)
+    soft = np.stack([255 * (one.reference == c) for c in range(3)]).astype(np.uint8)
+    labelled = TrainingCase("s", one.image, OUTSIDE, one.spacing_mm, one.reference, soft)
+    batch = sampler([labelled]).batch(0, 100)
+    outside = batch.reference == IGNORED
+    assert outside.any()
+    np.testing.assert_array_equal(batch.soft.argmax(axis=1)[~outside], batch.reference[~outside])
+    assert (batch.soft.sum(axis=1)[outside] == 0).all()
+
+
+def test_thick_slices_are_cut_axially_only():
+    assert choose_planes("auto", [(5.0, 1.0, 1.0)]) == (0,)
+    assert choose_planes("auto", [(3.0, 1.0, 1.0)]) == (0, 1, 2)
+    assert choose_planes("all", [(5.0, 1.0, 1.0)]) == (0, 1, 2)
+    assert choose_planes("axial", [(1.0, 1.0, 1.0)]) == (0,)

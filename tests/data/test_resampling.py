@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from data.image_files import Grid, to_lps
+from data.resampling import resample_image, resample_reference, resampled_grid, restore_channels
+from tests.material import image_of
+
+
+def centres(grid: Grid) -> np.ndarray:
+    """Physical coordinates (z, y, x, 3) of the voxel centres, in mm."""
+    indices = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), -1)[..., ::-1]
+    return np.array(grid.origin) + (indices * grid.spacing) @ np.reshape(grid.direction, (3, 3)).T
+
+
+def ramp(grid: Grid) -> np.ndarray:
+    return (centres(grid) @ [3.0, -2.0, 1.0]).astype(np.float32)
+
+
+@pytest.fixture
+def grid(direction) -> Grid:
+    image = image_of(np.zeros((10, 26, 30), np.uint8), (0.8, 0.9, 3.1), (-7.0, 40.0, 12.0), direction)
+    return Grid.of(to_lps(image))
+
+
+def test_the_new_grid_covers_the_same_box(grid):
+    new = resampled_grid(grid, (1.5, 1.5, 2.5))
+    assert new.spacing == (1.5, 1.5, 2.5)
+    for one in (grid, new):
+        assert one.direction == grid.direction
+
+    def corners(one):
+        turn = np.reshape(one.direction, (3, 3))
+        half = np.array(one.spacing) / 2
+        first = np.array(one.origin) - turn @ half
+        return first, first + turn @ (np.array(one.size) * one.spacing)
+
+    for old_corner, new_corner in zip(corners(grid), corners(new)):
+        inward = np.reshape(grid.direction, (3, 3)).T @ (new_corner - old_corner)
+        assert (np.abs(inward) <= np.array(new.spacing) / 4 + 1e-9).all()  # half a voxel of rounding, on both ends
+
+
+def test_none_keeps_the_grid(grid):
+    assert resampled_grid(grid, None) is grid
+
+
+def test_a_linear_ramp_stays_where_it_is(grid):
+    """What lies at a physical point before lies there after, in any direction and spacing, there and back."""
+    new = resampled_grid(grid, (1.5, 1.5, 2.5))
+    image = image_of(ramp(grid), grid.spacing, grid.origin, grid.direction)
+    there = sitk.GetArrayFromImage(resample_image(image, new))
+    inner = (slice(3, -3),) * 3
+    np.testing.assert_allclose(there[inner], ramp(new)[inner], atol=0.05)
+    (back,) = restore_channels([ramp(new)], new, grid)
+    np.testing.assert_allclose(back[inner], ramp(grid)[inner], atol=1e-3)
+
+
+def test_only_axes_whose_voxels_grow_are_blurred():
+    """Stripes one voxel wide vanish along the axis that shrinks by 3 and stay along the one that is kept."""
+    stripes = np.tile(np.float32([0, 100]), 30)
+    for axis, kept in ((2, False), (0, True)):
+        shape = [12, 12, 12]
+        shape[axis] = 60
+        array = np.broadcast_to(stripes.reshape([-1 if a == axis else 1 for a in range(3)]), shape)
+        image = image_of(array)
+        new = resampled_grid(Grid.of(image), (3.0, 3.0, 1.0))
+        spread = sitk.GetArrayFromImage(resample_image(image, new))[(slice(2, -2),) * 3].std()
+        assert (spread > 45) if kept else (spread < 3)
+
+
+def test_intensities_stay_in_their_range_and_type():
+    array = np.zeros((8, 8, 8), np.int16)
+    array[4:] = 1000
+    image = image_of(array, (1.0, 1.0, 3.0))
+    result = resample_image(image, resampled_grid(Grid.of(image), (0.7, 0.7, 1.3)))
+    values = sitk.GetArrayFromImage(result)
+    assert result.GetPixelID() == sitk.sitkInt16
+    assert (values.min(), values.max()) == (0, 1000)
+
+
+def test_the_largest_share_wins_as_in_a_sum_by_hand():
+    """One row of voxels of 1 mm onto voxels of 1 mm that lie half a voxel further: shares are halves."""
+    labels = np.array([[[0, 1, 1, 2, 2, 2, 0, 0]]], np.uint8)
+    image = image_of(labels, (1.0, 1.0, 1.0))
+    grid = Grid((4, 1, 1), (2.0, 1.0, 1.0), (0.5, 0.0, 0.0), Grid.of(image).direction)
+    # Centres at 0.5, 2.5, 4.5, 6.5: halves of 0|1, 1|2, 2|2, 0|0. A tie goes to the foreground, and to the first label.
+    assert resample_reference(image, grid).ravel().tolist() == [1, 1, 2, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_thin_structures_survive(axis):
+    """A vessel and a sheet one voxel thick, in voxels a third as wide as the new ones, stay whole."""
+    labels = np.zeros((24, 24, 24), np.uint8)
+    sheet = [slice(None)] * 3
+    sheet[axis] = 5
+    labels[tuple(sheet)] = 1
+    vessel = [13, 13, 13]
+    vessel[axis] = slice(None)
+    labels[tuple(vessel)] = 2
+    image = image_of(labels)
+    grid = resampled_grid(Grid.of(image), (3.0, 3.0, 3.0))
+    result = np.moveaxis(resample_reference(image, grid), axis, 0)
+    nearest = sitk.GetArrayFromImage(
+        sitk.Resample(image, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction)
+    )
+    assert (result == 1).any(axis=0).mean() > 0.9  # every column of new voxels meets the sheet
+    assert (result == 2).any(axis=(1, 2)).mean() > 0.8  # every new slice meets the vessel
+    assert (nearest == 2).sum() <= (result == 2).sum()
+
+
+def test_every_voxel_keeps_its_label_within_one_new_voxel():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((20, 30, 30), np.uint8)
+    labels[tuple(rng.integers((20, 30, 30), size=(40, 3)).T)] = 1
+    labels[5:12, 5:12, 5:12] = 2
+    image = image_of(labels, (0.7, 0.7, 1.0))
+    grid = resampled_grid(Grid.of(image), (2.0, 2.0, 3.0))
+    result = resample_reference(image, grid)
+    for label in (1, 2):
+        there = np.argwhere(result == label)
+        for voxel in np.argwhere(labels == label)[:, ::-1].tolist():
+            point = image.TransformIndexToPhysicalPoint(voxel)
+            new = (np.array(point) - grid.origin) / grid.spacing
+            distance = np.abs(there[:, ::-1] - new).max(axis=1).min()
+            assert distance <= 1.5 + 1e-6
+
+
+def test_the_same_grid_changes_nothing():
+    labels = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
+    image = image_of(labels, (1.0, 2.0, 3.0))
+    np.testing.assert_array_equal(resample_reference(image, Grid.of(image)), labels)
+    assert resample_image(image, Grid.of(image)) is image

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from base.errors import InputError
+from data.split import read_split_file, split_by_shares
+
+NAMES = [f"case_{number:05d}" for number in range(40)]
+
+
+def test_shares_are_kept_and_depend_on_the_seed_alone():
+    split = split_by_shares(NAMES, [70, 15, 15], seed=1)
+    counts = [list(split.values()).count(part) for part in ("train", "val", "test")]
+    assert counts == [28, 6, 6]
+    assert split == split_by_shares(NAMES[::-1], [70, 15, 15], seed=1)
+    assert split != split_by_shares(NAMES, [70, 15, 15], seed=2)
+
+
+def test_a_file_says_who_goes_where(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"train": NAMES[:2], "test": NAMES[2:3]}))
+    assert read_split_file(path, NAMES) == {NAMES[0]: "train", NAMES[1]: "train", NAMES[2]: "test"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "no JSON"),
+        ("[1]", "no JSON"),
+        ('{"train": 3}', "no JSON"),
+        ('{"train": ["case_00000", "case_00000"]}', "twice"),
+        ('{"train": ["case_00000"], "val": ["case_00000"]}', "twice"),
+        ('{"train": ["somebody"]}', "somebody"),
+        ('{"training": ["case_00000"]}', "names no case"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path, content, problem):
+    path = tmp_path / "split.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=problem):
+        read_split_file(path, NAMES)

@@ -1,0 +1,53 @@
+"""What tests are made of: small images with awkward geometry, case folders, phantoms, the options of small networks."""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from data.phantom import make_phantom
+
+_TILT = np.deg2rad(20)
+# Columns are the directions of the file's axes, in LPS.
+DIRECTIONS = {
+    "LPS": np.eye(3),
+    "flipped": np.diag([-1.0, -1.0, 1.0]),
+    "permuted": np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]),  # as KiTS19: slices first
+    "oblique": np.array([[np.cos(_TILT), -np.sin(_TILT), 0], [np.sin(_TILT), np.cos(_TILT), 0], [0, 0, 1.0]]),
+    "oblique, permuted": np.array([[0, np.cos(_TILT), -np.sin(_TILT)], [0, np.sin(_TILT), np.cos(_TILT)], [1.0, 0, 0]]),
+}
+
+# A network as small as there is, for runs of which only the way counts.
+SMALL = ["-n", "dil2D", "--receptive-field-size", "19", "--sample-size", "8", "-b", "4", "--visdom-port", "0"]
+
+
+def image_of(array, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:
+    """Image of an array in the file's own axes (z, y, x); spacing and origin are (x, y, z)."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    if direction is not None:
+        image.SetDirection(direction)
+    return image
+
+
+def write_case(folder: Path, image: sitk.Image, reference: sitk.Image | None) -> Path:
+    """Write a KiTS19 case folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(folder / "imaging.nii.gz"))
+    if reference is not None:
+        sitk.WriteImage(reference, str(folder / "segmentation.nii.gz"))
+    return folder
+
+
+def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
+    """Write the part of a phantom around its left kidney, about 14 × 25 × 25 voxels, with its tumour."""
+    image, reference = make_phantom(seed)
+    box = sitk.LabelShapeStatisticsImageFilter()
+    box.Execute(sitk.ConnectedComponent(reference > 0))
+    label = max(box.GetLabels(), key=lambda label: box.GetCentroid(label)[0])  # the patient's left
+    first, size = box.GetBoundingBox(label)[:3], box.GetBoundingBox(label)[3:]
+    low = [max(0, start - 2) for start in first]
+    high = [min(n, start + extent + 2) for n, start, extent in zip(image.GetSize(), first, size)]
+    part = tuple(slice(a, b) for a, b in zip(low, high))
+    return write_case(folder, image[part], reference[part] if with_reference else None)

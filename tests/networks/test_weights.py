@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from base.errors import InputError
+from base.label_classes import parse_classes
+from networks.weights import build_network, load_weights, save_weights
+
+DESCRIPTION = {
+    "experiment": "e",
+    "architecture": "dil2D",
+    "receptive_field": 19,
+    "classes": parse_classes("0,1,2").to_json(),
+    "soft_labels": None,
+}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    network = build_network(DESCRIPTION)
+    save_weights(tmp_path / "FINAL_e_1.pth", network, DESCRIPTION)
+    return tmp_path / "FINAL_e_1.pth", network
+
+
+def test_a_network_comes_back_as_it_was(weights):
+    path, network = weights
+    trained = load_weights(path)
+    image = torch.randn(1, 1, 21, 21)
+    assert torch.equal(trained.build()(image), network.eval()(image))
+    assert trained.classes.names == ("0", "1", "2")
+    assert trained.margin == 9
+    assert not trained.is_student
+
+
+def test_options_that_contradict_are_refused_with_both_values(weights):
+    trained = load_weights(weights[0])
+    trained.check("--receptive-field-size", "receptive_field", 19)
+    trained.check("--receptive-field-size", "receptive_field", None)
+    with pytest.raises(InputError, match=r"--receptive-field-size: 35 contradicts .* says 19"):
+        trained.check("--receptive-field-size", "receptive_field", 35)
+    with pytest.raises(InputError, match=r"0,3 contradicts .* says 0,1,2"):
+        trained.check_classes(parse_classes("0,3"))
+
+
+def test_damaged_and_foreign_files_are_refused(weights, tmp_path):
+    whole = weights[0].read_bytes()
+    for name, content in (("cut.pth", whole[: len(whole) // 2]), ("empty.pth", b""), ("text.pth", b"hello")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=name):
+            load_weights(tmp_path / name)
+    torch.save({"state": {}}, tmp_path / "foreign.pth")
+    with pytest.raises(InputError, match="no weights of this program"):
+        load_weights(tmp_path / "foreign.pth")
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_file_is_never_run(tmp_path):
+    torch.save({"format": Trap(tmp_path / "sprung")}, tmp_path / "trap.pth")
+    with pytest.raises(InputError, match=r"trap\.pth"):
+        load_weights(tmp_path / "trap.pth")
+    assert not (tmp_path / "sprung").exists()

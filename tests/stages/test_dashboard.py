@@ -1,0 +1,105 @@
+"""Training beside the real visdom server: its windows are read back, and its death costs one warning."""
+
+import contextlib
+import csv
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.material import SMALL
+
+# The server as the README starts it without internet.
+SERVER = "from visdom.server.run_server import main; main()"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A visdom server on a free port of 127.0.0.1: (process, port)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path / "visdom.log").open("w")
+    command = [sys.executable, "-c", SERVER, "-port", str(port), "-bind_local", "-env_path", str(tmp_path / "visdom")]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert process.poll() is None, (tmp_path / "visdom.log").read_text()
+            time.sleep(0.1)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def options(kidneys, save, port, iterations, name):
+    command = ["training_network.py", *SMALL, "-d", kidneys, "-s", save, "--classes", "0,1,2", "-i", iterations]
+    return [*command, "-r", name, "--validate-every", 10, "--visdom-port", port, "--visdom-server", "http://127.0.0.1"]
+
+
+def windows(port, experiment):
+    """The windows of an experiment, by title, as the server holds them."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/win_data", json.dumps({"win": None, "eid": experiment}).encode()
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        content = answer.read()
+    return {window["title"]: window for window in json.loads(content).values()}
+
+
+def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
+    _, port = server
+    process = run(*options(kidneys, tmp_path, port, 30, "shown"))
+    assert "warning" not in process.stderr
+    shown = windows(port, "shown")
+    rows = list(csv.DictReader((tmp_path / "shown" / "log.csv").open()))
+    lines = {
+        "loss": ("train_loss", "val_loss"),
+        "Dice": ("dice_1", "dice_2"),
+        "learning rate": ("learning_rate",),
+        "iterations per second": ("iterations_per_second",),
+    }
+    for title, columns in lines.items():
+        traces = {trace["name"]: trace for trace in shown[title]["content"]["data"]}
+        assert set(traces) == set(columns)
+        for column in columns:
+            assert traces[column]["x"] == [10, 20, 30]
+            assert traces[column]["y"] == pytest.approx([float(row[column]) for row in rows], rel=1e-4)
+    (picture,) = [window for title, window in shown.items() if title.startswith("validation slice")]
+    assert picture["type"] == "image"
+
+
+def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
+    process, port = server
+    command = [sys.executable, *(str(word) for word in options(kidneys, tmp_path, port, 300, "orphan"))]
+    training = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "orphan" / "log.csv"
+    while not log.exists():
+        assert training.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    _, errors = training.communicate(timeout=120)
+    assert training.returncode == 0, errors
+    assert len([line for line in errors.splitlines() if "warning" in line.lower()]) == 1, errors
+    assert "Traceback" not in errors
+    assert len(log.read_text().splitlines()) == 31
+    assert (tmp_path / "orphan" / "FINAL_orphan_300.pth").exists()
+
+
+def test_a_server_that_is_not_there_costs_one_warning(run, kidneys, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = run(*options(kidneys, tmp_path, port, 20, "alone"))
+    (warning,) = [line for line in process.stderr.splitlines() if "warning" in line.lower()]
+    assert f":{port}" in warning
+    assert (tmp_path / "alone" / "FINAL_alone_20.pth").exists()

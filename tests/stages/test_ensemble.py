@@ -1,0 +1,215 @@
+"""Stages 4 and 5 as a user runs them: soft labels, the ensemble's own results, and the student."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.material import SMALL, write_kidney
+
+FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
+
+
+@pytest.fixture
+def saved(save, tmp_path):
+    """A SAVE folder of one's own, with the networks in it."""
+    shutil.copytree(save, tmp_path / "SAVE")
+    return tmp_path / "SAVE"
+
+
+def array_of(path):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+@pytest.fixture
+def own_grid(tmp_path, run):
+    """A DATA folder on the scans' own grids, and a SAVE folder with two networks trained on it."""
+    data, save = tmp_path / "own" / "DATA", tmp_path / "own" / "SAVE"
+    for number, split in enumerate(("train", "val")):
+        write_kidney(data / split / f"case_{number:05d}", seed=number)
+    run("resample_data.py", "-d", data, "--voxel-size", "none")
+    for seed in (0, 1):
+        command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", "0,1,2", "-i", 10]
+        run(*command, "-x", seed, "-r", f"member {seed}")
+    return data, save
+
+
+def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
+    """Where nothing is resampled, the members' saved probabilities say what both must be."""
+    data, save = own_grid
+    for member in ("member 0", "member 1"):
+        weights = save / member / "FINAL*.pth"
+        run(
+            "testing_network.py",
+            "-d",
+            data,
+            "-s",
+            save,
+            "-e",
+            "val",
+            "--network-weights",
+            weights,
+            "--save-probabilities",
+        )
+    run("ensemble.py", "-d", data, "-s", save, "-e", "val", *FIT)
+    members = np.stack(
+        [
+            np.stack([array_of(save / m / "val" / f"case_00001_probability_{label}.nii.gz") for label in "012"])
+            for m in ("member 0", "member 1")
+        ]
+    )
+    folder = save / "soft_labels" / "0_1_2" / "val" / "case_00001"
+    means = [sitk.ReadImage(str(folder / f"mean_{label}.nii.gz")) for label in "012"]
+    # The resampled grid runs along LPS; the scan's file does not.
+    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(
+        sitk.ReadImage(str(data / "val" / "case_00001" / "imaging.nii.gz")).GetDirection()
+    )
+    for statistic, units, expected in (("mean", 255, members.mean(axis=0)), ("deviation", 510, members.std(axis=0))):
+        for index, label in enumerate("012"):
+            image = sitk.DICOMOrient(sitk.ReadImage(str(folder / f"{statistic}_{label}.nii.gz")), code)
+            assert np.abs(sitk.GetArrayFromImage(image) / units - expected[index]).max() < 1 / 250
+    assert (sum(sitk.GetArrayFromImage(image).astype(int) for image in means) == 255).all()
+    prediction = array_of(save / "ensemble_c0-1-2_rf19_s8" / "val" / "case_00001_prediction.nii.gz")
+    np.testing.assert_array_equal(prediction, members.mean(axis=0).argmax(axis=0))
+
+
+def test_members_are_the_finished_networks_that_fit(run, kidneys, saved):
+    shutil.copytree(saved / "one", saved / "unfinished", ignore=shutil.ignore_patterns("FINAL*"))
+    run("training_network.py", *SMALL, "-d", kidneys, "-s", saved, "--classes", "0,3", "-i", 1, "-r", "other classes")
+    other_size = ["training_network.py", *SMALL, "--sample-size", 10, "-d", kidneys, "-s", saved, "--classes", "0,1,2"]
+    run(*other_size, "-i", 1, "-r", "other size")
+    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT).stdout
+    assert output.startswith("2 members:")
+    assert "FINAL_one_30.pth" in output
+    assert "FINAL_two_30.pth" in output
+    assert "other" not in output
+    record = json.loads((saved / "soft_labels" / "0_1_2" / "val" / "soft_labels.json").read_text())
+    assert set(record["weights"]) == {"one", "two"}
+    assert record["temperature"] == 1
+    assert "3 members:" in run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "test", "--classes", "0,1,2").stdout
+
+
+def test_a_list_names_the_members(run, kidneys, saved):
+    listed = saved / "members.txt"
+    listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\n\n")
+    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed).stdout
+    assert output.startswith("1 members:")
+    assert "FINAL_one" not in output
+
+
+def test_the_ensemble_is_measured_beside_its_members(run, kidneys, saved):
+    run(
+        "testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", saved / "one" / "FINAL*.pth"
+    )
+    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT).stdout
+    with (saved / "one" / "val" / "metrics.csv").open(newline="") as file:
+        (dice,) = [row["dice"] for row in csv.DictReader(file) if row["class"] == "1"]
+    (line,) = [line for line in output.splitlines() if line.endswith("  one")]
+    assert f"{float(dice):.4f}" in line
+    (line,) = [line for line in output.splitlines() if line.endswith("  two")]
+    assert "not measured" in line
+
+
+def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, kidneys, saved):
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
+    run(*command)
+    path = saved / "soft_labels" / "0_1_2" / "val" / "case_00003" / "mean_1.nii.gz"
+    before = path.stat().st_mtime_ns
+    run(*command)
+    assert path.stat().st_mtime_ns == before
+    shutil.rmtree(saved / "two")
+    assert "--overwrite" in run(*command, status=2).stderr
+    run(*command, "--overwrite")
+    assert path.stat().st_mtime_ns > before
+
+
+def test_clipped_foreground_lies_within_the_references(run, kidneys, saved):
+    run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--clip", "True")
+    reference = array_of(kidneys / "val" / "case_00003" / "segmentation.nii.gz")
+    prediction = array_of(saved / "ensemble_c0-1-2_rf19_s8" / "val" / "case_00003_prediction.nii.gz")
+    assert (prediction[reference == 0] == 0).all()
+    folder = saved / "soft_labels" / "0_1_2" / "val" / "case_00003"
+    means = [array_of(folder / f"mean_{label}.nii.gz").astype(int) for label in "012"]
+    outside = array_of(kidneys / "val" / "case_00003" / "segmentation_rs.nii.gz") == 0
+    assert (sum(means) == 255).all()
+    assert (means[0][outside] == 255).all()
+    assert (means[0][~outside] < 255).any()
+
+
+def test_clip_needs_references(run, kidneys, saved):
+    process = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "test", *FIT, "--clip", status=2)
+    assert "case_00005 has no reference" in process.stderr
+
+
+def test_temperature_softens_the_labels_not_the_predictions(run, kidneys, saved):
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
+    run(*command)
+    run(*command, "--temperature", 3, "--soft-labels", saved / "softer", "-r", "softer run")
+    path = "val/case_00003_prediction.nii.gz"
+    np.testing.assert_array_equal(
+        array_of(saved / "ensemble_c0-1-2_rf19_s8" / path), array_of(saved / "softer run" / path)
+    )
+    mean, softer = (
+        np.stack([array_of(folder / "case_00003" / f"mean_{label}.nii.gz") for label in "012"])
+        for folder in (saved / "soft_labels" / "0_1_2" / "val", saved / "softer" / "val")
+    )
+    assert softer.max(axis=0).mean() < mean.max(axis=0).mean()
+
+
+@pytest.fixture
+def with_soft_labels(run, kidneys, saved):
+    run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "train", *FIT)
+    return saved
+
+
+def student(kidneys, save, *more):
+    return ["training_network.py", *SMALL, "-d", kidneys, "-s", save, "--classes", "0,1,2", "-i", 10, "--soft", *more]
+
+
+def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(run, kidneys, with_soft_labels):
+    run(*student(kidneys, with_soft_labels))
+    name = "dil2D_rf19_s8_c0-1-2_CE+dice_soft-KL-a0.1_i10_x0"
+    record = json.loads((with_soft_labels / name / "experiment.json").read_text())
+    assert set(record["soft_labels"]["weights"]) == {"one", "two"}
+    assert (with_soft_labels / name / f"FINAL_{name}_10.pth").exists()
+    output = run("ensemble.py", "-d", kidneys, "-s", with_soft_labels, "-e", "val", *FIT).stdout
+    assert output.startswith("2 members:")
+
+
+def test_a_student_learns_from_cases_that_nobody_annotated(run, kidneys, with_soft_labels, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    shutil.move(data / "test" / "case_00005", data / "train" / "case_00005")
+    process = run(*student(data, with_soft_labels), status=2)
+    assert "case_00005" in process.stderr
+    assert "python ensemble.py" in process.stderr
+    run("ensemble.py", "-d", data, "-s", with_soft_labels, "-e", "train", *FIT)
+    run(*student(data, with_soft_labels, "-r", "student"))
+    record = json.loads((with_soft_labels / "student" / "experiment.json").read_text())
+    assert "case_00005" in record["training_cases"]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["--classes", "0,3"], "there are no soft labels"),
+        (["--temperature", 2], "made at 1"),
+        (["--soft-labels", "elsewhere"], "there are no soft labels"),
+    ],
+)
+def test_soft_labels_that_do_not_fit_say_which_command_makes_them(run, kidneys, with_soft_labels, more, problem):
+    process = run(*student(kidneys, with_soft_labels, *more), status=2)
+    assert problem in process.stderr
+    assert "python ensemble.py" in process.stderr
+
+
+def test_soft_labels_of_another_grid_are_refused(run, kidneys, with_soft_labels, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    run("resample_data.py", "-d", data, "--voxel-size", 4, 4, 5)
+    process = run(*student(data, with_soft_labels), status=2)
+    assert "not on the case's resampled grid" in process.stderr
+    assert "python ensemble.py" in process.stderr

@@ -1,0 +1,163 @@
+"""Stage 1 as a user runs it."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from data.phantom import make_phantom
+from tests.conftest import ROOT
+from tests.material import image_of, write_case, write_kidney
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three KiTS19 case folders of which none is resampled."""
+    for number in range(3):
+        write_kidney(tmp_path / "DATA" / f"case_{number:05d}", seed=number)
+    return tmp_path / "DATA"
+
+
+@pytest.fixture
+def decathlon(tmp_path):
+    """A data set of the Medical Segmentation Decathlon: two training pairs and a test image."""
+    folder = tmp_path / "Task99_Kidney"
+    for kind in ("imagesTr", "labelsTr", "imagesTs"):
+        (folder / kind).mkdir(parents=True)
+    image, reference = make_phantom(0)
+    for name in ("kidney_1", "kidney_2"):
+        sitk.WriteImage(image, str(folder / "imagesTr" / f"{name}.nii.gz"))
+        sitk.WriteImage(reference, str(folder / "labelsTr" / f"{name}.nii.gz"))
+    sitk.WriteImage(image, str(folder / "imagesTs" / "kidney_3.nii.gz"))
+    pairs = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in ("kidney_1", "kidney_2")]
+    (folder / "dataset.json").write_text(json.dumps({"training": pairs, "test": ["./imagesTs/kidney_3.nii.gz"]}))
+    return folder
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*_rs.nii.gz")}
+
+
+def test_cases_are_resampled_in_place_and_told_of(run, folder):
+    output = run("resample_data.py", "-d", folder).stdout
+    assert "3 resampled, 0 done before, 0 refused" in output
+    for number in range(3):
+        case = folder / f"case_{number:05d}"
+        assert case.name in output
+        image, reference = (sitk.ReadImage(str(case / f"{name}_rs.nii.gz")) for name in ("imaging", "segmentation"))
+        assert image.GetSpacing() == reference.GetSpacing() == (1.5, 1.5, 2.5)
+        np.testing.assert_allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-6)
+        assert set(np.unique(sitk.GetArrayFromImage(reference))) == {0, 1, 2}
+        record = json.loads((case / "resampling.json").read_text())
+        counts = np.bincount(sitk.GetArrayFromImage(reference).ravel())
+        assert record["labels"] == {str(label): int(n) for label, n in enumerate(counts)}
+
+
+def test_what_is_done_is_skipped_and_other_options_do_it_again(run, folder):
+    run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
+    before = stamps(folder)
+    assert "0 resampled, 3 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5).stdout
+    assert stamps(folder) == before
+    assert (
+        "3 resampled, 0 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 4, "-j", 2).stdout
+    )
+    image = sitk.ReadImage(str(next(folder.rglob("imaging_rs.nii.gz"))))
+    assert image.GetSpacing() == (4, 4, 4)
+
+
+def test_a_replaced_scan_is_done_again(run, folder):
+    run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
+    write_kidney(folder / "case_00001", seed=9)
+    assert "1 resampled, 2 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5).stdout
+
+
+def test_a_killed_run_is_taken_up(run, tmp_path):
+    folder = tmp_path / "DATA"
+    for number in range(8):
+        image, reference = make_phantom(number)
+        write_case(folder / f"case_{number:05d}", image, reference)
+    process = subprocess.Popen(
+        [sys.executable, "resample_data.py", "-d", folder],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(folder.rglob("resampling.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(folder.rglob("resampling.json")))
+    output = run("resample_data.py", "-d", folder).stdout
+    assert "0 refused" in output
+    counted = int(output.split(" resampled,")[0].split()[-1])
+    assert 0 < counted <= 8 - done
+    assert len(list(folder.rglob("resampling.json"))) == 8
+
+
+def test_bad_cases_are_refused_with_the_reason_and_the_others_done(run, folder):
+    image, reference = make_phantom(0)
+    bad = {
+        "case_half": (image, sitk.Cast(reference, sitk.sitkFloat32) * 0.5, "not whole numbers"),
+        "case_grid": (image, reference[:, :, 1:], "not on the grid of its image"),
+        "case_negative": (image, sitk.Cast(reference, sitk.sitkInt16) - 1, "labels -1"),
+    }
+    for name, (scan, labels, _) in bad.items():
+        write_case(folder / name, scan, labels)
+    process = run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5, status=2)
+    for name, (_, _, problem) in bad.items():
+        assert any(problem in line for line in process.stdout.splitlines() if line.startswith(f"refused: {name}"))
+    assert "3 resampled, 0 done before, 3 refused" in process.stdout
+    assert process.stderr.splitlines()[-1].startswith("error: ")
+    assert not (folder / "case_half" / "imaging_rs.nii.gz").exists()
+
+
+def test_grids_that_differ_by_rounding_are_one(run, tmp_path):
+    image, reference = make_phantom(0)
+    reference.SetOrigin([mm + 5e-4 for mm in image.GetOrigin()])
+    write_case(tmp_path / "DATA" / "case", image, reference)
+    assert "0 refused" in run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 4, 4, 5).stdout
+
+
+def test_a_flat_layout_goes_elsewhere_with_the_originals_linked(run, decathlon, tmp_path):
+    assert "-o OUT" in run("resample_data.py", "-d", decathlon, status=2).stderr
+    output = tmp_path / "OUT"
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": ["kidney_1"], "val": ["kidney_2"], "test": ["kidney_3"]}))
+    run("resample_data.py", "-d", decathlon, "-o", output, "--voxel-size", 4, 4, 5, "--split-file", split)
+    assert (output / "train/kidney_1/imaging.nii.gz").resolve() == decathlon / "imagesTr/kidney_1.nii.gz"
+    assert (output / "val/kidney_2/segmentation.nii.gz").resolve() == decathlon / "labelsTr/kidney_2.nii.gz"
+    assert (output / "test/kidney_3/imaging_rs.nii.gz").exists()
+    assert not (output / "test/kidney_3/segmentation_rs.nii.gz").exists()
+    again = run("resample_data.py", "-d", decathlon, "-o", output, "--voxel-size", 4, 4, 5, "--split-file", split)
+    assert "0 resampled, 3 done before" in again.stdout
+
+
+def test_shares_distribute_the_cases_and_a_second_run_leaves_them(run, folder):
+    shares = ["--split", 34, 33, 33, "--seed", 4, "--voxel-size", 4, 4, 5]
+    run("resample_data.py", "-d", folder, *shares)
+    places = {path.parent.parent.name: path.parent.name for path in folder.rglob("resampling.json")}
+    assert set(places) == {"train", "val", "test"}
+    assert "0 resampled, 3 done before" in run("resample_data.py", "-d", folder, *shares).stdout
+    assert places == {path.parent.parent.name: path.parent.name for path in folder.rglob("resampling.json")}
+
+
+def test_cases_moved_by_hand_stay_where_they_are(run, folder):
+    run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
+    (folder / "val").mkdir()
+    shutil.move(folder / "case_00001", folder / "val" / "case_00001")
+    assert "0 resampled, 3 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5).stdout
+    assert (folder / "val" / "case_00001" / "resampling.json").exists()
+
+
+def test_none_keeps_the_grid(run, tmp_path):
+    image = image_of(np.arange(60, dtype=np.int16).reshape(3, 4, 5), (0.7, 0.8, 2.0), (1.0, 2.0, 3.0))
+    write_case(tmp_path / "DATA" / "case", image, None)
+    run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", "none")
+    resampled = sitk.ReadImage(str(tmp_path / "DATA" / "case" / "imaging_rs.nii.gz"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(resampled), sitk.GetArrayFromImage(image))

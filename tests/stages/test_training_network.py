@@ -1,0 +1,187 @@
+"""Stage 2 as a user runs it: what it writes, how it stops, and that it goes on to the same weights."""
+
+import csv
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.material import SMALL
+
+
+def options(kidneys, save, *more):
+    return ["training_network.py", *SMALL, "-d", kidneys, "-s", save, "--classes", "0,1,2", *more]
+
+
+def start(arguments) -> subprocess.Popen:
+    command = [sys.executable, *(str(argument) for argument in arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process):
+    """Wait until a running stage has written `path`."""
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def state_of(path):
+    return torch.load(path, weights_only=True)["state"]
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_experiment_holds_what_it_was_and_became(save):
+    folder = save / "one"
+    record = json.loads((folder / "experiment.json").read_text())
+    assert record["training_cases"] == ["case_00000", "case_00001", "case_00002"]
+    assert record["validation_cases"] == ["case_00003"]
+    assert record["options"]["iterations"] == 30
+    assert record["normalization"]["kind"] == "ct"
+    assert record["voxel_size_mm"] == [3, 3, 5]
+    assert {"torch", "numpy", "python"} <= set(record["versions"])
+    rows = list(csv.DictReader((folder / "log.csv").open()))
+    assert rows[-1]["iteration"] == "30"
+    assert 0 <= float(rows[-1]["dice_1"]) <= 1
+    for name in ("curves.png", "LAST.pth", "FINAL_one_30.pth"):
+        assert (folder / name).stat().st_size > 0
+    assert not list(folder.glob(".*"))
+    description = torch.load(folder / "FINAL_one_30.pth", weights_only=True)["description"]
+    assert description["training_cases"] == record["training_cases"]
+
+
+def test_training_learns(save):
+    rows = list(csv.DictReader((save / "one" / "log.csv").open()))
+    assert float(rows[-1]["val_loss"]) < 1.9  # log 3, and a Dice loss near 1, know nothing
+
+
+def test_a_seed_is_a_result_and_another_is_another(run, kidneys, save, tmp_path):
+    run(*options(kidneys, tmp_path, "-i", 30, "-x", 0, "-r", "again"))
+    again = state_of(tmp_path / "again" / "FINAL_again_30.pth")
+    assert same(again, state_of(save / "one" / "FINAL_one_30.pth"))
+    assert not same(again, state_of(save / "two" / "FINAL_two_30.pth"))
+
+
+def test_an_experiment_that_exists_is_never_overwritten(run, kidneys, save):
+    before = {path: path.stat().st_mtime_ns for path in (save / "one").iterdir()}
+    process = run(*options(kidneys, save, "-i", 30, "-r", "one"), status=2)
+    assert "--resume" in process.stderr
+    assert "finished before" in run(*options(kidneys, save, "-i", 30, "-r", "one", "--resume")).stdout
+    assert "was begun with" in run(*options(kidneys, save, "-i", 31, "-r", "one", "--resume"), status=2).stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (save / "one").iterdir()}
+
+
+def test_the_name_says_what_it_is(run, kidneys, tmp_path):
+    run(*options(kidneys, tmp_path, "-i", 1, "-x", 123))
+    assert (tmp_path / "dil2D_rf19_s8_c0-1-2_CE+dice_i1_x123").is_dir()
+
+
+@pytest.mark.parametrize("more", [["--checkpoint-every", 7, "--validate-every", 10]])
+def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, kidneys, tmp_path, more):
+    """SIGKILL at random moments, start and end included; from each the same command with --resume goes on."""
+    whole = options(kidneys, tmp_path, "-i", 400, *more)
+    run(*whole, "-r", "never")
+    arguments = [*whole, "-r", "killed", "--resume"]
+    final = tmp_path / "killed" / "FINAL_killed_400.pth"
+    rng = random.Random(0)
+    kills, moments = 0, []
+    while kills < 10:
+        process = start(arguments)
+        # Three in the start of the program, the others while it trains.
+        if kills % 3 == 0:
+            time.sleep(rng.uniform(0, 2))
+        else:
+            checkpoint = tmp_path / "killed" / "LAST.pth"
+            known = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == known:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run was over before it was killed"
+        kills += 1
+        if (tmp_path / "killed" / "LAST.pth").exists():
+            moments.append(torch.load(tmp_path / "killed" / "LAST.pth", weights_only=True)["training"]["iteration"])
+    assert not final.exists()
+    assert len(set(moments)) > 5
+    run(*arguments)
+    assert same(state_of(final), state_of(tmp_path / "never" / "FINAL_never_400.pth"))
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("never", "killed")]
+    figures = [[line.rsplit(",", 3)[0].split(",")[:3] for line in log] for log in logs]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop_it_saves_says_how_to_go_on_and_tells_by_its_status(run, kidneys, tmp_path, number, status):
+    arguments = options(kidneys, tmp_path, "-i", 100000, "-r", "stopped", "--checkpoint-every", 20)
+    process = start(arguments)
+    checkpoint = tmp_path / "stopped" / "LAST.pth"
+    wait_for(checkpoint, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    (line,) = [line for line in errors.splitlines() if line.startswith("stopped at iteration")]
+    assert "--resume" in line
+    assert "Traceback" not in errors
+    assert torch.load(checkpoint, weights_only=True)["training"]["iteration"] == int(line.split()[3].rstrip(";"))
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(run, kidneys, tmp_path):
+    arguments = options(kidneys, tmp_path, "-i", 5, "-r", "damaged")
+    run(*arguments)
+    folder = tmp_path / "damaged"
+    (folder / "FINAL_damaged_5.pth").unlink()
+    (folder / "LAST.pth").write_bytes(b"half a file")
+    assert "LAST.pth" in run(*arguments, "--resume", status=2).stderr
+
+
+def test_data_that_changed_are_not_resumed_on(run, kidneys, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    arguments = options(data, tmp_path, "-i", 5, "-r", "changed")
+    run(*arguments)
+    shutil.rmtree(data / "train" / "case_00002")
+    assert "was begun with" in run(*arguments, "--resume", status=2).stderr
+
+
+def test_cases_without_a_reference_are_left_out(run, kidneys, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    shutil.move(data / "test" / "case_00005", data / "train" / "case_00005")
+    run(*options(data, tmp_path, "-i", 1, "-r", "some"))
+    record = json.loads((tmp_path / "some" / "experiment.json").read_text())
+    assert "case_00005" not in record["training_cases"]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["--receptive-field-size", 36], "cannot have 36; it can have 19, 35, 67, 131"),
+        (["--balance-ratios", "1,1"], "2 chances for 3 classes"),
+        (["--alpha", 0.5], "--alpha: means nothing without --soft"),
+        (["--soft"], "python ensemble.py"),
+        (["--device", "tpu"], "--device"),
+        (["--learning-rate", 0], "--learning-rate"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(run, kidneys, tmp_path, more, problem):
+    process = run(*options(kidneys, tmp_path, "-i", 1, *more), status=2)
+    assert problem in process.stderr
+    assert process.stderr.startswith("error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_explodes_ends_the_run_without_final_weights(run, kidneys, tmp_path):
+    arguments = options(kidneys, tmp_path, "-i", 20, "-r", "high", "--learning-rate", 1e30)
+    assert "--learning-rate" in run(*arguments, status=2).stderr
+    assert not list((tmp_path / "high").glob("FINAL*"))

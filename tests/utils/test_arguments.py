@@ -1,0 +1,53 @@
+import argparse
+
+import pytest
+
+from base.errors import InputError
+from utils import arguments
+
+
+@pytest.mark.parametrize("text", ["True", "true", "1", "yes", "YES"])
+def test_true_is_written_so(text):
+    assert parse_flag("--clip", text) is True
+
+
+@pytest.mark.parametrize("text", ["False", "false", "0", "no"])
+def test_false_is_false(text):
+    assert parse_flag("--clip", text) is False
+
+
+def test_a_flag_alone_is_true_and_left_out_is_false():
+    assert parse_flag("--clip") is True
+    assert parse_flag() is False
+
+
+def parse_flag(*words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    arguments.add_flag(parser, "--clip", "help")
+    return parser.parse_args(words).clip
+
+
+def test_another_word_is_neither():
+    with pytest.raises(argparse.ArgumentTypeError, match="neither true nor false"):
+        arguments.parse_bool("maybe")
+
+
+@pytest.mark.parametrize("text", ["patch_center_voxel", "patch-center-voxel"])
+def test_criteria_with_either_line(text):
+    assert arguments.parse_criterion(text) == "patch-center-voxel"
+
+
+def test_a_pattern_of_one_file_is_that_file(tmp_path):
+    (tmp_path / "FINAL_a_10.pth").touch()
+    (tmp_path / "FINAL_a_20.pth").touch()
+    assert arguments.one_file("--w", [str(tmp_path / "FINAL*20.pth")]).name == "FINAL_a_20.pth"
+    with pytest.raises(InputError, match=r"FINAL_a_10\.pth.*FINAL_a_20\.pth"):
+        arguments.one_file("--w", [str(tmp_path / "FINAL*.pth")])
+    with pytest.raises(InputError, match="no file matches"):
+        arguments.one_file("--w", [str(tmp_path / "LAST*.pth")])
+
+
+@pytest.mark.parametrize("text", ["0,0", "a", "1,-1", ""])
+def test_what_are_no_chances(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        arguments.parse_ratios(text)

@@ -1,0 +1,96 @@
+"""Losses against sums written out voxel by voxel, in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+
+from base.label_classes import IGNORED
+from utils.losses import HARD_LOSSES, SOFT_LOSSES, training_loss
+
+
+@pytest.fixture
+def voxels():
+    """Logits (2, 3, 4, 4), references with some voxels ignored, and soft labels with some unknown."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 2, (2, 3, 4, 4))
+    reference = rng.integers(0, 3, (2, 4, 4))
+    reference[0, 0, :2] = IGNORED
+    soft = softmax(rng.normal(0, 2, (2, 3, 4, 4)), axis=1)
+    soft[1, :, 3, 1:] = 0
+    return logits, reference, soft
+
+
+def tensors(*arrays):
+    return [torch.from_numpy(array) for array in arrays]
+
+
+def test_cross_entropy_is_the_mean_over_known_voxels(voxels):
+    logits, reference, _ = voxels
+    log_p = log_softmax(logits, axis=1)
+    values = [-log_p[n, reference[n, i, j], i, j] for n, i, j in np.ndindex(2, 4, 4) if reference[n, i, j] != IGNORED]
+    assert HARD_LOSSES["CE"](*tensors(logits, reference)).item() == pytest.approx(np.mean(values))
+
+
+def test_dice_loss_is_over_the_foreground_of_the_batch(voxels):
+    logits, reference, _ = voxels
+    p = softmax(logits, axis=1)
+    known = reference != IGNORED
+    scores = []
+    for c in (1, 2):
+        overlap, sizes = p[:, c][known & (reference == c)].sum(), p[:, c][known].sum() + (reference == c).sum()
+        scores.append((2 * overlap + 1) / (sizes + 1))
+    assert HARD_LOSSES["dice"](*tensors(logits, reference)).item() == pytest.approx(1 - np.mean(scores))
+
+
+def test_the_sum_of_both(voxels):
+    arguments = tensors(*voxels[:2])
+    parts = [HARD_LOSSES[name](*arguments).item() for name in ("CE", "dice")]
+    assert HARD_LOSSES["CE+dice"](*arguments).item() == pytest.approx(sum(parts))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_soft_losses_at_a_temperature(voxels, temperature):
+    logits, _, soft = voxels
+    log_p = log_softmax(logits / temperature, axis=1)
+    known = soft.sum(axis=1) > 0
+    entropy = -(soft * log_p).sum(axis=1)[known].mean()
+    own = -(soft * np.log(np.where(soft > 0, soft, 1))).sum(axis=1)[known].mean()
+    squares = ((np.exp(log_p) - soft) ** 2).mean(axis=1)[known].mean()
+    expected = {"CE": entropy, "KL": entropy - own, "MSE": squares}
+    for name, value in expected.items():
+        loss = SOFT_LOSSES[name](*tensors(logits, soft), temperature).item()
+        assert loss == pytest.approx(temperature**2 * value), name
+
+
+@pytest.mark.parametrize("name", SOFT_LOSSES)
+def test_gradients_keep_their_size_at_high_temperature(name):
+    """Hinton et al. (2015), section 2: without T², they would shrink by a hundred from T = 10 to T = 100."""
+    sizes = []
+    for temperature in (10.0, 100.0):
+        logits = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
+        teacher = torch.tensor([[-2.0, 1.0, 0.0]], dtype=torch.float64)
+        SOFT_LOSSES[name](logits, torch.softmax(teacher / temperature, dim=1), temperature).backward()
+        sizes.append(logits.grad.norm().item())
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+
+
+def test_nothing_known_costs_nothing():
+    logits = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    for loss in HARD_LOSSES.values():
+        assert loss(logits, torch.full((1, 2, 2), IGNORED)).item() == 0
+    for loss in SOFT_LOSSES.values():
+        assert loss(logits, torch.zeros(1, 3, 2, 2), 1.0).item() == 0
+
+
+def test_the_student_adds_alpha_times_the_hard_loss(voxels):
+    logits, reference, soft = tensors(*voxels)
+    loss = training_loss("CE", "KL", 0.25, 2.0)
+    expected = SOFT_LOSSES["KL"](logits, soft, 2.0) + 0.25 * HARD_LOSSES["CE"](logits, reference)
+    assert loss(logits, reference, soft).item() == pytest.approx(expected.item())
+
+
+def test_without_soft_labels_the_hard_loss_is_all(voxels):
+    logits, reference, _ = tensors(*voxels)
+    loss = training_loss("dice", None, None, None)
+    assert loss(logits, reference, None).item() == HARD_LOSSES["dice"](logits, reference).item()

@@ -1,0 +1,80 @@
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from base.label_classes import IGNORED
+from networks.dilated import DilatedNetwork
+from utils.losses import cross_entropy, training_loss
+from utils.training import Training
+
+
+class Patches(SimpleNamespace):
+    def to(self, device):
+        return self
+
+
+def batch(seed: int, size: int = 3) -> Patches:
+    generator = torch.Generator().manual_seed(seed)
+    reference = torch.randint(0, 3, (size, 4, 4), generator=generator)
+    reference[0, 0] = IGNORED
+    return Patches(image=torch.randn(size, 1, 22, 22, generator=generator), reference=reference, soft=None)
+
+
+@pytest.fixture
+def training():
+    torch.manual_seed(0)
+    return Training(DilatedNetwork(2, 19, 3), training_loss("CE", None, None, None), 1e-2, 10, torch.device("cpu"))
+
+
+def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
+    batches = [batch(1), batch(2)]
+    for one in batches:
+        training.step(one)
+    before = copy.deepcopy(training.network.state_dict())
+    loss, dices = training.validate(batches, cross_entropy)
+
+    network = training.network.eval()
+    with torch.no_grad():
+        answers = [network(one.image) for one in batches]
+    predicted = np.concatenate([one.argmax(dim=1).numpy().ravel() for one in answers])
+    reference = np.concatenate([one.reference.numpy().ravel() for one in batches])
+    known = reference != IGNORED
+    for c in (1, 2):
+        p, r = predicted[known] == c, reference[known] == c
+        assert dices[c - 1] == pytest.approx(2 * (p & r).sum() / (p.sum() + r.sum()))
+    expected = np.mean([cross_entropy(answer, one.reference).item() for answer, one in zip(answers, batches)])
+    assert loss == pytest.approx(expected, rel=1e-5)
+    after = training.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)  # batch statistics are left alone
+
+
+def test_training_goes_on_after_validation(training):
+    training.step(batch(1))
+    training.validate([batch(2)], cross_entropy)
+    assert training.network.training
+
+
+def test_mean_loss_is_over_the_steps_since_it_was_taken(training):
+    losses = []
+    for seed in range(3):
+        one = batch(seed)
+        with torch.no_grad():
+            copied = copy.deepcopy(training.network)
+            losses.append(cross_entropy(copied(one.image), one.reference).item())
+        training.step(one)
+    assert training.take_mean_loss() == pytest.approx(np.mean(losses), rel=1e-4)
+    training.step(batch(3))
+    assert training.take_mean_loss() != pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_rate_rises_then_falls_to_nothing(training):
+    rates = []
+    for seed in range(10):
+        rates.append(training.learning_rate)
+        training.step(batch(seed))
+    assert max(rates) == pytest.approx(1e-2, rel=0.1)
+    assert rates.index(max(rates)) == 2
+    assert training.learning_rate < 1e-5
