@@ -216,35 +216,30 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
     from base.label_classes import LabelClasses
     from data.batches import BatchStream
     from data.intensities import Normalization
-    from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchSampler, busiest_slice
+    from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchOptions, PatchSampler, busiest_slice
     from data.training_cases import load_training_case
 
     classes = LabelClasses.from_json(description["classes"])
     normalization = Normalization.from_json(description["normalization"])
-    ratios = args.balance_ratios or [1] * len(classes)
-    sizes = args.network.input_size(args.sample_size, args.receptive_field_size), args.sample_size
+    options = PatchOptions(
+        args.sample_size,
+        args.network.input_size(args.sample_size, args.receptive_field_size),
+        description["planes"],
+        args.patch_inclusion_criteria,
+        args.balance_ratios or (1,) * len(classes),
+        args.batch_size,
+    )
 
-    def stream(cases, soft, seed, augment):
-        loaded = [
-            load_training_case(case, classes, normalization, soft) for case in tqdm(cases, "reading", unit="case")
-        ]
-        sampler = PatchSampler(
-            loaded,
-            classes.names,
-            *reversed(sizes),
-            tuple(description["planes"]),
-            args.patch_inclusion_criteria,
-            ratios,
-            seed,
-            augment,
-        )
-        return BatchStream(sampler, args.batch_size, *sizes), loaded
+    def load(cases, soft):
+        return [load_training_case(case, classes, normalization, soft) for case in tqdm(cases, "reading", unit="case")]
 
-    batches, _ = stream(train_cases, soft_labels, (args.seed, TRAINING_STREAM), augment=True)
-    validation, loaded = stream(val_cases, None, (0, VALIDATION_STREAM), augment=False)
+    training = load(train_cases, soft_labels)
+    batches = BatchStream(PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), augment=True))
+    validation = load(val_cases, None)
+    fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0), augment=False))
     patches = max(VALIDATION_PATCHES, VALIDATION_VOXELS // args.sample_size**2)
-    count = -(-patches // args.batch_size)
-    return batches, [validation.make(number) for number in range(count)], busiest_slice(loaded[0])
+    validation_batches = [fixed.make(number) for number in range(-(-patches // args.batch_size))]
+    return batches, validation_batches, busiest_slice(validation[0])
 
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:

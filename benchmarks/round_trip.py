@@ -3,8 +3,8 @@
 
     python -m benchmarks.round_trip KITS19/ --voxel-size 1.5 1.5 2.5
 
-Each reference goes to the new voxels and comes back as a certain prediction would. Beside it, the same with bare nearest
-neighbours on both ways.
+Each reference goes to the new voxels and comes back as a certain prediction would. Beside it, the same with bare
+nearest neighbours on both ways.
 """
 
 import argparse

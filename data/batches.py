@@ -44,12 +44,12 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
 class BatchStream:
     """The batches of one sampler, the next ones prepared in a thread."""
 
-    def __init__(self, sampler: PatchSampler, batch_size: int, input_size: int, sample_size: int):
-        self._sampler, self._batch_size = sampler, batch_size
-        self._sizes = input_size, sample_size
+    def __init__(self, sampler: PatchSampler):
+        self._sampler = sampler
 
     def make(self, number: int) -> TensorBatch:
-        return to_tensors(self._sampler.batch(number, self._batch_size), *self._sizes)
+        options = self._sampler.options
+        return to_tensors(self._sampler.batch(number), options.input_size, options.sample_size)
 
     def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
         """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""

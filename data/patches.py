@@ -59,6 +59,26 @@ class VoxelIndex:
 
 
 @dataclass(frozen=True)
+class PatchOptions:
+    """How patches are drawn.
+
+    Attributes:
+        sample_size, input_size: sides of the two areas, in voxels.
+        planes: array axes that may be a plane's normal.
+        criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
+        ratios: chance of each class, in any unit.
+        batch_size: patches a batch.
+    """
+
+    sample_size: int
+    input_size: int
+    planes: tuple[int, ...]
+    criterion: str
+    ratios: tuple[float, ...]
+    batch_size: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """Patches as numpy arrays, the two axes of a plane last.
 
@@ -81,10 +101,7 @@ class PatchSampler:
     """Draws batches of patches. Batch `number` depends on the seed and that number alone, not on earlier draws.
 
     Args:
-        sample_size, input_size: sides of the two areas, in voxels.
-        planes: array axes that may be a plane's normal.
-        criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
-        ratios: chance of each class.
+        seed: words of the seed; they tell independent streams apart.
         augment: draw a transform for each patch, and enlarge the areas so that it can be applied.
 
     Raises:
@@ -95,20 +112,14 @@ class PatchSampler:
         self,
         cases: Sequence[TrainingCase],
         class_names: Sequence[str],
-        sample_size: int,
-        input_size: int,
-        planes: tuple[int, ...],
-        criterion: str,
-        ratios: Sequence[float],
+        options: PatchOptions,
         seed: tuple[int, ...],
         augment: bool,
     ):
+        self.options = options
         self._cases = cases
         self._class_count = len(class_names)
-        self._sample_size, self._input_size = sample_size, input_size
-        self._planes = planes
-        self._centred = criterion == "patch-center-voxel"
-        self._chances = np.asarray(ratios, float) / np.sum(ratios)
+        self._chances = np.asarray(options.ratios, float) / np.sum(options.ratios)
         self._seed = seed
         self._augment = augment
         self._indices = [VoxelIndex(case.drawing_classes, self._class_count) for case in cases]
@@ -119,10 +130,10 @@ class PatchSampler:
             if chance > 0 and not holders:
                 raise InputError("--classes", f"no training case holds class {name}", "give it the balance ratio 0")
 
-    def batch(self, number: int, size: int) -> Batch:
-        """Batch `number` of `size` patches."""
+    def batch(self, number: int) -> Batch:
+        """Batch `number`."""
         rng = np.random.default_rng((*self._seed, number))
-        patches = [self._draw_patch(rng) for _ in range(size)]
+        patches = [self._draw_patch(rng) for _ in range(self.options.batch_size)]
         spacings = np.array([spacing for *_, spacing in patches], np.float32)
         draw = draw_light_augmentation(rng, spacings) if self._augment else None
         extra = enlargement(spacings) if self._augment else 0.0
@@ -136,9 +147,10 @@ class PatchSampler:
         class_index = rng.choice(self._class_count, p=self._chances)
         case_number = rng.choice(self._holders[class_index])
         voxel = self._indices[case_number].draw(class_index, rng)
-        axis = int(rng.choice(self._planes))
-        side = self._sample_size
-        offset = (side // 2, side // 2) if self._centred else rng.integers(side, size=2)
+        axis = int(rng.choice(self.options.planes))
+        side = self.options.sample_size
+        centred = self.options.criterion == "patch-center-voxel"
+        offset = (side // 2, side // 2) if centred else rng.integers(side, size=2)
         case = self._cases[case_number]
         spacing = [mm for other, mm in enumerate(case.spacing_mm) if other != axis]
         return case, voxel, axis, offset, spacing
@@ -148,20 +160,21 @@ class PatchSampler:
         start = np.array(voxel)
         plane = [other for other in range(3) if other != axis]
         start[plane] -= offset
+        sample_size = self.options.sample_size
 
         def cut(volume, side, fill):
-            margin = (side - self._sample_size) // 2 + int(np.ceil(extra * side / 2))
+            margin = (side - sample_size) // 2 + int(np.ceil(extra * side / 2))
             corner, shape = start.copy(), np.ones(3, int)
             corner[plane] -= margin
-            shape[plane] = self._sample_size + 2 * margin
+            shape[plane] = sample_size + 2 * margin
             return _cut_box(volume, corner, shape, fill).squeeze(axis=volume.ndim - 3 + axis)
 
-        image = cut(case.image, self._input_size, case.outside)
+        image = cut(case.image, self.options.input_size, case.outside)
         reference_volume = case.reference
         if reference_volume is None:
             reference_volume = np.broadcast_to(np.uint8(IGNORED), case.image.shape)
-        reference = cut(reference_volume, self._sample_size, IGNORED)
-        soft = cut(case.soft, self._sample_size, 0) if case.soft is not None else None
+        reference = cut(reference_volume, sample_size, IGNORED)
+        soft = cut(case.soft, sample_size, 0) if case.soft is not None else None
         return image, reference, soft
 
 

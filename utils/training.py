@@ -23,7 +23,7 @@ class Training:
         self._loss = loss
         self.device = device
         self._optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, learning_rate, max(iterations, 2))
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, learning_rate, iterations + 1)
         self.iteration = 0
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0

@@ -76,5 +76,5 @@ def test_rate_rises_then_falls_to_nothing(training):
         rates.append(training.learning_rate)
         training.step(batch(seed))
     assert max(rates) == pytest.approx(1e-2, rel=0.1)
-    assert rates.index(max(rates)) == 2
-    assert training.learning_rate < 1e-5
+    assert rates.index(max(rates)) in (2, 3)
+    assert training.learning_rate < 1e-6
