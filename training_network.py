@@ -19,8 +19,8 @@ from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 
 SOFT_DEFAULTS = {"softloss": "KL", "alpha": 0.1}
-VALIDATION_VOXELS = 100_000  # classified in each validation, in no fewer than 100 patches
-VALIDATION_PATCHES = 100
+VALIDATION_VOXELS = 100_000  # classified in each validation, in so many patches at least and at most:
+VALIDATION_PATCHES = (100, 400)
 
 
 def build_parser() -> OneLineParser:
@@ -237,7 +237,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
     batches = BatchStream(PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), augment=True))
     validation = load(val_cases, None)
     fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0), augment=False))
-    patches = max(VALIDATION_PATCHES, VALIDATION_VOXELS // args.sample_size**2)
+    fewest, most = VALIDATION_PATCHES
+    patches = min(most, max(fewest, VALIDATION_VOXELS // args.sample_size**2))
     validation_batches = [fixed.make(number) for number in range(-(-patches // args.batch_size))]
     return batches, validation_batches, busiest_slice(validation[0])
 

@@ -1,5 +1,6 @@
 """What tests are made of: small images with awkward geometry, case folders, phantoms, the options of small networks."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,9 @@ def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
     high = [min(n, start + extent + 2) for n, start, extent in zip(image.GetSize(), first, size)]
     part = tuple(slice(a, b) for a, b in zip(low, high))
     return write_case(folder, image[part], reference[part] if with_reference else None)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Rows of a table that a stage wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

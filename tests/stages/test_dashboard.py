@@ -1,7 +1,6 @@
 """Training beside the real visdom server: its windows are read back, and its death costs one warning."""
 
 import contextlib
-import csv
 import json
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import urllib.request
 import pytest
 
 from tests.conftest import ROOT
-from tests.material import SMALL
+from tests.material import SMALL, rows_of
 
 # The server as the README starts it without internet.
 SERVER = "from visdom.server.run_server import main; main()"
@@ -60,7 +59,7 @@ def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
     process = run(*options(kidneys, tmp_path, port, 30, "shown"))
     assert "warning" not in process.stderr
     shown = windows(port, "shown")
-    rows = list(csv.DictReader((tmp_path / "shown" / "log.csv").open()))
+    rows = rows_of(tmp_path / "shown" / "log.csv")
     lines = {
         "loss": ("train_loss", "val_loss"),
         "Dice": ("dice_1", "dice_2"),
@@ -79,7 +78,7 @@ def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
 
 def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
     process, port = server
-    command = [sys.executable, *(str(word) for word in options(kidneys, tmp_path, port, 300, "orphan"))]
+    command = [sys.executable, *(str(word) for word in options(kidneys, tmp_path, port, 100, "orphan"))]
     training = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "orphan" / "log.csv"
     while not log.exists():
@@ -91,8 +90,8 @@ def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
     assert training.returncode == 0, errors
     assert len([line for line in errors.splitlines() if "warning" in line.lower()]) == 1, errors
     assert "Traceback" not in errors
-    assert len(log.read_text().splitlines()) == 31
-    assert (tmp_path / "orphan" / "FINAL_orphan_300.pth").exists()
+    assert len(log.read_text().splitlines()) == 11
+    assert (tmp_path / "orphan" / "FINAL_orphan_100.pth").exists()
 
 
 def test_a_server_that_is_not_there_costs_one_warning(run, kidneys, tmp_path):

@@ -1,6 +1,5 @@
 """Stages 4 and 5 as a user runs them: soft labels, the ensemble's own results, and the student."""
 
-import csv
 import json
 import shutil
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.material import SMALL, write_kidney
+from tests.material import SMALL, rows_of, write_kidney
 
 FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
 
@@ -105,8 +104,7 @@ def test_the_ensemble_is_measured_beside_its_members(run, kidneys, saved):
         "testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", saved / "one" / "FINAL*.pth"
     )
     output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT).stdout
-    with (saved / "one" / "val" / "metrics.csv").open(newline="") as file:
-        (dice,) = [row["dice"] for row in csv.DictReader(file) if row["class"] == "1"]
+    (dice,) = [row["dice"] for row in rows_of(saved / "one" / "val" / "metrics.csv") if row["class"] == "1"]
     (line,) = [line for line in output.splitlines() if line.endswith("  one")]
     assert f"{float(dice):.4f}" in line
     (line,) = [line for line in output.splitlines() if line.endswith("  two")]

@@ -1,6 +1,5 @@
 """Stage 3 as a user runs it."""
 
-import csv
 import shutil
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from data.image_files import Grid
-from tests.material import write_kidney
+from tests.material import rows_of, write_kidney
 
 
 @pytest.fixture
@@ -22,10 +21,6 @@ def options(data, saved, *more, name="one"):
     return ["testing_network.py", "-d", data, "-s", saved, "--network-weights", saved / name / "FINAL*.pth", *more]
 
 
-def rows_of(folder):
-    return list(csv.DictReader((folder / "metrics.csv").open(newline="")))
-
-
 def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, saved):
     output = run(*options(kidneys, saved, "-e", "test")).stdout
     folder = saved / "one" / "test"
@@ -34,7 +29,7 @@ def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, sav
         scan = sitk.ReadImage(str(kidneys / "test" / name / "imaging.nii.gz"))
         assert Grid.of(prediction) == Grid.of(scan)
         assert (folder / f"{name}_overlay.png").stat().st_size > 10_000
-    rows = rows_of(folder)
+    rows = rows_of(folder / "metrics.csv")
     assert [(row["case"], row["class"]) for row in rows] == [
         (case, label) for case in ("case_00004", "case_00005") for label in "12"
     ]
@@ -96,7 +91,7 @@ def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_pa
     sitk.WriteImage(reference * 0, str(case / "segmentation.nii.gz"))
     run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
     run(*options(data, saved, "-e", "test"))
-    for row in rows_of(saved / "one" / "test"):
+    for row in rows_of(saved / "one" / "test" / "metrics.csv"):
         empty = float(row["volume_ml"]) == 0
         assert float(row["dice"]) == (1 if empty else 0)
         assert row["asd_mm"] == row["hausdorff_mm"] == row["hausdorff95_mm"] == ""

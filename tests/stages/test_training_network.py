@@ -1,6 +1,5 @@
 """Stage 2 as a user runs it: what it writes, how it stops, and that it goes on to the same weights."""
 
-import csv
 import json
 import random
 import shutil
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from tests.material import SMALL
+from tests.material import SMALL, rows_of
 
 
 def options(kidneys, save, *more):
@@ -49,7 +48,7 @@ def test_an_experiment_holds_what_it_was_and_became(save):
     assert record["normalization"]["kind"] == "ct"
     assert record["voxel_size_mm"] == [3, 3, 5]
     assert {"torch", "numpy", "python"} <= set(record["versions"])
-    rows = list(csv.DictReader((folder / "log.csv").open()))
+    rows = rows_of(folder / "log.csv")
     assert rows[-1]["iteration"] == "30"
     assert 0 <= float(rows[-1]["dice_1"]) <= 1
     for name in ("curves.png", "LAST.pth", "FINAL_one_30.pth"):
@@ -60,7 +59,7 @@ def test_an_experiment_holds_what_it_was_and_became(save):
 
 
 def test_training_learns(save):
-    rows = list(csv.DictReader((save / "one" / "log.csv").open()))
+    rows = rows_of(save / "one" / "log.csv")
     assert float(rows[-1]["val_loss"]) < 1.9  # log 3, and a Dice loss near 1, know nothing
 
 
@@ -85,10 +84,9 @@ def test_the_name_says_what_it_is(run, kidneys, tmp_path):
     assert (tmp_path / "dil2D_rf19_s8_c0-1-2_CE+dice_i1_x123").is_dir()
 
 
-@pytest.mark.parametrize("more", [["--checkpoint-every", 7, "--validate-every", 10]])
-def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, kidneys, tmp_path, more):
+def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, kidneys, tmp_path):
     """SIGKILL at random moments, start and end included; from each the same command with --resume goes on."""
-    whole = options(kidneys, tmp_path, "-i", 400, *more)
+    whole = options(kidneys, tmp_path, "-i", 400, "--checkpoint-every", 7, "--validate-every", 50)
     run(*whole, "-r", "never")
     arguments = [*whole, "-r", "killed", "--resume"]
     final = tmp_path / "killed" / "FINAL_killed_400.pth"
