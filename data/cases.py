@@ -107,15 +107,15 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
             "there is no such folder",
             f"distribute the cases into {', '.join(SPLITS)} (resample_data.py --split)",
         )
-    # `exists` follows the links that resample_data.py -o makes: a broken one must not hide its case.
-    cases = [Case(path) for path in sorted(folder.iterdir()) if (path / RECORD).exists() or _is_image(path / IMAGE)]
+    cases = [Case(path) for path in sorted(folder.iterdir()) if (path / RECORD).exists() or is_listed(path / IMAGE)]
     if not cases:
         raise InputError(folder, f"holds no case (a folder with {IMAGE})", "put cases there, or check -d")
     check_one_voxel_size(cases)
     return cases
 
 
-def _is_image(path: Path) -> bool:
+def is_listed(path: Path) -> bool:
+    """Whether `path` exists, or is a link that leads nowhere: a broken link must not hide its case."""
     return path.exists() or path.is_symlink()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
-from data.cases import IMAGE, REFERENCE, SPLITS
+from data.cases import IMAGE, REFERENCE, SPLITS, is_listed
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,13 @@ def _case_folders(data_folder: Path) -> list[SourceCase]:
     """KiTS19: CASE/imaging.nii.gz and segmentation.nii.gz, in `data_folder` or in its train, val and test."""
     cases = []
     for split in (None, *SPLITS):
-        for image in sorted((data_folder / (split or "")).glob(f"*/{IMAGE}")):
-            reference = image.with_name(REFERENCE)
-            found = reference.exists() or reference.is_symlink()
-            cases.append(SourceCase(image.parent.name, image, reference if found else None, split))
+        place = data_folder / (split or "")
+        for folder in place.iterdir() if place.is_dir() else ():
+            if is_listed(folder / IMAGE):
+                reference = folder / REFERENCE
+                cases.append(
+                    SourceCase(folder.name, folder / IMAGE, reference if is_listed(reference) else None, split)
+                )
     return cases
 
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from base.atomic_file import write_json
 from base.errors import InputError
 from data.cases import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
-from data.image_files import Grid, checksum, from_array, read_image, to_lps, write_image
+from data.image_files import Grid, checksum, from_array, read_intact, to_lps, write_image
 from data.layouts import SourceCase
 from data.resampling import resample_image, resample_reference, resampled_grid
 
@@ -79,16 +79,12 @@ def _finished_record(folder: Path, wanted: dict) -> dict | None:
 
 
 def _read_checked(source: SourceCase) -> tuple[sitk.Image, sitk.Image | None]:
-    image = read_image(source.image)
-    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
-        raise InputError(
-            source.image, "holds values that are not finite (NaN or infinity)", "repair or remove the scan"
-        )
+    image = read_intact(source.image)
     if source.reference is None:
         return image, None
-    reference = read_image(source.reference)
+    reference = read_intact(source.reference)
     labels = sitk.GetArrayViewFromImage(reference)
-    if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
+    if (labels != np.round(labels)).any():
         raise InputError(source.reference, "holds values that are not whole numbers", "give labels, not probabilities")
     if labels.min() < 0 or labels.max() > LARGEST_LABEL:
         raise InputError(
