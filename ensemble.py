@@ -65,10 +65,11 @@ def main(args) -> None:
         "clip": args.clip,
     }
     folder = args.save / (args.run or run_name(args)) / args.evaluate
-    evaluation = Evaluation(folder, record, classes.names, classes.written_labels, args.overwrite)
+    fingerprints = {case.name: case.fingerprint for case in cases}
+    evaluation = Evaluation(folder, record, fingerprints, classes.names, classes.written_labels, args.overwrite)
     root = args.soft_labels / args.evaluate if args.soft_labels else None
     soft_labels = SoftLabels(root or soft_label_folder(args.save, classes, args.evaluate), classes)
-    soft_labels.begin({**record, "temperature": args.temperature}, args.overwrite)
+    soft_labels.begin({**record, "temperature": args.temperature}, fingerprints, args.overwrite)
 
     todo = [case for case in cases if not (evaluation.is_done(case.name) and soft_labels.is_complete(case))]
     with tqdm(total=len(todo) * len(members), desc="averaging", unit="member and case") as bar:

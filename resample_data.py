@@ -93,6 +93,7 @@ def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
 def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[str, str], jobs: int) -> list:
     """Prepare every case in its folder, then move the folder to its split; the outcomes in the order of `sources`."""
     import multiprocessing
+    import signal
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
 
@@ -106,10 +107,13 @@ def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[
     # Spawned, not forked: SimpleITK's threads do not survive a fork.
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
     try:
+        # Processes start with the submissions, and inherit that Ctrl-C is answered here alone.
+        answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures = {
             pool.submit(prepare_case, source, folder, voxel_size_mm): (source, folder)
             for source, folder in zip(sources, folders)
         }
+        signal.signal(signal.SIGINT, answer)
         for future in tqdm(as_completed(futures), total=len(futures), unit="case", desc="resampling"):
             source, folder = futures[future]
             outcomes[source.name] = future.result()

@@ -58,7 +58,8 @@ def main(args) -> None:
     classes = trained.classes
     folder = args.save / (args.run or trained.experiment) / args.evaluate
     record = {"weights": {trained.experiment: trained.sha256}, "classes": classes.to_json()}
-    evaluation = Evaluation(folder, record, classes.names, classes.written_labels, args.overwrite)
+    fingerprints = {case.name: case.fingerprint for case in cases}
+    evaluation = Evaluation(folder, record, fingerprints, classes.names, classes.written_labels, args.overwrite)
     normalization = Normalization.from_json(trained.description["normalization"])
     predict = VolumePredictor(trained.build(), trained.margin, trained.description["planes"], len(classes), device)
     probability_folder = folder if args.save_probabilities else None

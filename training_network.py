@@ -8,8 +8,6 @@ The experiment goes to SAVE/<experiment>/. A training that was stopped or killed
 weights as if it had never stopped.
 """
 
-import sys
-import time
 from pathlib import Path
 
 from base.errors import InputError
@@ -158,7 +156,7 @@ def main(args) -> None:
     if args.soft:
         folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
         remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {classes}"
-        soft_labels, soft_record = find_soft_labels(folder, classes, args.temperature, remedy)
+        soft_labels, soft_record = find_soft_labels(folder, classes, args.temperature, train_cases, remedy)
     else:
         train_cases = with_reference(train_cases)
     description = {
@@ -244,16 +242,15 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
 
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
-    """Take the steps that are left; validate, log, save and stop as asked; write the final weights."""
-    from tqdm import tqdm
-
+    """Take the steps that are left, and write the final weights."""
     from networks.weights import read_torch_file, save_checkpoint, save_weights
     from utils.dashboard import Dashboard
     from utils.losses import HARD_LOSSES
-    from utils.stopping import StopRequest
     from utils.training_log import TrainingLog
+    from utils.training_loop import take_steps
 
     rows = []
+    experiment.begin()
     if experiment.checkpoint_path.exists():
         state = read_torch_file(experiment.checkpoint_path)
         training.restore(state["training"])
@@ -263,32 +260,23 @@ def train(args, training, experiment, description, batches, validation_batches, 
     dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
     log = TrainingLog(experiment, dashboard, rows, dice_columns)
 
-    with StopRequest() as stop, tqdm(total=args.iterations, initial=training.iteration, unit="it") as bar:
-        began, first = time.perf_counter(), training.iteration
-        for batch in batches.numbered(training.iteration, args.iterations):
-            training.step(batch)
-            bar.update()
-            last = training.iteration == args.iterations
-            stopped = stop.signal_number is not None and not last
-            if training.iteration % args.validate_every == 0 or last:
-                rate = (training.iteration - first) / (time.perf_counter() - began)
-                val_loss, dices = training.validate(validation_batches, HARD_LOSSES[args.loss])
-                figures = {
-                    "iteration": training.iteration,
-                    "train_loss": training.take_mean_loss(),
-                    "val_loss": val_loss,
-                    "learning_rate": training.learning_rate,
-                    "iterations_per_second": rate,
-                }
-                log.add(figures, dices, show_slice(args, training, description, shown))
-                began, first = time.perf_counter(), training.iteration
-            if stopped or last or training.iteration % args.checkpoint_every == 0:
-                save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
-            if stopped:
-                bar.close()
-                how = "go on with the same command and --resume"
-                print(f"stopped at iteration {training.iteration}; {how}", file=sys.stderr)
-                raise SystemExit(stop.status)
+    def validate(iterations_per_second: float) -> None:
+        val_loss, dices = training.validate(validation_batches, HARD_LOSSES[args.loss])
+        figures = {
+            "iteration": training.iteration,
+            "train_loss": training.take_mean_loss(),
+            "val_loss": val_loss,
+            "learning_rate": training.learning_rate,
+            "iterations_per_second": iterations_per_second,
+        }
+        log.add(figures, dices, show_slice(args, training, description, shown))
+
+    def checkpoint() -> None:
+        save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
+
+    take_steps(
+        training, batches.numbered, args.iterations, args.validate_every, args.checkpoint_every, validate, checkpoint
+    )
     dashboard.close()
     save_weights(experiment.final_path(args.iterations), training.network, description)
     print(f"weights: {experiment.final_path(args.iterations)}")

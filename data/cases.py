@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.image_files import Grid, read_image, to_array
+from data.image_files import Grid, checksum, read_image, to_array
 
 SPLITS = ("train", "val", "test")
 IMAGE = "imaging.nii.gz"
@@ -60,6 +60,11 @@ class Case:
         """The `--voxel-size` (x, y, z) of stage 1; None where it kept the grid."""
         return self.record["options"]["voxel_size_mm"]
 
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the resampled image, and of the resampled reference where there is one."""
+        return self.record["sha256"]
+
     @cached_property
     def grid(self) -> Grid:
         """The resampled grid."""
@@ -71,19 +76,22 @@ class Case:
 
     def resampled_image(self) -> np.ndarray:
         """Resampled intensities, float32."""
-        return self._resampled(RESAMPLED_IMAGE).astype(np.float32)
+        return self._resampled(RESAMPLED_IMAGE, "image").astype(np.float32)
 
     def resampled_reference(self) -> np.ndarray:
         """Resampled labels, uint8."""
-        return self._resampled(RESAMPLED_REFERENCE).astype(np.uint8)
+        return self._resampled(RESAMPLED_REFERENCE, "reference").astype(np.uint8)
 
-    def _resampled(self, name: str) -> np.ndarray:
+    def _resampled(self, name: str, kind: str) -> np.ndarray:
         path = self.folder / name
         image = read_image(path)
         difference = Grid.of(image).differs_from(self.grid)
         if difference:
             raise InputError(path, f"is not on the grid of {RECORD} ({difference})", f"remove {RECORD} and {_AGAIN}")
-        return sitk.GetArrayFromImage(image)
+        array = sitk.GetArrayFromImage(image)
+        if checksum(array) != self.fingerprint[kind]:
+            raise InputError(path, "is not as stage 1 wrote it", f"remove {RECORD} and {_AGAIN}")
+        return array
 
     def original_image(self) -> sitk.Image:
         """The scan as it came, in its own axes."""

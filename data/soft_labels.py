@@ -8,6 +8,7 @@ Every file is a plain 3D image on the case's resampled grid, so that viewers lay
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,10 +82,11 @@ def quantise(mean: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """The soft labels of one split in `folder`, for `classes`."""
+    """The soft labels of one split in `folder`, for `classes`; `remedy` is what makes them, for the text of errors."""
 
     folder: Path
     classes: LabelClasses
+    remedy: str = "make them with ensemble.py"
 
     def _path(self, case_name: str, statistic: str, class_index: int) -> Path:
         return self.folder / case_name / f"{statistic}_{self.classes.names[class_index]}.nii.gz"
@@ -97,26 +99,31 @@ class SoftLabels:
         except FileNotFoundError:
             return {}
         except ValueError:
-            raise InputError(path, "is damaged", "make the soft labels again with ensemble.py --overwrite") from None
+            raise InputError(path, "is damaged", f"{self.remedy} --overwrite") from None
 
-    def begin(self, record: dict, overwrite: bool) -> None:
+    def begin(self, record: dict, fingerprints: dict[str, dict], overwrite: bool) -> None:
         """State who makes the soft labels, and how; those of another record are never mixed with these.
+
+        Args:
+            fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
 
         Raises:
             InputError: there are some of another record, and `overwrite` is not given.
         """
-        there = self.read_record()
-        for key in {} if overwrite else there:
-            if there[key] != record.get(key):
+        before = self.read_record()
+        known = before.pop("cases", {})
+        for key in {} if overwrite else before:
+            if before[key] != record.get(key):
                 raise InputError(
                     self.folder,
-                    f"holds soft labels with {key} {there[key]}, not {record.get(key)}",
+                    f"holds soft labels with {key} {before[key]}, not {record.get(key)}",
                     "name another place with --soft-labels, or --overwrite",
                 )
-        if overwrite:
-            for file in self.folder.glob("*/*.nii.gz"):
+        for file in self.folder.glob("*/*.nii.gz"):
+            name = file.parent.name
+            if overwrite or name not in fingerprints or known.get(name) != fingerprints[name]:
                 file.unlink()
-        write_json(self.folder / RECORD, record)
+        write_json(self.folder / RECORD, {**record, "cases": fingerprints})
 
     def is_complete(self, case: Case) -> bool:
         """Whether every file of the case is there."""
@@ -143,37 +150,31 @@ class SoftLabels:
         for index in range(len(self.classes)):
             path = self._path(case.name, "mean", index)
             if not path.is_file():
-                raise InputError(path, "the soft label is missing", self.remedy(case))
+                raise InputError(path, "the soft label is missing", self.remedy)
             image = read_image(path)
             difference = Grid.of(image).differs_from(case.grid)
             if difference:
-                raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy(case))
+                raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy)
             channels.append(sitk.GetArrayFromImage(image))
         mean = np.stack(channels)
         if (mean.sum(axis=0, dtype=np.int32) != MEAN_UNITS).any():
-            raise InputError(self.folder / case.name, "the soft labels do not sum to 1", self.remedy(case))
+            raise InputError(self.folder / case.name, "the soft labels do not sum to 1", self.remedy)
         return mean
-
-    def remedy(self, case: Case) -> str:
-        """The command that makes the soft labels of a case."""
-        split = case.folder.parent.name
-        data_folder = case.folder.parent.parent
-        return f"make them with: python ensemble.py -d {data_folder} -s SAVE -e {split} --classes {self.classes}"
 
 
 def find_soft_labels(
-    folder: Path, classes: LabelClasses, temperature: float | None, remedy: str
+    folder: Path, classes: LabelClasses, temperature: float | None, cases: Sequence[Case], remedy: str
 ) -> tuple[SoftLabels, dict]:
-    """The soft labels in `folder` and their record.
+    """The soft labels of `cases` in `folder`, and who made them, and how.
 
     Args:
         temperature: at which they must have been made; None for any.
         remedy: what makes those that are wanted, for the error's text.
 
     Raises:
-        InputError: there are none, or they are of other classes or another temperature.
+        InputError: there are none, they are of other classes or another temperature, or were made of other scans.
     """
-    soft_labels = SoftLabels(folder, classes)
+    soft_labels = SoftLabels(folder, classes, remedy)
     record = soft_labels.read_record()
     if not record:
         raise InputError(folder, "there are no soft labels", remedy)
@@ -185,6 +186,13 @@ def find_soft_labels(
             f"{temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
             f"{remedy} --temperature {temperature:g} --overwrite",
         )
+    known = record.pop("cases")
+    for case in cases:
+        if case.name not in known or not soft_labels.is_complete(case):
+            raise InputError(folder / case.name, "the soft labels are missing", remedy)
+        if known[case.name] != case.fingerprint:
+            problem = f"the soft labels were made of another scan or voxel grid than {case.folder} holds now"
+            raise InputError(folder / case.name, problem, remedy)
     return soft_labels, record
 
 

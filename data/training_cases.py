@@ -47,5 +47,5 @@ def load_training_case(
 
 def fingerprint(cases: Sequence[Case]) -> str:
     """SHA-256 of the names and resampled contents of `cases`, as stage 1 recorded them."""
-    lines = [f"{case.name} {sorted(case.record['sha256'].items())}" for case in cases]
+    lines = [f"{case.name} {sorted(case.fingerprint.items())}" for case in cases]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

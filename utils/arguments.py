@@ -84,7 +84,8 @@ def one_file(option: str, patterns: list[str]) -> Path:
     Raises:
         InputError: they match no file, or several (all are listed).
     """
-    matches = sorted({match for pattern in patterns for match in glob.glob(pattern)})
+    # A name with brackets in it is a file's before it is a pattern.
+    matches = sorted({match for text in patterns for match in ([text] if Path(text).exists() else glob.glob(text))})
     if not matches:
         raise InputError(option, f"no file matches {' '.join(patterns)}", "check the path")
     if len(matches) > 1:

@@ -56,7 +56,7 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
             raise
         fail(_one_line(error))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
 
 

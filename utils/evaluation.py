@@ -26,37 +26,46 @@ COLUMNS = ("case", "class", *MEASURES, "volume_ml", "reference_volume_ml", "seco
 
 
 class Evaluation:
-    """Collects the results of a run in `folder`.
+    """Collects the results of a run in `folder`; results that are there already are kept where they still hold.
 
     Args:
         record: what predicts (plain values); results of another record are never mixed with these.
+        fingerprints: of the content of each case of the split, by name; a case that changed since is done again.
         names, labels: of the classes, background first; `labels` are those of the predictions.
 
     Raises:
         InputError: the folder holds results of another record, and `overwrite` is not given.
     """
 
-    def __init__(self, folder: Path, record: dict, names: Sequence[str], labels: Sequence[int], overwrite: bool):
+    def __init__(
+        self,
+        folder: Path,
+        record: dict,
+        fingerprints: dict[str, dict],
+        names: Sequence[str],
+        labels: Sequence[int],
+        overwrite: bool,
+    ):
         self.folder = folder
         self._classes = list(zip(names, labels))[1:]
-        self._rows = {} if overwrite else read_metrics(folder)
-        if not overwrite:
-            self._check_record(record)
-        write_json(folder / RECORD, record)
+        before = {} if overwrite else _read_record(folder)
+        known = before.pop("cases", {})
+        if before:
+            self._check_record(before, record)
+        rows = read_metrics(folder) if before else {}
+        self._rows = {
+            name: row for name, row in rows.items() if name in fingerprints and known.get(name) == fingerprints[name]
+        }
+        # The table first: a record never vouches for rows of an earlier one.
+        self._write_metrics()
+        write_json(folder / RECORD, {**record, "cases": fingerprints})
 
-    def _check_record(self, record: dict) -> None:
-        path = self.folder / RECORD
-        if not path.exists():
-            return
-        try:
-            other = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            other = {}
-        for key in {**record, **other}:
-            if record.get(key) != other.get(key):
+    def _check_record(self, before: dict, record: dict) -> None:
+        for key in {**record, **before}:
+            if record.get(key) != before.get(key):
                 raise InputError(
                     self.folder,
-                    f"holds predictions with {key} {other.get(key)}, not {record.get(key)}",
+                    f"holds predictions with {key} {before.get(key)}, not {record.get(key)}",
                     "choose another run name with -r, or --overwrite",
                 )
 
@@ -124,6 +133,14 @@ class Evaluation:
                     )
         seconds = [rows[0]["seconds"] for rows in self._rows.values()]
         print(f"{np.mean(seconds):.2f} s per case")
+
+
+def _read_record(folder: Path) -> dict:
+    """What predicted the results in `folder`; {} where nothing (readable) says so."""
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _as_text(value) -> str:

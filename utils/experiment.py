@@ -31,13 +31,17 @@ class Experiment:
     def __init__(self, save_folder: Path, name: str, record: dict, resume: bool):
         self.name = name
         self.folder = save_folder / name
+        self._record = record
         path = self.folder / RECORD
         if path.exists():
             if not resume:
                 raise InputError(self.folder, "the experiment exists", "go on with --resume, or name another with -r")
             self._check_record(path, record)
-        else:
-            write_json(path, record)
+
+    def begin(self) -> None:
+        """Write the record, unless the experiment is taken up: from now on, it exists."""
+        if not (self.folder / RECORD).exists():
+            write_json(self.folder / RECORD, self._record)
 
     @property
     def checkpoint_path(self) -> Path:

@@ -66,7 +66,8 @@ def written(kidneys, tmp_path):
     logits = np.random.default_rng(2).normal(0, 2, (3, *case.grid.shape))
     mean, deviation = softmax(logits, axis=0).astype(np.float32), np.abs(logits).astype(np.float32) / 30
     labels = SoftLabels(tmp_path / "val", CLASSES)
-    labels.begin({"weights": {}, "classes": CLASSES.to_json(), "temperature": 1.0}, overwrite=False)
+    record = {"weights": {}, "classes": CLASSES.to_json(), "temperature": 1.0}
+    labels.begin(record, {case.name: case.fingerprint}, overwrite=False)
     labels.write(case, mean, deviation)
     return labels, case, mean, deviation
 
@@ -106,26 +107,37 @@ def test_missing_moved_and_changed_files_are_refused(written):
         assert "ensemble.py" in str(error.value)
     path.unlink()
     assert not labels.is_complete(case)
-    with pytest.raises(InputError, match=r"missing.*python ensemble\.py"):
+    with pytest.raises(InputError, match=r"missing.*ensemble\.py"):
         labels.read_mean(case)
 
 
 def test_soft_labels_of_other_members_are_not_mixed(written):
     labels, case, *_ = written
     record = {**labels.read_record(), "weights": {"other": "0"}}
+    fingerprints = record.pop("cases")
     with pytest.raises(InputError, match="--overwrite"):
-        labels.begin(record, overwrite=False)
-    labels.begin(record, overwrite=True)
+        labels.begin(record, fingerprints, overwrite=False)
+    labels.begin(record, fingerprints, overwrite=True)
+    assert not labels.is_complete(case)
+
+
+def test_soft_labels_of_a_scan_that_changed_are_removed(written):
+    labels, case, *_ = written
+    record = labels.read_record()
+    fingerprints = record.pop("cases")
+    labels.begin(record, fingerprints, overwrite=False)
+    assert labels.is_complete(case)
+    labels.begin(record, {case.name: {"image": "another"}}, overwrite=False)
     assert not labels.is_complete(case)
 
 
 def test_finding_says_how_to_make_what_is_not_there(written, tmp_path):
-    labels, *_ = written
-    find_soft_labels(labels.folder, CLASSES, 1.0, "remedy")
+    labels, case, *_ = written
+    find_soft_labels(labels.folder, CLASSES, 1.0, [case], "remedy")
     for folder, classes, temperature in (
         (tmp_path / "none", CLASSES, None),
         (labels.folder, parse_classes("0,3"), None),
         (labels.folder, CLASSES, 2.0),
     ):
         with pytest.raises(InputError, match="remedy"):
-            find_soft_labels(folder, classes, temperature, "remedy")
+            find_soft_labels(folder, classes, temperature, [case], "remedy")

@@ -116,6 +116,14 @@ def header_changed(work):
     return train(work), "not on the grid of resampling.json"
 
 
+def voxel_changed(work):
+    path = work / "DATA" / "train" / "case_00001" / "imaging_rs.nii.gz"
+    image = sitk.ReadImage(str(path))
+    image[1, 1, 1] += 1
+    sitk.WriteImage(image, str(path))
+    return train(work), "not as stage 1 wrote it"
+
+
 def damaged_record(work):
     (work / "DATA" / "val" / "case_00003" / "resampling.json").write_text("{")
     return train(work), "resampling.json: is damaged"
@@ -219,6 +227,7 @@ CASES = [
     not_resampled,
     one_case_of_other_spacing,
     header_changed,
+    voxel_changed,
     damaged_record,
     missing_class,
     no_train_folder,

@@ -209,5 +209,24 @@ def test_soft_labels_of_another_grid_are_refused(run, kidneys, with_soft_labels,
     shutil.copytree(kidneys, data)
     run("resample_data.py", "-d", data, "--voxel-size", 4, 4, 5)
     process = run(*student(data, with_soft_labels), status=2)
-    assert "not on the case's resampled grid" in process.stderr
+    assert "another scan or voxel grid" in process.stderr
     assert "python ensemble.py" in process.stderr
+
+
+def test_results_of_a_scan_that_changed_are_made_again(run, kidneys, saved, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    command = ["ensemble.py", "-d", data, "-s", saved, "-e", "test", *FIT]
+    run(*command)
+
+    def stamps(case):
+        soft = saved / "soft_labels" / "0_1_2" / "test" / case / "mean_1.nii.gz"
+        prediction = saved / "ensemble_c0-1-2_rf19_s8" / "test" / f"{case}_prediction.nii.gz"
+        return [path.stat().st_mtime_ns for path in (soft, prediction)]
+
+    before = {case: stamps(case) for case in ("case_00004", "case_00005")}
+    write_kidney(data / "test" / "case_00004", seed=17)
+    run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    run(*command)
+    assert stamps("case_00005") == before["case_00005"]
+    assert all(new > old for new, old in zip(stamps("case_00004"), before["case_00004"]))

@@ -1,6 +1,7 @@
 """Stage 1 as a user runs it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,25 @@ def test_a_killed_run_is_taken_up(run, tmp_path):
     counted = int(output.split(" resampled,")[0].split()[-1])
     assert 0 < counted <= 8 - done
     assert len(list(folder.rglob("resampling.json"))) == 8
+
+
+def test_ctrl_c_is_answered_by_one_line_and_status_130(tmp_path):
+    """A terminal sends it to every process of the group."""
+    folder = tmp_path / "DATA"
+    for number in range(8):
+        image, reference = make_phantom(number)
+        write_case(folder / f"case_{number:05d}", image, reference)
+    command = [sys.executable, "resample_data.py", "-d", folder, "-j", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(folder.rglob("resampling.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("stopped")
+    assert not list(folder.rglob(".*"))
 
 
 def test_bad_cases_are_refused_with_the_reason_and_the_others_done(run, folder):

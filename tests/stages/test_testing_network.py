@@ -1,12 +1,16 @@
 """Stage 3 as a user runs it."""
 
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from data.image_files import Grid
+from tests.conftest import ROOT
 from tests.material import rows_of, write_kidney
 
 
@@ -69,6 +73,26 @@ def test_predictions_of_two_networks_are_not_mixed(run, kidneys, saved):
     process = run(*options(kidneys, saved, "-e", "val", "-r", "mixed", name="two"), status=2)
     assert "-r" in process.stderr
     run(*options(kidneys, saved, "-e", "val", "-r", "mixed", "--overwrite", name="two"))
+
+
+def test_an_overwriting_run_that_is_stopped_vouches_for_nothing_of_the_run_before(run, kidneys, saved):
+    """What the first network predicted is not taken for the second's."""
+    run(*options(kidneys, saved, "-e", "test", "-r", "mixed"))
+    folder = saved / "mixed" / "test"
+    first = (folder / "case_00004_prediction.nii.gz").stat().st_mtime_ns
+    command = [str(word) for word in options(kidneys, saved, "-e", "test", "-r", "mixed", "--overwrite", name="two")]
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while '"one"' in (folder / "predictions.json").read_text():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    run(*options(kidneys, saved, "-e", "test", "-r", "mixed", name="two"))
+    assert (folder / "case_00004_prediction.nii.gz").stat().st_mtime_ns > first
+    run(*options(kidneys, saved, "-e", "test", name="two"))
+    assert [row["dice"] for row in rows_of(folder / "metrics.csv")] == [
+        row["dice"] for row in rows_of(saved / "two" / "test" / "metrics.csv")
+    ]
 
 
 def test_probabilities_are_saved_on_the_scans_grid_and_decide(run, kidneys, saved):

@@ -47,6 +47,12 @@ def test_a_pattern_of_one_file_is_that_file(tmp_path):
         arguments.one_file("--w", [str(tmp_path / "LAST*.pth")])
 
 
+def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
+    path = tmp_path / "FINAL_[a]_10.pth"
+    path.touch()
+    assert arguments.one_file("--w", [str(path)]) == path
+
+
 @pytest.mark.parametrize("text", ["0,0", "a", "1,-1", ""])
 def test_what_are_no_chances(text):
     with pytest.raises(argparse.ArgumentTypeError):

@@ -1,0 +1,50 @@
+"""The steps of a training, with validation, log and checkpoints on the way, and a stop that loses nothing."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from tqdm import tqdm
+
+from utils.stopping import StopRequest
+from utils.training import Training
+
+
+def take_steps(
+    training: Training,
+    batches: Callable[[int, int], Iterator],
+    iterations: int,
+    validate_every: int,
+    checkpoint_every: int,
+    validate: Callable[[float], None],
+    save_checkpoint: Callable[[], None],
+) -> None:
+    """Take the steps that are left of `iterations`.
+
+    Args:
+        batches: of (first, end), gives the batches of those numbers in order.
+        validate: called with the iterations per second since it was called last.
+        save_checkpoint: called when all else of the step is done.
+
+    Raises:
+        SystemExit: status 130 or 143, after Ctrl-C or SIGTERM and a checkpoint.
+    """
+    with StopRequest() as stop, tqdm(total=iterations, initial=training.iteration, unit="it") as bar:
+        began, first = time.perf_counter(), training.iteration
+        for batch in batches(training.iteration, iterations):
+            training.step(batch)
+            bar.update()
+            last = training.iteration == iterations
+            stopped = stop.signal_number is not None and not last
+            if training.iteration % validate_every == 0 or last:
+                validate((training.iteration - first) / (time.perf_counter() - began))
+                began, first = time.perf_counter(), training.iteration
+            if stopped or last or training.iteration % checkpoint_every == 0:
+                save_checkpoint()
+            if stopped:
+                bar.close()
+                print(
+                    f"stopped at iteration {training.iteration}; go on with the same command and --resume",
+                    file=sys.stderr,
+                )
+                raise SystemExit(stop.status)
