@@ -1,19 +1,22 @@
 """Patches for training: which voxel, which plane, which part of the volume.
 
-A patch has a sample area, which the network classifies, in the middle of an input area, which it reads:
+A patch is a square of a slice, or a cube. It has a sample area, which the network classifies, in the middle of an input
+area, which it reads:
 
     input   i i i s s s s i i i        input = sample + receptive field - 1 where nothing is padded
     sample        s s s s              (here: sample 4, receptive field 7)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from base.errors import InputError
 from base.label_classes import IGNORED
-from data.augmentation import AffineDraw, draw_light_augmentation, enlargement
+from data.augmentation import AugmentationDraw
 from data.training_cases import TrainingCase
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
@@ -63,30 +66,37 @@ class PatchOptions:
     """How patches are drawn.
 
     Attributes:
+        dimensions: 2 for slices, 3 for boxes.
         sample_size, input_size: sides of the two areas, in voxels.
-        planes: array axes that may be a plane's normal.
+        planes: array axes that may be the normal of a slice.
         criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
         ratios: chance of each class, in any unit.
         batch_size: patches a batch.
+        crop_to_labels: draw only voxels in the box around the foreground and one sample area beyond it.
+        background_share: share of the patches drawn for the background that hold nothing else; None: as it comes.
     """
 
+    dimensions: int
     sample_size: int
     input_size: int
     planes: tuple[int, ...]
     criterion: str
     ratios: tuple[float, ...]
     batch_size: int
+    crop_to_labels: bool = False
+    background_share: float | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches as numpy arrays, the two axes of a plane last.
+    """Patches as numpy arrays, the axes of the patch (two or three) last.
 
     Attributes:
-        image: float32 (patches, input, input).
-        reference: uint8 (patches, sample, sample) class indices, `IGNORED` outside the image or without a reference.
-        soft: uint8 (patches, classes, sample, sample), all 0 outside the image or without soft labels; None for
-            training on references alone.
+        image: float32 (patches, input, ...).
+        reference: uint8 (patches, sample, ...) class indices, `IGNORED` outside the image or without a reference.
+        soft: uint8 (patches, classes, sample, ...) in units of 1/255, all 0 outside the image; None for training on
+            references alone.
+        deviation: uint8 (patches, sample, ...) in units of 1/510, the ensemble's; None where it is not learnt.
         draw: the transform to apply to all of them; None where they are to stay as they are (then the areas are not
             enlarged).
     """
@@ -94,7 +104,17 @@ class Batch:
     image: np.ndarray
     reference: np.ndarray
     soft: np.ndarray | None
-    draw: AffineDraw | None
+    deviation: np.ndarray | None
+    draw: AugmentationDraw | None
+
+
+class _Place(NamedTuple):
+    """Where a patch is cut: a case, a voxel of it, the patch's axes, and the voxel's offset in the sample area."""
+
+    case: TrainingCase
+    voxel: tuple[int, ...]
+    axes: tuple[int, ...]
+    offset: np.ndarray
 
 
 class PatchSampler:
@@ -102,10 +122,11 @@ class PatchSampler:
 
     Args:
         seed: words of the seed; they tell independent streams apart.
-        augment: draw a transform for each patch, and enlarge the areas so that it can be applied.
+        draw_augmentation: of a generator and the spacings (patches, axes), gives the transforms of a batch; None
+            leaves patches as they are.
 
     Raises:
-        InputError: no case holds a class whose ratio is above 0.
+        InputError: no case holds a class whose ratio is above 0, or background enough for `background_share`.
     """
 
     def __init__(
@@ -114,68 +135,96 @@ class PatchSampler:
         class_names: Sequence[str],
         options: PatchOptions,
         seed: tuple[int, ...],
-        augment: bool,
+        draw_augmentation: Callable[[np.random.Generator, np.ndarray], AugmentationDraw] | None = None,
     ):
         self.options = options
         self._cases = cases
-        self._class_count = len(class_names)
-        self._chances = np.asarray(options.ratios, float) / np.sum(options.ratios)
         self._seed = seed
-        self._augment = augment
-        self._indices = [VoxelIndex(case.drawing_classes, self._class_count) for case in cases]
+        self._draw_augmentation = draw_augmentation
+        # What is drawn is a group of voxels: a class, or the background far from everything else.
+        names, chances = list(class_names), np.asarray(options.ratios, float) / np.sum(options.ratios)
+        if options.background_share is not None:
+            names.append(f"{names[0]} {options.sample_size} voxels from all others")
+            share = options.background_share
+            chances = np.append(chances * [1 - share, *[1] * (len(chances) - 1)], chances[0] * share)
+        self._chances = chances
+        self._indices = [VoxelIndex(groups_of_voxels(case.drawing_classes, options), len(names)) for case in cases]
         self._holders = [
-            [number for number, index in enumerate(self._indices) if index.count(c)] for c in range(self._class_count)
+            [number for number, index in enumerate(self._indices) if index.count(group)] for group in range(len(names))
         ]
-        for name, chance, holders in zip(class_names, self._chances, self._holders):
+        for name, chance, holders in zip(names, chances, self._holders):
             if chance > 0 and not holders:
-                raise InputError("--classes", f"no training case holds class {name}", "give it the balance ratio 0")
+                option = "--background-share" if " " in name else "--classes"
+                raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
 
     def batch(self, number: int) -> Batch:
         """Batch `number`."""
         rng = np.random.default_rng((*self._seed, number))
-        patches = [self._draw_patch(rng) for _ in range(self.options.batch_size)]
-        spacings = np.array([spacing for *_, spacing in patches], np.float32)
-        draw = draw_light_augmentation(rng, spacings) if self._augment else None
-        extra = enlargement(spacings) if self._augment else 0.0
-        parts = [self._cut(case, voxel, axis, offset, extra) for case, voxel, axis, offset, _ in patches]
-        images, references, softs = zip(*parts)
-        soft = np.stack(softs) if softs[0] is not None else None
-        return Batch(np.stack(images), np.stack(references), soft, draw)
+        places = [self._draw_place(rng) for _ in range(self.options.batch_size)]
+        spacings = np.array([[place.case.spacing_mm[axis] for axis in place.axes] for place in places], np.float32)
+        draw = self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
+        parts = [self._cut(place, draw.enlargement if draw else 0.0) for place in places]
+        arrays = [None if some[0] is None else np.stack(some) for some in zip(*parts)]
+        return Batch(*arrays, draw)
 
-    def _draw_patch(self, rng: np.random.Generator):
-        """Draw class, case, voxel, plane, and where in the sample area the voxel lies."""
-        class_index = rng.choice(self._class_count, p=self._chances)
-        case_number = rng.choice(self._holders[class_index])
-        voxel = self._indices[case_number].draw(class_index, rng)
-        axis = int(rng.choice(self.options.planes))
+    def _draw_place(self, rng: np.random.Generator) -> _Place:
+        """Draw group, case, voxel, plane, and where in the sample area the voxel lies."""
+        group = rng.choice(len(self._chances), p=self._chances)
+        number = rng.choice(self._holders[group])
+        voxel = self._indices[number].draw(group, rng)
+        axes = (0, 1, 2)
+        if self.options.dimensions == 2:
+            normal = int(rng.choice(self.options.planes))
+            axes = tuple(axis for axis in axes if axis != normal)
         side = self.options.sample_size
         centred = self.options.criterion == "patch-center-voxel"
-        offset = (side // 2, side // 2) if centred else rng.integers(side, size=2)
-        case = self._cases[case_number]
-        spacing = [mm for other, mm in enumerate(case.spacing_mm) if other != axis]
-        return case, voxel, axis, offset, spacing
+        offset = np.full(len(axes), side // 2) if centred else rng.integers(side, size=len(axes))
+        return _Place(self._cases[number], voxel, axes, offset)
 
-    def _cut(self, case: TrainingCase, voxel, axis: int, offset, extra: float):
+    def _cut(self, place: _Place, extra: float):
         """Cut the areas of one patch, each enlarged by the share `extra` of its side, out of a case."""
-        start = np.array(voxel)
-        plane = [other for other in range(3) if other != axis]
-        start[plane] -= offset
+        axes = list(place.axes)
+        start = np.array(place.voxel)
+        start[axes] -= place.offset
         sample_size = self.options.sample_size
+        flat = [axis for axis in range(3) if axis not in axes]
 
         def cut(volume, side, fill):
             margin = (side - sample_size) // 2 + int(np.ceil(extra * side / 2))
             corner, shape = start.copy(), np.ones(3, int)
-            corner[plane] -= margin
-            shape[plane] = sample_size + 2 * margin
-            return _cut_box(volume, corner, shape, fill).squeeze(axis=volume.ndim - 3 + axis)
+            corner[axes] -= margin
+            shape[axes] = sample_size + 2 * margin
+            return _cut_box(volume, corner, shape, fill).squeeze(axis=tuple(volume.ndim - 3 + axis for axis in flat))
 
+        case = place.case
         image = cut(case.image, self.options.input_size, case.outside)
         reference_volume = case.reference
         if reference_volume is None:
             reference_volume = np.broadcast_to(np.uint8(IGNORED), case.image.shape)
         reference = cut(reference_volume, sample_size, IGNORED)
         soft = cut(case.soft, sample_size, 0) if case.soft is not None else None
-        return image, reference, soft
+        deviation = cut(case.deviation, sample_size, 0) if case.deviation is not None else None
+        return image, reference, soft, deviation
+
+
+def groups_of_voxels(classes: np.ndarray, options: PatchOptions) -> np.ndarray:
+    """Which group each voxel is drawn with, uint8 (z, y, x): its class, or `IGNORED` where it is not drawn.
+
+    With `background_share`, background whose sample area holds nothing else, wherever the voxel lies in it, is a group
+    of its own, after the classes. Along axes of which the patch has none, it may be nearer.
+    """
+    foreground = (classes > 0) & (classes != IGNORED)
+    groups = classes
+    if options.background_share is not None:
+        distance = ndimage.distance_transform_cdt(~foreground, "chessboard") if foreground.any() else np.inf
+        groups = np.where((classes == 0) & (distance >= options.sample_size), np.uint8(len(options.ratios)), groups)
+    if options.crop_to_labels and foreground.any():
+        (box,) = ndimage.find_objects(foreground.astype(np.uint8))
+        inside = tuple(slice(max(0, one.start - options.sample_size), one.stop + options.sample_size) for one in box)
+        cropped = np.full_like(groups, IGNORED)
+        cropped[inside] = groups[inside]
+        groups = cropped
+    return groups
 
 
 def _cut_box(volume: np.ndarray, corner: np.ndarray, shape: np.ndarray, fill) -> np.ndarray:
@@ -194,8 +243,9 @@ def _cut_box(volume: np.ndarray, corner: np.ndarray, shape: np.ndarray, fill) ->
     return box
 
 
-def busiest_slice(case: TrainingCase) -> TrainingCase:
-    """The axial slice of a case with the most foreground, as a volume of one slice."""
+def busiest_slices(case: TrainingCase, count: int) -> TrainingCase:
+    """About `count` axial slices of a case, the one with the most foreground in their middle, as a small volume."""
     number = int((case.reference > 0).sum(axis=(1, 2)).argmax())
-    one = slice(number, number + 1)
-    return replace(case, image=case.image[one], reference=case.reference[one])
+    half = min(count // 2, number, len(case.image) - 1 - number)
+    part = slice(number - half, number + half + 1)
+    return replace(case, image=case.image[part], reference=case.reference[part])

@@ -146,20 +146,28 @@ class SoftLabels:
         Raises:
             InputError: a file is missing, lies on another grid, or the values do not sum to 1.
         """
-        channels = []
-        for index in range(len(self.classes)):
-            path = self._path(case.name, "mean", index)
-            if not path.is_file():
-                raise InputError(path, "the soft label is missing", self.remedy)
-            image = read_image(path)
-            difference = Grid.of(image).differs_from(case.grid)
-            if difference:
-                raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy)
-            channels.append(sitk.GetArrayFromImage(image))
-        mean = np.stack(channels)
+        mean = np.stack([self._read(case, "mean", index) for index in range(len(self.classes))])
         if (mean.sum(axis=0, dtype=np.int32) != MEAN_UNITS).any():
             raise InputError(self.folder / case.name, "the soft labels do not sum to 1", self.remedy)
         return mean
+
+    def read_deviation(self, case: Case) -> np.ndarray:
+        """Standard deviation of a case in units of 1/510, uint8 (z, y, x), of the class where it is largest.
+
+        Raises:
+            InputError: a file is missing, or lies on another grid.
+        """
+        return np.maximum.reduce([self._read(case, "deviation", index) for index in range(len(self.classes))])
+
+    def _read(self, case: Case, statistic: str, class_index: int) -> np.ndarray:
+        path = self._path(case.name, statistic, class_index)
+        if not path.is_file():
+            raise InputError(path, "the soft label is missing", self.remedy)
+        image = read_image(path)
+        difference = Grid.of(image).differs_from(case.grid)
+        if difference:
+            raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy)
+        return sitk.GetArrayFromImage(image)
 
 
 def find_soft_labels(

@@ -1,5 +1,6 @@
 """Which case belongs to training, validation and test."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -16,6 +17,11 @@ def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[st
     ends = np.round(np.cumsum(shares) / np.sum(shares) * len(names)).astype(int)
     parts = np.split(shuffled, ends[:-1])
     return {str(name): split for split, part in zip(SPLITS, parts) for name in part}
+
+
+def fold_of(name: str, count: int) -> int:
+    """Number from 1 to `count` of the fold of a case: by a hash of its name, so that it never changes."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % count + 1
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ class TrainingCase:
         image: float32, normalized; `outside` is the value around it.
         reference: uint8 class indices; None without a reference.
         soft: uint8 (classes, z, y, x), the ensemble's mean in units of 1/255; None without soft labels.
+        deviation: uint8 (z, y, x), the ensemble's standard deviation in units of 1/510, of the class where it is
+            largest; None where it is not learnt.
     """
 
     name: str
@@ -28,6 +30,7 @@ class TrainingCase:
     spacing_mm: tuple[float, ...]
     reference: np.ndarray | None
     soft: np.ndarray | None = None
+    deviation: np.ndarray | None = None
 
     @property
     def drawing_classes(self) -> np.ndarray:
@@ -36,13 +39,18 @@ class TrainingCase:
 
 
 def load_training_case(
-    case: Case, classes: LabelClasses, normalization: Normalization, soft_labels: SoftLabels | None = None
+    case: Case,
+    classes: LabelClasses,
+    normalization: Normalization,
+    soft_labels: SoftLabels | None = None,
+    with_deviation: bool = False,
 ) -> TrainingCase:
-    """Read a case's resampled files, and its soft labels where `soft_labels` says from where."""
+    """Read a case's resampled files; where `soft_labels` says from where, them, and their deviation if asked for."""
     image, outside = normalization.apply(case.resampled_image())
     reference = class_indices(case.resampled_reference(), classes.table()) if case.has_reference else None
     soft = soft_labels.read_mean(case) if soft_labels else None
-    return TrainingCase(case.name, image, outside, case.spacing_mm, reference, soft)
+    deviation = soft_labels.read_deviation(case) if with_deviation else None
+    return TrainingCase(case.name, image, outside, case.spacing_mm, reference, soft, deviation)
 
 
 def fingerprint(cases: Sequence[Case]) -> str:

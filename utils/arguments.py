@@ -59,6 +59,21 @@ def parse_non_negative_number(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
 
 
+def parse_share(text: str) -> float:
+    number = parse_non_negative_number(text)
+    if number <= 1:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Read ``2/5``: the second of five folds."""
+    fold, slash, count = text.partition("/")
+    if slash and fold.isdecimal() and count.isdecimal() and 1 <= int(fold) <= int(count) and int(count) >= 2:
+        return int(fold), int(count)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a fold such as 2/5")
+
+
 def parse_ratios(text: str) -> tuple[float, ...]:
     """Read ``0,5,5``: one chance a class, in any unit."""
     try:

@@ -90,9 +90,11 @@ def experiment_name(
     loss: str,
     iterations: int,
     student: str,
+    fold: str,
 ) -> str:
-    """Name of an experiment from what tells it apart; `student` is empty, or says how soft labels were used."""
-    parts = [architecture, f"rf{receptive_field}", f"s{sample_size}", f"c{classes}", loss, student, f"i{iterations}"]
+    """Name of an experiment from what tells it apart; `student` and `fold` may be empty."""
+    sizes = [f"rf{receptive_field}", f"s{sample_size}"]
+    parts = [architecture, *sizes, f"c{classes}", loss, student, fold, f"i{iterations}"]
     return "_".join([*(part for part in parts if part), f"x{seed}"])
 
 

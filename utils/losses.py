@@ -2,10 +2,10 @@
 
 Logits are float32 (n, classes, ...), references int64 (n, ...) with `IGNORED` where a voxel takes no part, soft labels
 float32 (n, classes, ...) summing to 1, or to 0 where nothing is known. Every loss is a mean over the voxels that take
-part, and 0 where none does.
+part, and 0 where none does. Hard losses take `weights`, one a class, or None for equal ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -15,13 +15,15 @@ from base.label_classes import IGNORED
 _SMOOTHING = 1.0  # voxels; keeps the Dice loss of a class that a batch lacks finite, and small when nothing is found
 
 
-def cross_entropy(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Mean of -log p(reference class)."""
-    total = functional.cross_entropy(logits, reference, ignore_index=IGNORED, reduction="sum")
-    return total / (reference != IGNORED).sum().clamp(min=1)
+def cross_entropy(logits: torch.Tensor, reference: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean of -log p(reference class), each voxel weighted by its class."""
+    total = functional.cross_entropy(logits, reference, weights, ignore_index=IGNORED, reduction="sum")
+    known = reference != IGNORED
+    count = known.sum() if weights is None else weights[reference[known]].sum()
+    return total / count.clamp(min=1e-6 if weights is not None else 1)
 
 
-def dice_loss(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def dice_loss(logits: torch.Tensor, reference: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
     """1 - mean over the foreground classes of 2 sum(p r) / (sum p + sum r), over the whole batch.
 
     Milletari et al., V-Net, 3DV 2016, in the form with plain sums (Drozdzal et al., 2016).
@@ -32,12 +34,15 @@ def dice_loss(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     axes = (0, *range(2, logits.ndim))
     overlap = (probabilities * one_hot).sum(axes)[1:]
     sizes = (probabilities.sum(axes) + one_hot.sum(axes))[1:]
-    return 1 - ((2 * overlap + _SMOOTHING) / (sizes + _SMOOTHING)).mean()
+    dices = (2 * overlap + _SMOOTHING) / (sizes + _SMOOTHING)
+    return 1 - (dices.mean() if weights is None else (dices * weights[1:]).sum() / weights[1:].sum())
 
 
-def cross_entropy_and_dice(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def cross_entropy_and_dice(
+    logits: torch.Tensor, reference: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Sum of the two (Isensee et al., nnU-Net, 2021)."""
-    return cross_entropy(logits, reference) + dice_loss(logits, reference)
+    return cross_entropy(logits, reference, weights) + dice_loss(logits, reference, weights)
 
 
 HARD_LOSSES: dict[str, Callable] = {"CE": cross_entropy, "dice": dice_loss, "CE+dice": cross_entropy_and_dice}
@@ -71,22 +76,58 @@ def soft_kl(logits: torch.Tensor, soft: torch.Tensor, temperature: float) -> tor
 SOFT_LOSSES: dict[str, Callable] = {"MSE": soft_mse, "CE": soft_cross_entropy, "KL": soft_kl}
 
 
+def deviation_loss(raw: torch.Tensor, deviation: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+    """Mean of (softplus(raw) - deviation)², both (n, ...): the second head of a student regresses a standard deviation."""
+    return _mean_where_known((functional.softplus(raw) - deviation).square(), soft)
+
+
 def _mean_where_known(values: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
     known = soft.sum(dim=1) > 0.5
     return (values * known).sum() / known.sum().clamp(min=1)
 
 
-def training_loss(hard: str, soft: str | None, alpha: float | None, temperature: float | None) -> Callable:
-    """The loss of (logits, reference, soft labels): ``soft loss + alpha * hard loss`` (Noothout et al., 2022).
+class TrainingLoss:
+    """The loss of a network's outputs on a batch: ``soft loss + alpha * hard loss`` (Noothout et al., 2022).
 
-    `hard` and `soft` name a loss each; without `soft`, it is the hard loss alone.
+    Outputs are logits, or a list of logits from fine to coarse (deep supervision: weights 1, 1/2, 1/4, ..., as a mean;
+    Isensee et al., 2021), all on the grid of the reference. One channel more than classes is the student's uncertainty.
+
+    Args:
+        hard, soft: names of the losses; without `soft`, it is the hard loss alone.
+        class_weights: of the hard loss, one a class; None for equal ones.
     """
-    hard_loss = HARD_LOSSES[hard]
-    if soft is None:
-        return lambda logits, reference, soft_labels: hard_loss(logits, reference)
-    soft_loss = SOFT_LOSSES[soft]
 
-    def loss(logits, reference, soft_labels):
-        return soft_loss(logits, soft_labels, temperature) + alpha * hard_loss(logits, reference)
+    def __init__(
+        self,
+        hard: str,
+        soft: str | None = None,
+        alpha: float = 0.0,
+        temperature: float = 1.0,
+        class_weights: Sequence[float] | None = None,
+    ):
+        self._hard = HARD_LOSSES[hard]
+        self._soft = SOFT_LOSSES[soft] if soft else None
+        self._alpha = alpha
+        self._temperature = temperature
+        self._class_weights = class_weights
 
-    return loss
+    def __call__(self, outputs: torch.Tensor | list[torch.Tensor], batch) -> torch.Tensor:
+        """Scalar loss on a batch with `reference`, `soft` and `deviation`."""
+        levels = outputs if isinstance(outputs, list) else [outputs]
+        shares = [0.5**level for level in range(len(levels))]
+        return sum(share * self._of(logits, batch) for share, logits in zip(shares, levels)) / sum(shares)
+
+    def hard(self, logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """The hard loss alone, with its class weights."""
+        weights = None if self._class_weights is None else logits.new_tensor(self._class_weights)
+        return self._hard(logits, reference, weights)
+
+    def _of(self, logits: torch.Tensor, batch) -> torch.Tensor:
+        uncertainty = 0.0
+        if batch.deviation is not None:
+            uncertainty = deviation_loss(logits[:, -1], batch.deviation, batch.soft)
+            logits = logits[:, :-1]
+        if self._soft is None:
+            return self.hard(logits, batch.reference)
+        soft = self._soft(logits, batch.soft, self._temperature)
+        return soft + self._alpha * self.hard(logits, batch.reference) + uncertainty

@@ -1,30 +1,63 @@
 """One training: steps, validation, and a state that can be stored and taken up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from base.label_classes import IGNORED
+from utils.losses import TrainingLoss
+
+_SGD_MOMENTUM = 0.99  # with Nesterov's form, as nnU-Net
+OPTIMIZERS = {
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+    "SGD": lambda parameters, **rest: torch.optim.SGD(parameters, momentum=_SGD_MOMENTUM, nesterov=True, **rest),
+}
+
+
+def make_schedule(name: str, optimizer: torch.optim.Optimizer, iterations: int):
+    """The schedule of the learning rate, whose highest is the optimizer's.
+
+    one-cycle: rises over the first 30% of the iterations and falls to nearly nothing (Smith and Topin,
+    "Super-convergence", 2018). poly: falls as (1 - iteration / iterations)^0.9 (Chen et al., DeepLab, 2018). constant.
+    """
+    schedules = torch.optim.lr_scheduler
+    if name == "one-cycle":
+        return schedules.OneCycleLR(optimizer, optimizer.param_groups[0]["lr"], iterations + 1)
+    if name == "poly":
+        return schedules.PolynomialLR(optimizer, iterations, power=0.9)
+    return schedules.ConstantLR(optimizer, factor=1.0)
 
 
 class Training:
     """A network with its optimizer, schedule and loss.
 
-    Adam with a one-cycle schedule (Smith and Topin, "Super-convergence", 2018): the rate rises to `learning_rate` over
-    the first 30% of the iterations and falls to nearly nothing.
-
     Args:
-        loss: of (logits, reference, soft labels or None), giving a scalar.
+        optimizer: one of `OPTIMIZERS`, begun with the highest rate, `learning_rate`.
+        schedule: ``constant``, ``one-cycle`` or ``poly``.
+        number_of_classes: channels of the logits that are classes; one more is a student's uncertainty.
     """
 
-    def __init__(self, network: nn.Module, loss: Callable, learning_rate: float, iterations: int, device: torch.device):
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: TrainingLoss,
+        number_of_classes: int,
+        iterations: int,
+        device: torch.device,
+        learning_rate: float,
+        optimizer: str = "Adam",
+        schedule: str = "one-cycle",
+        weight_decay: float = 0.0,
+    ):
         self.network = network.to(device, memory_format=torch.channels_last).train()
-        self._loss = loss
         self.device = device
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimizer, learning_rate, iterations + 1)
         self.iteration = 0
+        self._loss = loss
+        self._number_of_classes = number_of_classes
+        self._optimizer = OPTIMIZERS[optimizer](network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self._schedule = make_schedule(schedule, self._optimizer, iterations)
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
 
@@ -33,10 +66,9 @@ class Training:
         return self._schedule.get_last_lr()[0]
 
     def step(self, batch) -> None:
-        """Take one step on a batch with `image`, `reference` and `soft`."""
+        """Take one step on a batch with `image`, `reference`, `soft` and `deviation`."""
         batch = batch.to(self.device)
-        logits = self.network(batch.image.contiguous(memory_format=torch.channels_last))
-        loss = self._loss(logits, batch.reference, batch.soft)
+        loss = self._loss(self.network(_channels_last(batch.image)), batch)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -53,14 +85,14 @@ class Training:
         return mean
 
     @torch.inference_mode()
-    def validate(self, batches: Sequence, loss: Callable) -> tuple[float, list[float]]:
-        """Mean of `loss` (of logits and reference), and Dice of each foreground class, over all `batches` together."""
+    def validate(self, batches: Sequence) -> tuple[float, list[float]]:
+        """Mean hard loss, and Dice of each foreground class, over all `batches` together, in evaluation mode."""
         self.network.eval()
         losses, overlap, sizes = 0.0, 0, 0
         for batch in batches:
             batch = batch.to(self.device)
-            logits = self.network(batch.image)
-            losses += float(loss(logits, batch.reference))
+            logits = self.network(_channels_last(batch.image))[:, : self._number_of_classes]
+            losses += float(self._loss.hard(logits, batch.reference))
             known = batch.reference != IGNORED
             classes = torch.arange(logits.shape[1], device=self.device)
             predicted = logits.argmax(dim=1)[known][:, None] == classes
@@ -95,3 +127,8 @@ class Training:
         torch.set_rng_state(state["torch_random_state"])
         if len(state["cuda_random_states"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_random_states"])
+
+
+def _channels_last(image: torch.Tensor) -> torch.Tensor:
+    """Slices with their channels last in memory, which is faster; boxes as they are."""
+    return image.contiguous(memory_format=torch.channels_last) if image.ndim == 4 else image

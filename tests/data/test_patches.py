@@ -22,9 +22,10 @@ def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
     return TrainingCase(f"case {seed}", image, OUTSIDE, spacing_mm, reference)
 
 
-def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, seed=(3,)):
-    """A sampler of batches of `count` patches that classify 4 × 4 voxels and read 6 × 6."""
-    return PatchSampler(cases, NAMES, PatchOptions(4, 6, (0, 1, 2), criterion, ratios, count), seed, augment=False)
+def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, seed=(3,), dimensions=2, **options):
+    """A sampler of batches of `count` patches that classify 4 (x 4) x 4 voxels and read 6 (x 6) x 6."""
+    patches = PatchOptions(dimensions, 4, 6, (0, 1, 2), criterion, ratios, count, **options)
+    return PatchSampler(cases, NAMES, patches, seed)
 
 
 def test_index_counts_and_finds_every_voxel_equally_often():
@@ -84,6 +85,78 @@ def test_patches_are_cut_where_they_say(criterion):
     assert compared > 180
 
 
+def test_boxes_are_cut_where_they_say():
+    cases = [case(0), case(1)]
+    batch = sampler(cases, dimensions=3, count=60).batch(2)
+    assert batch.image.shape == (60, 6, 6, 6)
+    assert batch.reference.shape == (60, 4, 4, 4)
+    for image, reference in zip(batch.image, batch.reference):
+        number, places, inside = locate(cases, image)
+        first = np.argwhere(inside)[0]
+        origin = places[tuple(first)] - first
+        for offset in np.ndindex(6, 6, 6):
+            place = tuple(origin + offset)
+            known = all(0 <= p < n for p, n in zip(place, SHAPE))
+            assert image[offset] == (cases[number].image[place] if known else OUTSIDE)
+            if all(1 <= i < 5 for i in offset):
+                expected = cases[number].reference[place] if known else IGNORED
+                assert reference[tuple(i - 1 for i in offset)] == expected
+
+
+def test_the_centre_of_a_box_has_the_drawn_class():
+    batch = sampler([case(0), case(1)], "patch-center-voxel", (0, 0, 1), count=20, dimensions=3).batch(0)
+    assert (batch.reference[:, 2, 2, 2] == 2).all()
+
+
+def corner_case() -> TrainingCase:
+    """A large case with foreground in one corner only."""
+    reference = np.zeros((20, 20, 20), np.uint8)
+    reference[:3, :3, :3] = 1
+    reference[1, 1, 1] = 2
+    return TrainingCase("corner", np.zeros(reference.shape, np.float32), OUTSIDE, (1.0, 1.0, 1.0), reference)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.7, 0.7), (1.0, 1.0)])
+def test_a_share_of_the_background_patches_holds_nothing_else(dimensions, share, expected):
+    patches = sampler(
+        [corner_case()],
+        ratios=(1, 0, 0),
+        count=1000,
+        dimensions=dimensions,
+        crop_to_labels=True,
+        background_share=share,
+    )
+    references = patches.batch(0).reference.reshape(1000, -1)
+    pure = ((references == 0) | (references == IGNORED)).all(axis=1)
+    if share < 1:  # near background lies within a sample area of the foreground: only some of its patches meet it
+        assert not pure.all()
+        assert pure.mean() >= expected - 0.05
+    else:
+        assert pure.all()
+    plain = sampler([corner_case()], ratios=(1, 0, 0), count=1000, dimensions=dimensions).batch(0).reference
+    assert 0.9 < ((plain == 0) | (plain == IGNORED)).reshape(1000, -1).all(axis=1).mean() < 1
+
+
+def test_a_share_of_background_that_no_case_has_is_an_error():
+    full = TrainingCase("full", np.zeros(SHAPE, np.float32), OUTSIDE, (1.0, 1.0, 1.0), case(0).reference)
+    with pytest.raises(InputError, match="--background-share"):
+        sampler([full], background_share=0.5)
+
+
+def test_cropped_to_labels_nothing_far_away_is_drawn():
+    cases = [corner_case()]
+    positions = np.arange(20**3, dtype=np.float32).reshape(20, 20, 20)
+    cases = [TrainingCase("corner", positions, OUTSIDE, (1.0, 1.0, 1.0), cases[0].reference)]
+
+    def reach(**options):
+        batch = sampler(cases, "patch-center-voxel", (1, 1, 1), 500, **options).batch(0)
+        return np.stack(np.unravel_index(batch.image[:, 3, 3].astype(int), (20, 20, 20))).max()
+
+    assert reach(crop_to_labels=True) == 6  # the foreground's last voxel is 2, a sample area is 4 voxels
+    assert reach() > 15
+
+
 def test_center_voxel_has_the_drawn_class():
     batch = sampler([case(0), case(1)], "patch-center-voxel", ratios=(0, 0, 1), count=50).batch(0)
     assert (batch.reference[:, 2, 2] == 2).all()
@@ -137,14 +210,17 @@ def test_without_a_reference_the_soft_labels_say_where_to_draw():
     np.testing.assert_array_equal(batch.soft[:, :, 2, 2], np.tile((55, 0, 200), (9, 1)))
 
 
-def test_soft_labels_are_cut_as_the_reference_is():
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_soft_labels_are_cut_as_the_reference_is(dimensions):
     one = case(1)
     soft = np.stack([255 * (one.reference == c) for c in range(3)]).astype(np.uint8)
-    labelled = TrainingCase("s", one.image, OUTSIDE, one.spacing_mm, one.reference, soft)
-    batch = sampler([labelled], count=100).batch(0)
+    deviation = (10 * one.reference).astype(np.uint8)
+    labelled = TrainingCase("s", one.image, OUTSIDE, one.spacing_mm, one.reference, soft, deviation)
+    batch = sampler([labelled], count=100, dimensions=dimensions).batch(0)
     outside = batch.reference == IGNORED
     assert outside.any()
     np.testing.assert_array_equal(batch.soft.argmax(axis=1)[~outside], batch.reference[~outside])
+    np.testing.assert_array_equal(batch.deviation[~outside], 10 * batch.reference[~outside])
     assert (batch.soft.sum(axis=1)[outside] == 0).all()
 
 

@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pytest
 
 from base.errors import InputError
-from data.split import read_split_file, split_by_shares
+from data.split import fold_of, read_split_file, split_by_shares
 
 NAMES = [f"case_{number:05d}" for number in range(40)]
 
@@ -39,3 +40,11 @@ def test_a_bad_file_is_refused(tmp_path, content, problem):
     path.write_text(content)
     with pytest.raises(InputError, match=problem):
         read_split_file(path, NAMES)
+
+
+def test_folds_are_of_about_one_size_and_never_change():
+    counts = np.bincount([fold_of(f"case_{number:05d}", 5) for number in range(1000)])
+    assert counts[0] == 0
+    assert (np.abs(counts[1:] - 200) < 60).all()
+    # SHA-256 of the name, as one number, modulo five: written down, so that no version changes it.
+    assert [fold_of(name, 5) for name in ("case_00000", "case_00001", "hippocampus_001")] == [5, 5, 2]

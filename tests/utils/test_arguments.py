@@ -57,3 +57,13 @@ def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
 def test_what_are_no_chances(text):
     with pytest.raises(argparse.ArgumentTypeError):
         arguments.parse_ratios(text)
+
+
+def test_folds_and_shares():
+    assert arguments.parse_fold("2/5") == (2, 5)
+    assert arguments.parse_share("0.25") == 0.25
+    for parse, text in [(arguments.parse_fold, t) for t in ("0/5", "6/5", "2", "1/1", "a/b")] + [
+        (arguments.parse_share, t) for t in ("1.1", "-0.1", "half")
+    ]:
+        with pytest.raises(argparse.ArgumentTypeError):
+            parse(text)

@@ -1,12 +1,14 @@
 """Losses against sums written out voxel by voxel, in double precision."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
 from base.label_classes import IGNORED
-from utils.losses import HARD_LOSSES, SOFT_LOSSES, training_loss
+from utils.losses import HARD_LOSSES, SOFT_LOSSES, TrainingLoss
 
 
 @pytest.fixture
@@ -83,14 +85,57 @@ def test_nothing_known_costs_nothing():
         assert loss(logits, torch.zeros(1, 3, 2, 2), 1.0).item() == 0
 
 
-def test_the_student_adds_alpha_times_the_hard_loss(voxels):
+def batch_of(reference, soft=None, deviation=None):
+    return SimpleNamespace(reference=reference, soft=soft, deviation=deviation)
+
+
+@pytest.mark.parametrize("hard", HARD_LOSSES)
+@pytest.mark.parametrize("soft_name", SOFT_LOSSES)
+def test_the_student_adds_alpha_times_the_hard_loss(voxels, hard, soft_name):
     logits, reference, soft = tensors(*voxels)
-    loss = training_loss("CE", "KL", 0.25, 2.0)
-    expected = SOFT_LOSSES["KL"](logits, soft, 2.0) + 0.25 * HARD_LOSSES["CE"](logits, reference)
-    assert loss(logits, reference, soft).item() == pytest.approx(expected.item())
+    loss = TrainingLoss(hard, soft_name, 0.25, 2.0)(logits, batch_of(reference, soft))
+    expected = SOFT_LOSSES[soft_name](logits, soft, 2.0) + 0.25 * HARD_LOSSES[hard](logits, reference)
+    assert loss.item() == pytest.approx(expected.item())
 
 
 def test_without_soft_labels_the_hard_loss_is_all(voxels):
     logits, reference, _ = tensors(*voxels)
-    loss = training_loss("dice", None, None, None)
-    assert loss(logits, reference, None).item() == HARD_LOSSES["dice"](logits, reference).item()
+    assert TrainingLoss("dice")(logits, batch_of(reference)).item() == HARD_LOSSES["dice"](logits, reference).item()
+
+
+def test_class_weights_weigh_each_voxels_cross_entropy_and_each_class_dice(voxels):
+    logits, reference, _ = voxels
+    weights = np.array([1.0, 2.0, 5.0])
+    log_p, p = log_softmax(logits, axis=1), softmax(logits, axis=1)
+    known = reference != IGNORED
+    each = [(weights[reference[n, i, j]], -log_p[n, reference[n, i, j], i, j]) for n, i, j in np.argwhere(known)]
+    entropy = sum(w * value for w, value in each) / sum(w for w, _ in each)
+    scores = []
+    for c in (1, 2):
+        overlap, sizes = p[:, c][known & (reference == c)].sum(), p[:, c][known].sum() + (reference == c).sum()
+        scores.append((2 * overlap + 1) / (sizes + 1))
+    dice = 1 - (2 * scores[0] + 5 * scores[1]) / 7
+    for name, expected in (("CE", entropy), ("dice", dice), ("CE+dice", entropy + dice)):
+        loss = TrainingLoss(name, class_weights=(1, 2, 5))(*tensors(logits), batch_of(*tensors(reference)))
+        assert loss.item() == pytest.approx(expected), name
+
+
+def test_coarser_outputs_count_half_as_much_each(voxels):
+    logits, reference, _ = tensors(*voxels)
+    levels = [logits, 2 * logits, -logits]
+    parts = [HARD_LOSSES["CE"](level, reference).item() for level in levels]
+    loss = TrainingLoss("CE")(levels, batch_of(reference))
+    assert loss.item() == pytest.approx((parts[0] + parts[1] / 2 + parts[2] / 4) / 1.75)
+
+
+def test_the_second_head_regresses_the_deviation_where_it_is_known(voxels):
+    logits, reference, soft = voxels
+    rng = np.random.default_rng(1)
+    raw, deviation = rng.normal(size=(2, 4, 4)), rng.uniform(0, 0.5, (2, 4, 4))
+    known = soft.sum(axis=1) > 0
+    expected = ((np.log1p(np.exp(raw)) - deviation) ** 2)[known].mean()
+    both = np.concatenate([logits, raw[:, None]], axis=1)
+    loss = TrainingLoss("CE", "KL", 0.1)
+    without = loss(*tensors(logits), batch_of(*tensors(reference, soft)))
+    joint = loss(*tensors(both), batch_of(*tensors(reference, soft, deviation)))
+    assert joint.item() - without.item() == pytest.approx(expected)

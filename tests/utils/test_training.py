@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from base.label_classes import IGNORED
-from networks.dilated import DilatedNetwork
-from utils.losses import cross_entropy, training_loss
-from utils.training import Training
+from networks import find_architecture
+from utils.losses import TrainingLoss, cross_entropy
+from utils.training import OPTIMIZERS, Training
 
 
 class Patches(SimpleNamespace):
@@ -20,13 +20,20 @@ def batch(seed: int, size: int = 3) -> Patches:
     generator = torch.Generator().manual_seed(seed)
     reference = torch.randint(0, 3, (size, 4, 4), generator=generator)
     reference[0, 0] = IGNORED
-    return Patches(image=torch.randn(size, 1, 22, 22, generator=generator), reference=reference, soft=None)
+    return Patches(
+        image=torch.randn(size, 1, 22, 22, generator=generator), reference=reference, soft=None, deviation=None
+    )
+
+
+def begin(*options) -> Training:
+    torch.manual_seed(0)
+    network = find_architecture("dil2D").build(19, 3)
+    return Training(network, TrainingLoss("CE"), 3, 10, torch.device("cpu"), 1e-2, *options)
 
 
 @pytest.fixture
 def training():
-    torch.manual_seed(0)
-    return Training(DilatedNetwork(2, 19, 3), training_loss("CE", None, None, None), 1e-2, 10, torch.device("cpu"))
+    return begin()
 
 
 def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
@@ -34,7 +41,7 @@ def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
     for one in batches:
         training.step(one)
     before = copy.deepcopy(training.network.state_dict())
-    loss, dices = training.validate(batches, cross_entropy)
+    loss, dices = training.validate(batches)
 
     network = training.network.eval()
     with torch.no_grad():
@@ -53,7 +60,7 @@ def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
 
 def test_training_goes_on_after_validation(training):
     training.step(batch(1))
-    training.validate([batch(2)], cross_entropy)
+    training.validate([batch(2)])
     assert training.network.training
 
 
@@ -78,3 +85,36 @@ def test_rate_rises_then_falls_to_nothing(training):
     assert max(rates) == pytest.approx(1e-2, rel=0.1)
     assert rates.index(max(rates)) in (2, 3)
     assert training.learning_rate < 1e-6
+
+
+def rates_of(schedule: str) -> list[float]:
+    training = begin("Adam", schedule)
+    rates = []
+    for seed in range(10):
+        rates.append(training.learning_rate)
+        training.step(batch(seed))
+    return rates
+
+
+def test_schedules():
+    assert rates_of("constant") == [1e-2] * 10
+    np.testing.assert_allclose(rates_of("poly"), [1e-2 * (1 - i / 10) ** 0.9 for i in range(10)])
+    cycle = rates_of("one-cycle")
+    assert max(cycle) == pytest.approx(1e-2, rel=0.05)
+    assert 2 <= int(np.argmax(cycle)) <= 4
+    assert cycle[-1] < cycle[0] < max(cycle) / 10
+
+
+def test_optimizers_and_weight_decay_take_their_own_steps():
+    """One step of each against PyTorch's own on the same gradient."""
+    for name, make in OPTIMIZERS.items():
+        for weight_decay in (0.0, 0.1):
+            training = begin(name, "constant", weight_decay)
+            reference = copy.deepcopy(training.network)
+            optimizer = make(reference.parameters(), lr=1e-2, weight_decay=weight_decay)
+            cross_entropy(reference(batch(1).image), batch(1).reference).backward()
+            optimizer.step()
+            training.step(batch(1))
+            for one, other in zip(training.network.parameters(), reference.parameters()):
+                torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert OPTIMIZERS["AdamW"] is torch.optim.AdamW
