@@ -27,27 +27,28 @@ RECORD = "soft_labels.json"
 
 
 class RunningMoments:
-    """Mean and standard deviation over the members of an ensemble, one member at a time (Welford, 1962)."""
+    """Weighted mean and standard deviation over the members of an ensemble, one member at a time (West, 1979)."""
 
     def __init__(self):
-        self.count = 0
         self.mean: np.ndarray | None = None
+        self._weight = 0.0
         self._squares: np.ndarray | None = None
 
-    def add(self, probabilities: np.ndarray) -> None:
+    def add(self, probabilities: np.ndarray, weight: float = 1.0) -> None:
         """Take in the probabilities of one member, float32 (classes, z, y, x); they are not kept, nor changed."""
-        self.count += 1
+        self._weight += weight
         if self.mean is None:
             self.mean, self._squares = probabilities.copy(), np.zeros_like(probabilities)
             return
+        share = weight / self._weight
         for mean, squares, values in zip(self.mean, self._squares, probabilities):  # class by class, to spare memory
             difference = values - mean
-            mean += difference / self.count
-            squares += difference * (values - mean)
+            mean += difference * share
+            squares += weight * difference * (values - mean)
 
     def deviation(self) -> np.ndarray:
         """Standard deviation over the members (population form), float32 (classes, z, y, x)."""
-        return np.sqrt(self._squares / self.count)
+        return np.sqrt(self._squares / self._weight)
 
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -77,7 +77,7 @@ SOFT_LOSSES: dict[str, Callable] = {"MSE": soft_mse, "CE": soft_cross_entropy, "
 
 
 def deviation_loss(raw: torch.Tensor, deviation: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
-    """Mean of (softplus(raw) - deviation)², both (n, ...): the second head of a student regresses a standard deviation."""
+    """Mean of (softplus(raw) - deviation)², both (n, ...): how a student regresses its uncertainty."""
     return _mean_where_known((functional.softplus(raw) - deviation).square(), soft)
 
 

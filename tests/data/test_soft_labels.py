@@ -26,6 +26,15 @@ def test_moments_in_one_pass(members):
     np.testing.assert_allclose(moments.deviation(), members.std(axis=0), atol=1e-6)
 
 
+def test_weighted_moments_are_those_of_members_that_often(members):
+    moments, often = RunningMoments(), [1, 3, 2, 1, 1]
+    for member, weight in zip(members, often):
+        moments.add(member, weight)
+    repeated = np.repeat(members, often, axis=0)
+    np.testing.assert_allclose(moments.mean, repeated.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(moments.deviation(), repeated.std(axis=0), atol=1e-6)
+
+
 def test_one_member_deviates_by_nothing_and_is_left_alone(members):
     moments, before = RunningMoments(), members[0].copy()
     moments.add(members[0])

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from scipy.stats import entropy as scipy_entropy
+
+from utils.uncertainty import BAND_MM, RunningEntropy, boundary_band, entropy, error_ranking
+
+
+@pytest.fixture
+def members():
+    """Probabilities of four members, float32 (classes, z, y, x)."""
+    return softmax(np.random.default_rng(0).normal(0, 3, (4, 3, 3, 4, 5)), axis=1).astype(np.float32)
+
+
+def test_entropy_is_scipys(members):
+    np.testing.assert_allclose(entropy(members[0]), scipy_entropy(members[0], axis=0), atol=1e-6)
+    assert (entropy(np.eye(3, dtype=np.float32)) == 0).all()
+
+
+def test_mutual_information_by_its_definition(members):
+    running, weights = RunningEntropy(), [1, 2, 3, 4]
+    for member, weight in zip(members, weights):
+        running.add(member, weight)
+    mean = np.average(members, axis=0, weights=weights)
+    expected = scipy_entropy(mean, axis=0) - np.average(scipy_entropy(members, axis=1), axis=0, weights=weights)
+    np.testing.assert_allclose(running.mutual_information(mean), expected, atol=1e-5)
+
+
+def test_members_that_agree_share_no_information(members):
+    running = RunningEntropy()
+    for _ in range(3):
+        running.add(members[0])
+    np.testing.assert_allclose(running.mutual_information(members[0]), 0, atol=1e-6)
+
+
+def test_the_band_by_brute_force():
+    rng = np.random.default_rng(1)
+    labels = np.zeros((6, 9, 10), np.uint8)
+    labels[2:4, 3:6, 3:7] = 1
+    labels[3, 4, 4] = 2
+    spacing = (3.0, 2.0, 1.0)
+    band = boundary_band(labels, spacing)
+    edges = [
+        place
+        for place in np.ndindex(labels.shape)
+        for axis in range(3)
+        for step in (-1, 1)
+        if 0 <= place[axis] + step < labels.shape[axis]
+        and labels[tuple(np.add(place, step * np.eye(3, dtype=int)[axis]))] != labels[place]
+    ]
+    for place in rng.integers((6, 9, 10), size=(100, 3)):
+        nearest = np.sqrt(((np.subtract(edges, place) * spacing) ** 2).sum(axis=1)).min()
+        assert band[tuple(place)] == (nearest <= BAND_MM)
+    assert not boundary_band(np.ones((3, 3, 3)), spacing).any()
+
+
+def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
+    rng = np.random.default_rng(2)
+    reference = np.zeros((5, 8, 8), np.uint8)
+    reference[1:4, 2:6, 2:6] = 1
+    prediction = np.where(rng.random(reference.shape) < 0.2, 1 - reference, reference)
+    uncertainty = np.round(rng.random(reference.shape) + 0.3 * (prediction != reference), 1)
+    band = boundary_band(reference, (3.0, 1.0, 1.0))
+    wrong = uncertainty[band & (prediction != reference)]
+    right = uncertainty[band & (prediction == reference)]
+    chances = [(w > r) + 0.5 * (w == r) for w in wrong for r in right]
+    area = error_ranking(uncertainty, prediction, reference, (3.0, 1.0, 1.0))
+    assert area == pytest.approx(np.mean(chances))
+    assert 0.6 < area < 0.95
+
+
+def test_ranking_of_no_errors_does_not_exist():
+    reference = np.zeros((3, 4, 4), np.uint8)
+    reference[1, 1, 1] = 1
+    assert error_ranking(np.zeros(reference.shape), reference, reference, (1.0, 1.0, 1.0)) is None
