@@ -10,7 +10,7 @@ weights as if it had never stopped.
 
 from base.errors import InputError
 from base.label_classes import resolve
-from networks import find_architecture, names_of_architectures
+from networks import ARCHITECTURES, find_architecture
 from utils import arguments, training_arguments
 from utils.command_line import OneLineParser, run_stage
 
@@ -27,7 +27,8 @@ def build_parser() -> OneLineParser:
     )
     arguments.add_flag(parser, "--resume", "go on with the experiment where it stopped")
     arguments.add_device(parser)
-    training_arguments.add_network_options(parser, find_architecture, names_of_architectures())
+    known = ", ".join(architecture.name for architecture in ARCHITECTURES.values())
+    training_arguments.add_network_options(parser, find_architecture, known)
     training_arguments.add_patch_options(parser)
     training_arguments.add_optimization_options(parser)
     training_arguments.add_student_options(parser)
@@ -59,12 +60,11 @@ def main(args) -> None:
     else:
         train_cases = with_reference(train_cases)
 
-    initial = find_initial_weights(args, classes)
-    description = describe(args, classes, train_cases, val_cases, soft_record, initial)
+    description = describe(args, classes, train_cases, val_cases, soft_record)
     torch.manual_seed(args.seed)
     network = build_network(description)
-    if initial:
-        network.load_state_dict(initial.build().state_dict())
+    if args.init_weights:
+        begin_with(args.init_weights, network, description)
     description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
     experiment = Experiment(args.save, description["experiment"], {**description, "versions": versions()}, args.resume)
     final = experiment.final_path(args.iterations)
@@ -89,22 +89,23 @@ def cases_outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
     return kept
 
 
-def find_initial_weights(args, classes):
-    """The weights to begin with, if any; they must be of the same architecture and classes."""
-    if args.init_weights is None:
-        return None
+def begin_with(path, network, description: dict) -> None:
+    """Give `network` the weights at `path`, which must be of one like it, and record their hash in `description`."""
+    from base.label_classes import LabelClasses
     from networks.weights import load_weights
 
-    initial = load_weights(args.init_weights)
-    initial.check("--network", "architecture", args.network.name)
-    initial.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
-    for name in ("features", "dropout"):
-        initial.check(f"--{name}", name, getattr(args, name))
-    initial.check_classes(classes)
-    return initial
+    initial = load_weights(path)
+    keys = ("architecture", "receptive_field", "features", "predicts_uncertainty")
+    for key in keys:
+        if initial.description[key] != description[key]:
+            problem = f"has {key} {initial.description[key]}, the new network {description[key]}"
+            raise InputError(path, problem, "name weights of the same network")
+    initial.check_classes(LabelClasses.from_json(description["classes"]))
+    network.load_state_dict(initial.build().state_dict())
+    description["initial_weights"] = {initial.experiment: initial.sha256}
 
 
-def describe(args, classes, train_cases, val_cases, soft_record, initial) -> dict:
+def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from data.intensities import decide_normalization
     from data.patches import choose_planes
@@ -113,9 +114,11 @@ def describe(args, classes, train_cases, val_cases, soft_record, initial) -> dic
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
         "experiment": args.run or name_of(args),
-        **args.network.options(args.receptive_field_size, args.features, args.dropout, args.deep_supervision),
+        "architecture": args.network.name,
+        "receptive_field": args.receptive_field_size,
+        **args.network.options(args.features, args.dropout, args.deep_supervision),
         "predicts_uncertainty": args.predict_uncertainty,
-        "initial_weights": initial and {initial.experiment: initial.sha256},
+        "initial_weights": None,
         "sample_size": args.sample_size,
         "planes": planes if args.network.dimensions == 2 else (),
         "classes": classes.to_json(),
@@ -237,10 +240,11 @@ def show_slice(training, description, shown):
     """Picture of a validation slice: the image, with its reference, with the network's answer."""
     import numpy as np
 
+    from networks.weights import inference_options
     from utils.inference import predictor_of
     from utils.pictures import label_picture
 
-    predict = predictor_of(training.network, description, training.device)
+    predict = predictor_of(training.network, training.device, **inference_options(description))
     probabilities = predict(shown.image, shown.outside)
     training.network.train()
     middle = len(shown.image) // 2

@@ -24,7 +24,7 @@ def add_network_options(parser, find_architecture, known: str) -> None:
         "--features", type=arguments.parse_positive_int, help="width of the network (default: the architecture's)"
     )
     group.add_argument(
-        "--dropout", type=arguments.parse_share, help="share of features left out (default: the architecture's)"
+        "--dropout", type=arguments.parse_non_negative_number, help="share of features left out (default: the architecture's)"
     )
     arguments.add_flag(group, "--deep-supervision", "train coarser outputs of a U-Net, too")
     group.add_argument("--init-weights", type=Path, help="weights of the same architecture to begin with")
@@ -140,8 +140,9 @@ def settle(args) -> None:
         InputError: options contradict each other, the architecture, or the folders that are there.
     """
     if args.receptive_field_size is None:
-        args.receptive_field_size = args.network.default_receptive_field
-    args.network.check(args.receptive_field_size, args.deep_supervision)
+        args.receptive_field_size = args.network.receptive_field
+    args.network.check_receptive_field(args.receptive_field_size)
+    args.network.options(args.features, args.dropout, args.deep_supervision)
     for name in ("balance_ratios", "class_weights"):
         given = getattr(args, name)
         if given and len(given) != len(args.classes):
