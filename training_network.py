@@ -95,7 +95,7 @@ def begin_with(path, network, description: dict) -> None:
     from networks.weights import load_weights
 
     initial = load_weights(path)
-    keys = ("architecture", "receptive_field", "features", "predicts_uncertainty")
+    keys = ("architecture", "receptive_field", "features", "deep_supervision", "predicts_uncertainty")
     for key in keys:
         if initial.description[key] != description[key]:
             problem = f"has {key} {initial.description[key]}, the new network {description[key]}"
