@@ -1,8 +1,12 @@
 """Fixtures: awkward directions, the stages run as a user does, and what they make of phantoms."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+# Tests run in as many processes as there are cores: threads of each would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
