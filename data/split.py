@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
-from data.cases import SPLITS
+from data.case_folder import SPLITS
 from data.layouts import SourceCase
 
 
@@ -16,6 +16,13 @@ def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[st
     ends = np.round(np.cumsum(shares) / np.sum(shares) * len(names)).astype(int)
     parts = np.split(shuffled, ends[:-1])
     return {str(name): split for split, part in zip(SPLITS, parts) for name in part}
+
+
+def split_patients(sources: list[SourceCase], shares: list[float], seed: int) -> dict[str, str]:
+    """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split."""
+    patients = {source.name: source.patient or source.name for source in sources}
+    split = split_by_shares(sorted(set(patients.values())), shares, seed)
+    return {name: split[patient] for name, patient in patients.items()}
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
