@@ -11,7 +11,7 @@ weights as if it had never stopped.
 from pathlib import Path
 
 from base.errors import InputError
-from base.label_classes import parse_classes, resolve
+from base.label_classes import notice, parse_classes, resolve
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
@@ -151,7 +151,10 @@ def main(args) -> None:
 
     device = choose_device(args.device)
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
-    classes = resolve(args.classes, set().union(*(case.labels for case in train_cases)), args.data / "train")
+    labels = set().union(*(case.labels for case in train_cases))
+    classes = resolve(args.classes, labels, args.data / "train")
+    if message := notice(args.classes, labels):
+        print(message)
     soft_labels = soft_record = None
     if args.soft:
         folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
