@@ -82,7 +82,9 @@ def read_image(path: Path | str) -> sitk.Image:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        # What ITK calls a reason is the system's last error, whatever that was of.
+        lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+        reason = lines[-1]
         raise InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy") from None
     if image.GetDimension() != 3:
         raise InputError(path, f"has {image.GetDimension()} dimensions, not 3", "extract one 3D volume from it")

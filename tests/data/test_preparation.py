@@ -183,7 +183,10 @@ def test_a_damaged_file_is_refused_and_nothing_written(tmp_path, ending, compres
     sitk.WriteImage(scan_of(), str(scan), compressed)
     voxels = scan.with_suffix(ending)
     voxels.write_bytes(damage(voxels.read_bytes()))
-    assert prepare_case(SourceCase("case", scan, None), tmp_path / "OUT", None).problem.startswith(f"{scan}: ")
+    problem = prepare_case(SourceCase("case", scan, None), tmp_path / "OUT", None).problem
+    assert problem.startswith(f"{scan}: ")
+    assert "replace the file by an intact copy" in problem
+    assert "No such file" not in problem
     assert not (tmp_path / "OUT").exists()
 
 
