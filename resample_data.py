@@ -3,15 +3,18 @@
 
     python resample_data.py -d "path-to-data-directory"
     python resample_data.py -d Task04_Hippocampus -o DATA --voxel-size 1 1 1 --split 70 15 15
+    python resample_data.py --images SCANS --references LABELS -o DATA --split 70 15 15
 
-Reads KiTS19 case folders and the Medical Segmentation Decathlon. Cases that are done with the same options are
-skipped, so a run that was stopped is taken up by the same command.
+The layout of the data set is told by its files, or by --layout. Cases that are done with the same options are skipped,
+so a run that was stopped is taken up by the same command.
 """
 
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 from base.errors import InputError
+from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
+from data.layouts.acdc import FRAMES
 from utils.arguments import parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
 
@@ -20,7 +23,8 @@ NAME_WIDTH = 28
 
 def build_parser() -> OneLineParser:
     parser = OneLineParser(description="Stage 1: check and resample the cases of a data set.")
-    parser.add_argument("-d", "--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("-d", "--data", type=Path, help="folder of the data set; required, but with --images")
+    add_layout_options(parser.add_argument_group("layout of the data set"))
     parser.add_argument(
         "-o", "--output", type=Path, help="write the case folders here, originals linked (default: in place)"
     )
@@ -44,22 +48,46 @@ def build_parser() -> OneLineParser:
     return parser
 
 
-def main(args) -> None:
-    voxel_size_mm = read_voxel_size(args.voxel_size)
+def add_layout_options(group) -> None:
+    group.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto", help="auto: told by the files")
+    group.add_argument("--frames", choices=FRAMES, help="of acdc: end of diastole, of systole (default: both)")
+    group.add_argument("--images", type=Path, help="of pairs, instead of -d: folder of the images")
+    group.add_argument(
+        "--references", type=Path, help="folder of their references, under equal names (default: no references)"
+    )
+
+
+def check_options(args) -> None:
+    """Refuse what can be refused before anything is looked at."""
+    if not (args.data or args.images):
+        raise InputError("-d/--data", "is missing", "name the folder of the data set, or its images with --images")
+    if args.data and args.images:
+        raise InputError("--images", "contradicts -d", "give one of them")
+    if args.references and not args.images:
+        raise InputError("--references", "means nothing without --images", "name the folder of the images")
+    if args.images and args.layout not in ("auto", "pairs"):
+        raise InputError("--images", f"means nothing for the layout {args.layout}", "give -d instead")
     if args.split and args.split_file:
         raise InputError("--split", "contradicts --split-file", "give one of them")
     if args.split and (min(args.split) < 0 or sum(args.split) == 0):
         raise InputError("--split", f"{args.split} are not shares", "give three numbers such as 70 15 15")
-
-    from data.layouts import find_source_cases
-
-    sources, in_folders = find_source_cases(args.data)
-    if args.output is None and not in_folders:
-        raise InputError("--output", f"{args.data} is no set of case folders", "name a folder for them with -o OUT")
-    if args.output is not None and args.output.exists() and not args.output.is_dir():
+    if args.output and args.output.exists() and not args.output.is_dir():
         raise InputError(args.output, "is a file, not a folder", "name another folder with -o")
 
-    from data.split import read_split_file, split_by_shares
+
+def main(args) -> None:
+    check_options(args)
+    voxel_size_mm = read_voxel_size(args.voxel_size)
+    origin = args.data or args.images
+    layout, sources = find_sources(args)
+    if not all(source.is_case_folder for source in sources):
+        if args.output is None:
+            problem = f"not all cases of {origin} are folders of imaging.nii.gz and segmentation.nii.gz"
+            raise InputError("--output", problem, "name a folder for them with -o OUT")
+        if args.output.resolve() == origin.resolve():
+            raise InputError("--output", f"{origin} is the data set itself", "name another folder")
+
+    from data.split import read_split_file, split_patients
 
     names = [source.name for source in sources]
     split = {}
@@ -67,15 +95,28 @@ def main(args) -> None:
         split = read_split_file(args.split_file, names)
         sources = [source for source in sources if source.name in split]
     elif args.split:
-        split = split_by_shares(names, args.split, args.seed)
-    print(f"{len(sources)} cases in {args.data}")
-    outcomes = prepare_all(sources, args.output or args.data, args.output is None, voxel_size_mm, split, args.jobs)
+        split = split_patients(sources, args.split, args.seed)
+    print(f"{len(sources)} cases in {origin}, layout {layout}")
+    outcomes = prepare_all(sources, args.output or origin, args.output is None, voxel_size_mm, split, args.jobs)
     report(outcomes, len(names) - len(sources))
     refused = [outcome for outcome in outcomes if outcome.problem]
     if len(refused) == 1:
         raise InputError(refused[0].name, f"refused: {refused[0].problem}")
     if refused:
-        raise InputError(args.data, f"{len(refused)} of {len(outcomes)} cases were refused", "see the list above")
+        raise InputError(origin, f"{len(refused)} of {len(outcomes)} cases were refused", "see the list above")
+
+
+def find_sources(args) -> tuple[str, list]:
+    """The name of the layout, and the cases."""
+    layout = "pairs" if args.images else args.layout
+    if layout == "auto":
+        layout = recognise_layout(args.data)
+    if args.frames and layout != "acdc":
+        raise InputError("--frames", f"means nothing for the layout {layout}", "leave it out")
+    if args.images:
+        return layout, find_paired_cases(args.images, args.references)
+    options = {"frames": args.frames} if args.frames else {}
+    return layout, find_source_cases(args.data, layout, **options)
 
 
 def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:

@@ -9,7 +9,7 @@ weights as if it had never stopped.
 """
 
 from base.errors import InputError
-from base.label_classes import resolve
+from base.label_classes import notice, resolve
 from networks import ARCHITECTURES, find_architecture
 from utils import arguments, training_arguments
 from utils.command_line import OneLineParser, run_stage
@@ -50,7 +50,10 @@ def main(args) -> None:
 
     device = choose_device(args.device)
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
-    classes = resolve(args.classes, set().union(*(case.labels for case in train_cases)), args.data / "train")
+    labels = set().union(*(case.labels for case in train_cases))
+    classes = resolve(args.classes, labels, args.data / "train")
+    if message := notice(args.classes, labels):
+        print(message)
     train_cases = cases_outside_fold(train_cases, args.fold)
     soft_labels, soft_record = None, {}
     if args.soft:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from data.cases import REFERENCE
+from data.case_folder import REFERENCE
 from data.image_files import Grid, from_array, read_image, to_lps
 from data.resampling import resample_reference, resampled_grid, restore_channels
 from utils.metrics import dice

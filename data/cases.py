@@ -9,14 +9,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.errors import InputError
+from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.image_files import Grid, checksum, read_image, to_array
-
-SPLITS = ("train", "val", "test")
-IMAGE = "imaging.nii.gz"
-REFERENCE = "segmentation.nii.gz"
-RESAMPLED_IMAGE = "imaging_rs.nii.gz"
-RESAMPLED_REFERENCE = "segmentation_rs.nii.gz"
-RECORD = "resampling.json"
 
 _AGAIN = "run resample_data.py -d on the data directory"
 
@@ -120,11 +114,6 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
         raise InputError(folder, f"holds no case (a folder with {IMAGE})", "put cases there, or check -d")
     check_one_voxel_size(cases)
     return cases
-
-
-def is_listed(path: Path) -> bool:
-    """Whether `path` exists, or is a link that leads nowhere: a broken link must not hide its case."""
-    return path.exists() or path.is_symlink()
 
 
 def with_reference(cases: list[Case]) -> list[Case]:

@@ -18,10 +18,14 @@ from nibabel.filebasedimages import ImageFileError
 
 from base.atomic_file import replacing
 from base.errors import InputError
+from data.voxel_files import HEADED, check_compression, voxel_file
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 GRID_TOLERANCE = 1e-3  # mm for origins and spacings, absolute for direction cosines
+
+_NOTE = "ITK_FileNotes"  # the description field of a NIfTI header
+_COPY_OF = "copied by resample_data.py from "
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ def read_image(path: Path | str) -> sitk.Image:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        # What ITK calls a reason is the system's last error, whatever that was of.
+        lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+        reason = lines[-1]
         raise InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy") from None
     if image.GetDimension() != 3:
         raise InputError(path, f"has {image.GetDimension()} dimensions, not 3", "extract one 3D volume from it")
@@ -104,11 +110,14 @@ def _stored_values(path: Path, image: sitk.Image) -> np.ndarray:
     """The values in the file at `path`, which was read as `image`.
 
     SimpleITK reads a NIfTI file that is cut short or holds NaN without a word, with zeros in their place: so its bytes
-    are read here, with the checksum of gzip, and nibabel tells which are the values.
+    are read here, with the checksum of gzip, and nibabel tells which are the values. Nor does it always refuse a
+    MetaImage or NRRD file of which the compression is damaged.
     """
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return sitk.GetArrayViewFromImage(image)
     try:
+        if path.suffix in HEADED:
+            check_compression(path)
+        if not path.name.endswith((".nii", ".nii.gz")):
+            return sitk.GetArrayViewFromImage(image)
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             content = file.read()
         values = nibabel.load(path).dataobj
@@ -126,6 +135,42 @@ def write_image(image: sitk.Image, path: Path | str) -> None:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(path, f"cannot be written ({reason})", "check the disk's space and rights") from None
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of an image: its own, and the one with the voxels where its header names another."""
+    return sorted({path, voxel_file(path)}) if path.suffix in HEADED and voxel_file(path).is_file() else [path]
+
+
+def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
+    """Write the voxels and grid of `image`, which was read from `original`, as NIfTI; `is_copy` knows it again.
+
+    Returns:
+        The copy as it is read: NIfTI stores its grid in single precision.
+
+    Raises:
+        InputError: NIfTI cannot hold this grid.
+    """
+    copy = from_array(sitk.GetArrayFromImage(image), Grid.of(image))
+    copy.SetMetaData(_NOTE, f"{_COPY_OF}{original.name}")
+    write_image(copy, path)
+    written = read_image(path)
+    difference = Grid.of(written).differs_from(Grid.of(image))
+    if difference:
+        path.unlink()
+        raise InputError(original, f"has a grid that NIfTI cannot hold ({difference})", "resample it to a regular grid")
+    return written
+
+
+def is_copy(path: Path) -> bool:
+    """Whether `write_copy` wrote the file at `path`."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:  # not there, or no image
+        return False
+    return reader.HasMetaDataKey(_NOTE) and reader.GetMetaData(_NOTE).startswith(_COPY_OF)
 
 
 def to_lps(image: sitk.Image) -> sitk.Image:

@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from data.cases import IMAGE, REFERENCE
+from data.case_folder import IMAGE, REFERENCE
 from data.image_files import Grid, from_array, write_image
 
 KIDNEY, TUMOUR = 1, 2

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from base.atomic_file import write_json
 from base.errors import InputError
-from data.cases import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
-from data.image_files import Grid, checksum, from_array, read_intact, to_lps, write_image
+from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.image_files import Grid, checksum, files_of, from_array, is_copy, read_intact, to_lps, write_copy, write_image
 from data.layouts import SourceCase
 from data.resampling import resample_image, resample_reference, resampled_grid
 
@@ -31,8 +31,8 @@ class Outcome:
 def prepare_case(source: SourceCase, folder: Path, voxel_size_mm: tuple[float, float, float] | None) -> Outcome:
     """Write the case folder of `source` at `folder`; a case that is done with the same options is skipped.
 
-    The originals are linked where `folder` is not their own. The record is written last: it says that the rest is
-    complete.
+    The originals are linked where `folder` is not their own, or copied where they are not compressed NIfTI. The record
+    is written last: it says that the rest is complete.
     """
     try:
         options = {"voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None}
@@ -42,7 +42,8 @@ def prepare_case(source: SourceCase, folder: Path, voxel_size_mm: tuple[float, f
             return Outcome(source.name, record, skipped=True)
         image, reference = _read_checked(source)
         (folder / RECORD).unlink(missing_ok=True)
-        _link_originals(source, folder)
+        image = _place_original(source.image, image, folder / IMAGE)
+        _place_original(source.reference, reference, folder / REFERENCE)
         record = {**wanted, **_write_resampled(folder, to_lps(image), reference, voxel_size_mm)}
         write_json(folder / RECORD, record)
         return Outcome(source.name, record)
@@ -53,15 +54,15 @@ def prepare_case(source: SourceCase, folder: Path, voxel_size_mm: tuple[float, f
 
 
 def _source_stamps(source: SourceCase) -> dict:
-    """Size and time of change of the originals, by which a replaced file is noticed."""
+    """Size and time of change of the originals, summed over their files, by which a replaced one is noticed."""
 
     def stamp(path: Path | None):
         if path is None:
             return None
         if not path.exists():
             raise InputError(path, "there is no such file", "restore it, or remove the case")
-        status = path.stat()
-        return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+        status = [file.stat() for file in files_of(path)]
+        return {"bytes": sum(s.st_size for s in status), "modified_ns": sum(s.st_mtime_ns for s in status)}
 
     return {"image": stamp(source.image), "reference": stamp(source.reference)}
 
@@ -71,9 +72,10 @@ def _finished_record(folder: Path, wanted: dict) -> dict | None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    complete = (folder / RESAMPLED_IMAGE).exists() and (
-        wanted["source"]["reference"] is None or (folder / RESAMPLED_REFERENCE).exists()
-    )
+    names = [IMAGE, RESAMPLED_IMAGE]
+    if wanted["source"]["reference"] is not None:
+        names += [REFERENCE, RESAMPLED_REFERENCE]
+    complete = all((folder / name).exists() for name in names)
     same = all(record.get(key) == value for key, value in wanted.items())
     return record if complete and same else None
 
@@ -96,16 +98,25 @@ def _read_checked(source: SourceCase) -> tuple[sitk.Image, sitk.Image | None]:
     return image, reference
 
 
-def _link_originals(source: SourceCase, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, original in ((IMAGE, source.image), (REFERENCE, source.reference)):
-        place = folder / name
-        if original is not None and original.parent == folder:
-            continue
-        if place.is_symlink():
-            place.unlink()
-        if original is not None:
-            place.symlink_to(original.resolve())
+def _place_original(original: Path | None, image: sitk.Image | None, place: Path) -> sitk.Image | None:
+    """Make `original` be found at `place`: link it, or copy it where it is not compressed NIfTI.
+
+    Returns:
+        `image`, which is what `original` holds, as it is read at `place`.
+    """
+    if original and original.name == place.name and original.parent.resolve() == place.parent.resolve():
+        return image
+    if place.is_symlink() or is_copy(place):  # an earlier run's
+        place.unlink()
+    if original is None:
+        return None
+    if place.exists():
+        raise InputError(place, f"is in the way of {original}", "remove it, or name another folder with -o")
+    if not original.name.endswith(".nii.gz"):
+        return write_copy(image, original, place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(original.resolve())
+    return image
 
 
 def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | None, voxel_size_mm) -> dict:

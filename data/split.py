@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
-from data.cases import SPLITS
+from data.case_folder import SPLITS
 from data.layouts import SourceCase
 
 
@@ -22,6 +22,13 @@ def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[st
 def fold_of(name: str, count: int) -> int:
     """Number from 1 to `count` of the fold of a case: by a hash of its name, so that it never changes."""
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % count + 1
+
+
+def split_patients(sources: list[SourceCase], shares: list[float], seed: int) -> dict[str, str]:
+    """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split."""
+    patients = {source.name: source.patient or source.name for source in sources}
+    split = split_by_shares(sorted(set(patients.values())), shares, seed)
+    return {name: split[patient] for name, patient in patients.items()}
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:

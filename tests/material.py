@@ -41,8 +41,8 @@ def write_case(folder: Path, image: sitk.Image, reference: sitk.Image | None) ->
     return folder
 
 
-def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
-    """Write the part of a phantom around its left kidney, about 14 × 25 × 25 voxels, with its tumour."""
+def make_kidney(seed: int) -> tuple[sitk.Image, sitk.Image]:
+    """Scan and reference of a phantom around its left kidney, about 14 × 25 × 25 voxels, with its tumour."""
     image, reference = make_phantom(seed)
     box = sitk.LabelShapeStatisticsImageFilter()
     box.Execute(sitk.ConnectedComponent(reference > 0))
@@ -51,7 +51,13 @@ def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
     low = [max(0, start - 2) for start in first]
     high = [min(n, start + extent + 2) for n, start, extent in zip(image.GetSize(), first, size)]
     part = tuple(slice(a, b) for a, b in zip(low, high))
-    return write_case(folder, image[part], reference[part] if with_reference else None)
+    return image[part], reference[part]
+
+
+def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
+    """Write the case folder of a kidney."""
+    image, reference = make_kidney(seed)
+    return write_case(folder, image, reference if with_reference else None)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

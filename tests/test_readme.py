@@ -34,6 +34,7 @@ def commands_of(text: str) -> list[str]:
 
 BLOCKS = re.findall(r"```shell\n(.*?)```", README, flags=re.DOTALL)
 COMMANDS = [command.partition(" #")[0].strip() for block in BLOCKS for command in commands_of(block)]
+COMMANDS += re.findall(r"`(python \w+\.py [^`]+)`", README)  # in tables
 
 
 def parser_of(script: str):

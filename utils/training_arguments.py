@@ -24,7 +24,9 @@ def add_network_options(parser, find_architecture, known: str) -> None:
         "--features", type=arguments.parse_positive_int, help="width of the network (default: the architecture's)"
     )
     group.add_argument(
-        "--dropout", type=arguments.parse_non_negative_number, help="share of features left out (default: the architecture's)"
+        "--dropout",
+        type=arguments.parse_non_negative_number,
+        help="share of features left out (default: the architecture's)",
     )
     arguments.add_flag(group, "--deep-supervision", "train coarser outputs of a U-Net, too")
     group.add_argument("--init-weights", type=Path, help="weights of the same architecture to begin with")

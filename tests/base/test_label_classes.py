@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from base.label_classes import parse_classes, resolve
+from base.label_classes import notice, parse_classes, resolve
 
 
 def indices(classes, labels):
@@ -31,6 +31,12 @@ def test_0_3_is_every_label_above_0_where_3_is_no_label():
 def test_0_3_is_label_3_where_there_is_one():
     classes = resolve(parse_classes("0,3"), {0, 1, 2, 3}, "DATA")
     assert indices(classes, [0, 1, 2, 3]) == [0, 0, 0, 1]
+
+
+def test_a_label_3_beside_0_3_is_told_of():
+    assert "0,3 means background against 3" in notice(parse_classes("0,3"), {0, 1, 2, 3})
+    assert notice(parse_classes("0,3"), {0, 1, 2}) == ""
+    assert notice(parse_classes("0,1,2,3"), {0, 1, 2, 3}) == ""
 
 
 def test_a_class_that_no_case_holds_is_named():

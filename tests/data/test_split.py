@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from data.split import fold_of, read_split_file, split_by_shares
+from data.layouts import SourceCase
+from data.split import fold_of, read_split_file, split_by_shares, split_patients
 
 NAMES = [f"case_{number:05d}" for number in range(40)]
 
@@ -15,6 +16,18 @@ def test_shares_are_kept_and_depend_on_the_seed_alone():
     assert counts == [28, 6, 6]
     assert split == split_by_shares(NAMES[::-1], [70, 15, 15], seed=1)
     assert split != split_by_shares(NAMES, [70, 15, 15], seed=2)
+
+
+def test_cases_of_a_patient_stay_together():
+    sources = [SourceCase(f"{name}_{n}", "image", None, patient=name) for name in NAMES for n in (1, 2)]
+    split = split_patients(sources, [50, 25, 25], seed=3)
+    assert [list(split.values()).count(part) for part in ("train", "val", "test")] == [40, 20, 20]
+    assert all(split[f"{name}_1"] == split[f"{name}_2"] for name in NAMES)
+
+
+def test_without_patients_the_cases_are_split():
+    sources = [SourceCase(name, "image", None) for name in NAMES]
+    assert split_patients(sources, [70, 15, 15], seed=1) == split_by_shares(NAMES, [70, 15, 15], seed=1)
 
 
 def test_a_file_says_who_goes_where(tmp_path):

@@ -1,0 +1,55 @@
+"""ACDC, cardiac MR: a folder a patient, in which two frames of the heart's cycle are cases.
+
+The frames at the end of diastole (ED) and systole (ES) have references; Info.cfg gives their numbers. The series of all
+frames, PATIENT_4d.nii.gz, is passed over.
+"""
+
+from pathlib import Path
+
+from base.errors import InputError
+from data.case_folder import is_listed
+from data.layouts.files import folders_in, image_named
+from data.layouts.source_case import SourceCase
+
+SHAPE = "PATIENT/PATIENT_frame01.nii.gz, PATIENT/PATIENT_frame01_gt.nii.gz and PATIENT/Info.cfg"
+FRAMES = ("ED", "ES", "both")
+
+_INFO = "Info.cfg"
+_OWN_SPLITS = {"training": "train", "testing": "test"}
+
+
+def recognises(data_folder: Path) -> bool:
+    return bool(_patients(data_folder))
+
+
+def find(data_folder: Path, frames: str = "both") -> list[SourceCase]:
+    """The cases of the given `FRAMES`; those in the folders training and testing belong to train and test."""
+    cases = []
+    for folder, split in _patients(data_folder):
+        for number in _frame_numbers(folder / _INFO, frames):
+            name = f"{folder.name}_frame{number:02d}"
+            image = image_named(folder, name) or folder / f"{name}.nii.gz"  # a missing one is refused when it is read
+            cases.append(SourceCase(name, image, image_named(folder, f"{name}_gt"), split, patient=folder.name))
+    return cases
+
+
+def _patients(data_folder: Path) -> list[tuple[Path, str | None]]:
+    """Folders of patients, each with its split."""
+    places = [(data_folder, None), *((data_folder / name, split) for name, split in _OWN_SPLITS.items())]
+    return [(folder, split) for place, split in places for folder in folders_in(place) if _is_patient(folder)]
+
+
+def _is_patient(folder: Path) -> bool:
+    frames = (path for path in folder.iterdir() if path.name.startswith(f"{folder.name}_frame"))
+    return is_listed(folder / _INFO) or any(frames)
+
+
+def _frame_numbers(info: Path, frames: str) -> list[int]:
+    try:
+        lines = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
+        values = {key.strip(): value for key, _, value in lines}
+        return [int(values[phase]) for phase in ("ED", "ES") if frames in (phase, "both")]
+    except FileNotFoundError:
+        raise InputError(info, "there is no such file", "restore it: it says which frames are ED and ES") from None
+    except (ValueError, KeyError):
+        raise InputError(info, "does not say which frames are ED and ES", "write lines such as ED: 1") from None

@@ -1,0 +1,28 @@
+"""SegTHOR: a folder a patient, which holds a scan of its own name; test patients have no reference."""
+
+from pathlib import Path
+
+from base.errors import InputError
+from data.layouts.files import folders_in, image_named
+from data.layouts.source_case import SourceCase
+
+SHAPE = "PATIENT/PATIENT.nii.gz and PATIENT/GT.nii.gz"
+
+
+def recognises(data_folder: Path) -> bool:
+    return any(image_named(folder, folder.name) for folder in folders_in(data_folder))
+
+
+def find(data_folder: Path) -> list[SourceCase]:
+    cases = []
+    for folder in folders_in(data_folder):
+        image, reference = image_named(folder, folder.name), image_named(folder, "GT")
+        if image:
+            cases.append(SourceCase(folder.name, image, reference))
+        elif reference:
+            raise InputError(
+                reference,
+                f"there is no {folder.name}.nii.gz beside it",
+                "correct the scan's name, or remove the folder",
+            )
+    return cases

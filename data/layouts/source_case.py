@@ -1,0 +1,30 @@
+"""A case as a data set holds it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.case_folder import IMAGE, REFERENCE
+
+
+@dataclass(frozen=True)
+class SourceCase:
+    """A case as it was found.
+
+    Attributes:
+        image, reference: its files; `reference` None without one.
+        split: the split in whose folder it lies; None where it lies in none.
+        patient: whose it is, where a patient has several cases; empty where the case is the patient.
+    """
+
+    name: str
+    image: Path
+    reference: Path | None
+    split: str | None = None
+    patient: str = ""
+
+    @property
+    def is_case_folder(self) -> bool:
+        """Whether the files lie as later stages expect them."""
+        folder = self.image.parent
+        files = (self.image.name, self.reference)
+        return self.name == folder.name and files in ((IMAGE, None), (IMAGE, folder / REFERENCE))

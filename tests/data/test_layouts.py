@@ -1,0 +1,303 @@
+"""Which cases are found in which layout. Files are found by their names alone: here they are empty."""
+
+import json
+
+import pytest
+
+from base.errors import InputError
+from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
+from tests.miniatures import describe
+
+NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
+DECATHLON = {"training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], "test": []}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "SET"
+
+
+def touch(folder, *paths):
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+
+
+def write_patient(folder, name, info="ED: 1\nES: 12\nGroup: DCM\n", frames=(1, 12)):
+    for number in frames:
+        touch(folder, f"{name}/{name}_frame{number:02d}.nii.gz", f"{name}/{name}_frame{number:02d}_gt.nii.gz")
+    touch(folder, f"{name}/{name}_4d.nii.gz")
+    if info is not None:
+        (folder / name / "Info.cfg").write_text(info)
+
+
+def found(folder, layout="auto", **options):
+    """Image and reference of each case, as paths below `folder`, by the name of the case; in the order found."""
+    name = recognise_layout(folder) if layout == "auto" else layout
+    return {case.name: files(case, folder) for case in find_source_cases(folder, name, **options)}
+
+
+def files(case, folder):
+    return tuple(path and path.relative_to(folder).as_posix() for path in (case.image, case.reference))
+
+
+def test_kits(folder):
+    touch(folder, "case_00001/imaging.nii.gz", "case_00000/imaging.nii.gz", "case_00000/segmentation.nii.gz")
+    touch(folder, "val/case_00002/imaging.nii.gz", "kits.json", "case_00003/notes.txt")
+    assert recognise_layout(folder) == "kits"
+    assert found(folder) == {
+        "case_00000": ("case_00000/imaging.nii.gz", "case_00000/segmentation.nii.gz"),
+        "case_00001": ("case_00001/imaging.nii.gz", None),
+        "case_00002": ("val/case_00002/imaging.nii.gz", None),
+    }
+    assert [case.split for case in find_source_cases(folder, "kits")] == [None, None, "val"]
+
+
+def test_kits21_has_its_own_name_for_the_reference(folder):
+    touch(folder, "case_00000/imaging.nii.gz", "case_00000/aggregated_MAJ_seg.nii.gz")
+    assert found(folder) == {"case_00000": ("case_00000/imaging.nii.gz", "case_00000/aggregated_MAJ_seg.nii.gz")}
+    assert not find_source_cases(folder, "kits")[0].is_case_folder
+
+
+def test_segthor(folder):
+    touch(folder, "Patient_01/Patient_01.nii.gz", "Patient_01/GT.nii.gz", "Patient_41/Patient_41.nii.gz")
+    assert recognise_layout(folder) == "segthor"
+    assert found(folder) == {
+        "Patient_01": ("Patient_01/Patient_01.nii.gz", "Patient_01/GT.nii.gz"),
+        "Patient_41": ("Patient_41/Patient_41.nii.gz", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [({}, (1, 12)), ({"frames": "both"}, (1, 12)), ({"frames": "ED"}, (1,)), ({"frames": "ES"}, (12,))],
+)
+def test_acdc_frames_are_cases_of_one_patient(folder, options, numbers):
+    write_patient(folder, "patient001")
+    assert recognise_layout(folder) == "acdc"
+    names = [f"patient001_frame{number:02d}" for number in numbers]
+    assert found(folder, **options) == {
+        name: (f"patient001/{name}.nii.gz", f"patient001/{name}_gt.nii.gz") for name in names
+    }
+    assert {case.patient for case in find_source_cases(folder, "acdc", **options)} == {"patient001"}
+
+
+def test_acdc_from_above_its_own_split(folder):
+    write_patient(folder / "training", "patient001")
+    write_patient(folder / "testing", "patient101", frames=(1,), info="ED: 1\nES: 9\n")
+    touch(folder / "testing", "patient101/patient101_frame09.nii.gz")
+    cases = find_source_cases(folder, recognise_layout(folder))
+    assert [(case.name, case.split) for case in cases] == [
+        ("patient001_frame01", "train"),
+        ("patient001_frame12", "train"),
+        ("patient101_frame01", "test"),
+        ("patient101_frame09", "test"),
+    ]
+    assert [case.reference is None for case in cases] == [False, False, False, True]
+
+
+def test_decathlon(folder):
+    describe(folder, **{**DECATHLON, "test": ["./imagesTs/b.nii.gz"]})
+    assert recognise_layout(folder) == "decathlon"
+    assert found(folder) == {"a": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz"), "b": ("imagesTs/b.nii.gz", None)}
+
+
+def test_nnunet(folder):
+    describe(folder, **NNUNET)
+    touch(folder, "imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz", "imagesTs/liver_2_0000.nii.gz")
+    assert recognise_layout(folder) == "nnunet"
+    assert found(folder) == {
+        "liver_1": ("imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz"),
+        "liver_2": ("imagesTs/liver_2_0000.nii.gz", None),
+    }
+
+
+def test_pairs_in_one_folder(folder):
+    touch(folder, "a.nii.gz", "a_seg.nii.gz", "b.mha", "readme.txt", "._a.nii.gz")
+    assert recognise_layout(folder) == "pairs"
+    assert found(folder) == {"a": ("a.nii.gz", "a_seg.nii.gz"), "b": ("b.mha", None)}
+
+
+def test_pairs_in_two_folders(folder):
+    touch(folder, "scans/a.nii.gz", "scans/b.mha", "masks/a.nrrd")
+    cases = find_paired_cases(folder / "scans", folder / "masks")
+    assert [files(case, folder) for case in cases] == [("scans/a.nii.gz", "masks/a.nrrd"), ("scans/b.mha", None)]
+    cases = find_paired_cases(folder / "scans", None)
+    assert [files(case, folder) for case in cases] == [("scans/a.nii.gz", None), ("scans/b.mha", None)]
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd"])
+def test_each_ending_in_each_layout(folder, ending):
+    touch(folder / "kits", f"c/imaging{ending}", f"c/segmentation{ending}")
+    touch(folder / "segthor", f"c/c{ending}", f"c/GT{ending}")
+    touch(folder / "acdc", f"c/c_frame01{ending}", f"c/c_frame01_gt{ending}")
+    (folder / "acdc/c/Info.cfg").write_text("ED: 1\nES: 2\n")
+    describe(folder / "decathlon", training=[{"image": f"c{ending}", "label": f"labelsTr/c{ending}"}])
+    describe(folder / "nnunet", **{**NNUNET, "file_ending": ending})
+    touch(folder / "nnunet", f"imagesTr/c_0000{ending}", f"labelsTr/c{ending}")
+    touch(folder / "pairs", f"c{ending}", f"c_seg{ending}")
+    for layout in LAYOUTS:
+        assert recognise_layout(folder / layout) == layout
+        options = {"frames": "ED"} if layout == "acdc" else {}
+        (case,) = find_source_cases(folder / layout, layout, **options)
+        assert case.name == ("c_frame01" if layout == "acdc" else "c")
+        assert case.image.name.endswith(ending)
+        assert case.reference.name.endswith(ending)
+
+
+def test_a_link_to_nowhere_is_found(folder):
+    touch(folder, "Patient_01/Patient_01.nii.gz")
+    (folder / "Patient_01/GT.nii.gz").symlink_to(folder / "nowhere")
+    assert found(folder) == {"Patient_01": ("Patient_01/Patient_01.nii.gz", "Patient_01/GT.nii.gz")}
+
+
+def two_kinds_of_folders(folder):
+    touch(folder, "case_00000/imaging.nii.gz", "Patient_01/Patient_01.nii.gz")
+    return "kits, segthor"
+
+
+def a_patient_beside_pairs(folder):
+    write_patient(folder, "patient001")
+    touch(folder, "a.nrrd", "a_seg.nrrd")
+    return "acdc, pairs"
+
+
+def two_descriptions_in_one(folder):
+    describe(folder, **NNUNET, **DECATHLON)
+    return "decathlon, nnunet"
+
+
+@pytest.mark.parametrize("write", [two_kinds_of_folders, a_patient_beside_pairs, two_descriptions_in_one])
+def test_what_could_be_several_layouts_names_them(folder, write):
+    candidates = write(folder)
+    with pytest.raises(InputError, match=f"several layouts: {candidates}; name one with --layout"):
+        recognise_layout(folder)
+    for layout in candidates.split(", "):
+        if layout != "nnunet":  # of which only the description was written
+            assert found(folder, layout)
+
+
+def images_alone(folder):
+    touch(folder, "a.nii.gz", "b.nii.gz")
+
+
+def a_description_of_neither(folder):
+    describe(folder, name="something")
+    touch(folder, "imagesTr/a.nii.gz")
+
+
+def nothing(folder):
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("write", [images_alone, a_description_of_neither, nothing])
+def test_what_is_no_layout_is_refused(folder, write):
+    write(folder)
+    with pytest.raises(InputError, match=r"holds no case of a known layout; .*kits, segthor, acdc"):
+        recognise_layout(folder)
+
+
+def test_images_alone_are_pairs_when_it_is_said(folder):
+    images_alone(folder)
+    assert found(folder, "pairs") == {"a": ("a.nii.gz", None), "b": ("b.nii.gz", None)}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_that_is_not_there_is_refused_with_its_shape(folder, layout):
+    folder.mkdir()
+    with pytest.raises(InputError, match=f"no case of the layout {layout}; expected "):
+        find_source_cases(folder, layout)
+
+
+def described(description, *paths):
+    def write(folder):
+        describe(folder, **description)
+        touch(folder, *paths)
+
+    return write
+
+
+def touched(*paths):
+    return lambda folder: touch(folder, *paths)
+
+
+def patient(**settings):
+    return lambda folder: write_patient(folder, "patient001", **settings)
+
+
+def json_is(text):
+    def write(folder):
+        touch(folder, "dataset.json")
+        (folder / "dataset.json").write_text(text)
+
+    return write
+
+
+TWO_CHANNELS = {**NNUNET, "channel_names": {"0": "T1", "1": "FLAIR"}}
+WRONG = {
+    "kits, case twice": ("kits", touched("c/imaging.nii.gz", "val/c/imaging.nii.gz"), "holds case c twice"),
+    "kits, two scans": (
+        "kits",
+        touched("c/imaging.nii.gz", "c/imaging.mha"),
+        "imaging.mha: lies beside imaging.nii.gz",
+    ),
+    "segthor, no scan": ("segthor", touched("P_1/GT.nii.gz", "P_1/P_01.nii.gz"), "there is no P_1.nii.gz"),
+    "acdc, no Info.cfg": ("acdc", patient(info=None), "Info.cfg: there is no such file"),
+    "acdc, no ES": ("acdc", patient(info="ED: 1\n"), "Info.cfg: does not say which frames"),
+    "acdc, no number": ("acdc", patient(info="ED: 1\nES: late\n"), "Info.cfg: does not say which frames"),
+    "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is no JSON object"),
+    "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is no JSON object"),
+    "decathlon, no pairs": ("decathlon", json_is('{"training": ["a"]}'), "no Decathlon description"),
+    "decathlon, a picture": (
+        "decathlon",
+        described({"training": [{"image": "a.png", "label": "b.png"}]}),
+        "a.png: is no image file",
+    ),
+    "nnunet, two channels": ("nnunet", described(TWO_CHANNELS, "imagesTr/a_0000.nii.gz"), r"2 channels \(T1, FLAIR\)"),
+    "nnunet, pictures": ("nnunet", described({**NNUNET, "file_ending": ".png"}), "files that end in .png"),
+    "nnunet, version 1": ("nnunet", described(DECATHLON), "no description of nnU-Net v2"),
+    "nnunet, no number": ("nnunet", described(NNUNET, "imagesTr/a.nii.gz"), "is not named CASE_0000.nii.gz"),
+    "nnunet, channel 1": ("nnunet", described(NNUNET, "imagesTr/a_0001.nii.gz"), "is not named CASE_0000.nii.gz"),
+    "nnunet, other ending": ("nnunet", described(NNUNET, "imagesTr/a_0000.mha"), "is not named CASE_0000.nii.gz"),
+    "nnunet, no image": (
+        "nnunet",
+        described(NNUNET, "imagesTr/a_0000.nii.gz", "labelsTr/b.nii.gz"),
+        "b.nii.gz: there is no image of case b",
+    ),
+    "pairs, no image": ("pairs", touched("a.nii.gz", "b_seg.nii.gz"), "b_seg.nii.gz: there is no image of case b"),
+    "pairs, two images": ("pairs", touched("a.nii.gz", "a.nrrd"), "a.nrrd: lies beside a.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_files_that_contradict_their_layout_are_refused(folder, wrong):
+    layout, write, problem = wrong
+    write(folder)
+    with pytest.raises(InputError, match=problem):
+        find_source_cases(folder, layout)
+
+
+def test_a_label_that_nnunet_lacks_is_not_passed_over(folder):
+    """Its training cases have labels: where one is missing, the case is refused when it is read."""
+    described(NNUNET, "imagesTr/a_0000.nii.gz")(folder)
+    assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
+
+
+def test_a_folder_of_pairs_that_lacks_images_is_refused(folder):
+    touch(folder, "scans/a.nii.gz", "masks/b.nii.gz", "empty/note.txt")
+    with pytest.raises(InputError, match=r"masks/b\.nii\.gz: there is no image of case b"):
+        find_paired_cases(folder / "scans", folder / "masks")
+    with pytest.raises(InputError, match="empty: holds no case"):
+        find_paired_cases(folder / "empty", None)
+    with pytest.raises(InputError, match="nowhere: there is no such folder; check --images"):
+        find_paired_cases(folder / "nowhere", None)
+    with pytest.raises(InputError, match="nowhere: there is no such folder; check --references"):
+        find_paired_cases(folder / "scans", folder / "nowhere")
+
+
+def test_the_description_tells_nnunet_from_the_decathlon(folder):
+    """Both have imagesTr and labelsTr, and a file of the same name."""
+    for name, description in (("one", NNUNET), ("two", DECATHLON)):
+        described(description, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")(folder / name)
+    assert (recognise_layout(folder / "one"), recognise_layout(folder / "two")) == ("nnunet", "decathlon")
+    assert json.loads((folder / "two" / "dataset.json").read_text()) == DECATHLON

@@ -1,0 +1,190 @@
+"""Stage 1 on every layout, as a user runs it: the same scans come out, however they were laid out."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from data.image_files import Grid
+from tests.material import DIRECTIONS, image_of
+from tests.miniatures import WRITERS, describe, write, write_kits, write_one_folder, write_segthor, write_two_folders
+
+
+def make_scan(seed, direction):
+    """A scan of an awkward direction, and a reference that holds 0, 1 and 2."""
+    rng = np.random.default_rng(seed)
+    geometry = ((0.7, 0.9, 2.5), (-81.3, 40.7, -1203.1), DIRECTIONS[direction].ravel().tolist())
+    image = image_of(rng.integers(-1000, 1000, (4, 6, 5)).astype(np.int16), *geometry)
+    return image, image_of(rng.integers(0, 3, (4, 6, 5)).astype(np.uint8), *geometry)
+
+
+@pytest.fixture
+def scans():
+    """Three scans, of which the last has no reference."""
+    made = {f"p{number}": make_scan(number, name) for number, name in enumerate(("permuted", "flipped", "oblique"))}
+    made["p2"] = (made["p2"][0], None)
+    return made
+
+
+def in_lps(image):
+    return sitk.DICOMOrient(image, "LPS")
+
+
+def check(folder, image, reference):
+    """The case folder holds these, as they came and along LPS."""
+    for name, expected in (("imaging", image), ("segmentation", reference)):
+        if expected is None:
+            assert not list(folder.glob(f"{name}*"))
+            continue
+        for suffix, wanted in (("", expected), ("_rs", in_lps(expected))):
+            read = sitk.ReadImage(str(folder / f"{name}{suffix}.nii.gz"))
+            np.testing.assert_array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(wanted))
+            assert not Grid.of(read).differs_from(Grid.of(wanted))
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_the_same_scans_come_out_of_every_layout(run, tmp_path, scans, layout):
+    options = WRITERS[layout](tmp_path / "SET", scans)
+    command = ["resample_data.py", *options, "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    output = run(*command).stdout
+    name = layout.partition(" ")[0]
+    assert f"layout {name}" in output
+    cases = {f"{name}_frame01" if layout == "acdc" else name: scan for name, scan in scans.items()}
+    if layout == "acdc":
+        cases |= {f"{name}_frame12": (image + 1, reference) for name, (image, reference) in scans.items()}
+    assert sorted(path.name for path in (tmp_path / "OUT").iterdir()) == sorted(cases)
+    for case, scan in cases.items():
+        check(tmp_path / "OUT" / case, *scan)
+    assert f"0 resampled, {len(cases)} done before" in run(*command, "--layout", name).stdout
+
+
+def test_each_ending_is_read_in_pairs(run, tmp_path):
+    scans = {
+        ending.strip("."): make_scan(7, "oblique, permuted") for ending in (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
+    }
+    endings = {name: f".{name}" for name in scans}
+    for name, scan in scans.items():
+        options = write_two_folders(tmp_path / "SET", {name: scan}, endings[name])
+    run("resample_data.py", *options, "-o", tmp_path / "OUT", "--voxel-size", "none")
+    for name, scan in scans.items():
+        check(tmp_path / "OUT" / name, *scan)
+        assert (tmp_path / "OUT" / name / "imaging.nii.gz").is_symlink() == (name == "nii.gz")
+
+
+def test_case_folders_of_another_format_go_elsewhere_too(run, tmp_path, scans):
+    options = write_kits(tmp_path / "SET", scans, ".mha")
+    errors = run("resample_data.py", *options, status=2).stderr
+    assert errors.startswith("error: --output: ")
+    assert "-o OUT" in errors
+    run("resample_data.py", *options, "-o", tmp_path / "OUT", "--voxel-size", "none", "-j", 2)
+    for name, scan in scans.items():
+        check(tmp_path / "OUT" / name, *scan)
+    assert not list((tmp_path / "SET").rglob("*.nii.gz"))
+
+
+@pytest.mark.parametrize(("frames", "numbers"), [("ED", ["01"]), ("ES", ["12"]), ("both", ["01", "12"])])
+def test_frames_of_acdc_are_chosen(run, tmp_path, scans, frames, numbers):
+    options = WRITERS["acdc"](tmp_path / "SET", scans)
+    run("resample_data.py", *options, "-o", tmp_path / "OUT", "--frames", frames, "--voxel-size", "none")
+    names = {path.name for path in (tmp_path / "OUT").iterdir()}
+    assert names == {f"{patient}_frame{number}" for patient in scans for number in numbers}
+
+
+def test_frames_of_a_patient_are_not_parted(run, tmp_path):
+    scans = {f"patient{number:03d}": make_scan(number, "LPS") for number in range(6)}
+    options = WRITERS["acdc"](tmp_path / "SET", scans)
+    shares = ["--split", 34, 33, 33, "--voxel-size", "none"]
+    run("resample_data.py", *options, "-o", tmp_path / "OUT", *shares)
+    for split in ("train", "val", "test"):
+        names = sorted(path.name for path in (tmp_path / "OUT" / split).iterdir())
+        assert len(names) == 4
+        assert [name.partition("_")[0] for name in names[::2]] == [name.partition("_")[0] for name in names[1::2]]
+
+
+def test_acdc_keeps_its_own_split(run, tmp_path):
+    for split, name in (("training", "patient001"), ("testing", "patient101")):
+        WRITERS["acdc"](tmp_path / "SET" / split, {name: make_scan(0, "LPS")})
+    run("resample_data.py", "-d", tmp_path / "SET", "-o", tmp_path / "OUT", "--frames", "ED", "--voxel-size", "none")
+    for split, name in (("train", "patient001"), ("test", "patient101")):
+        assert (tmp_path / "OUT" / split / f"{name}_frame01" / "imaging_rs.nii.gz").exists()
+
+
+def test_a_layout_decides_where_several_could_be_meant(run, tmp_path):
+    first, second = make_scan(0, "LPS"), make_scan(1, "LPS")
+    write_kits(tmp_path / "SET", {"case_00000": first})
+    write_segthor(tmp_path / "SET", {"Patient_01": second})
+    command = ["resample_data.py", "-d", tmp_path / "SET", "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    errors = run(*command, status=2).stderr
+    assert errors == f"error: {tmp_path}/SET: looks like several layouts: kits, segthor; name one with --layout\n"
+    run(*command, "--layout", "segthor")
+    assert [path.name for path in (tmp_path / "OUT").iterdir()] == ["Patient_01"]
+    check(tmp_path / "OUT" / "Patient_01", *second)
+
+
+def test_a_missing_frame_and_a_missing_label_are_refused_and_the_others_done(run, tmp_path, scans):
+    acdc = WRITERS["acdc"](tmp_path / "ACDC", scans)
+    (tmp_path / "ACDC" / "p0" / "p0_frame12.nii.gz").unlink()
+    process = run("resample_data.py", *acdc, "-o", tmp_path / "OUT", "--voxel-size", "none", status=2)
+    assert "5 resampled, 0 done before, 1 refused" in process.stdout
+    assert "p0_frame12.nii.gz: there is no such file" in process.stderr
+    nnunet = WRITERS["nnunet"](tmp_path / "NNUNET", scans)
+    (tmp_path / "NNUNET" / "labelsTr" / "p1.nii.gz").unlink()
+    process = run("resample_data.py", *nnunet, "-o", tmp_path / "OUT2", "--voxel-size", "none", status=2)
+    assert "2 resampled, 0 done before, 1 refused" in process.stdout
+    assert "labelsTr/p1.nii.gz: there is no such file" in process.stderr
+
+
+def case_folders(work):
+    write_kits(work, {"case_00000": make_scan(0, "LPS")})
+    return ["-d", work]
+
+
+def two_folders(work):
+    return write_two_folders(work, {"a": make_scan(0, "LPS")})
+
+
+def two_channels(work):
+    scan = make_scan(0, "LPS")[0]
+    for channel in (0, 1):
+        write(scan, work / "imagesTr" / f"a_000{channel}.nii.gz")
+    describe(work, channel_names={"0": "T1", "1": "FLAIR"}, file_ending=".nii.gz")
+    return ["-d", work]
+
+
+def neither(work):
+    return []
+
+
+# What is laid out, further options, and the error: the file or option first.
+WRONG = [
+    (case_folders, ["--frames", "ED"], "--frames: means nothing for the layout kits"),
+    (case_folders, ["--layout", "kits", "--frames", "both"], "--frames: means nothing for the layout kits"),
+    (two_folders, ["--frames", "ED", "-o", "OUT"], "--frames: means nothing for the layout pairs"),
+    (case_folders, ["--references", "masks"], "--references: means nothing without --images"),
+    (case_folders, ["--images", "scans"], "--images: contradicts -d"),
+    (two_folders, ["--layout", "acdc"], "--images: means nothing for the layout acdc"),
+    (two_folders, [], "--output: "),
+    (neither, [], "-d/--data: is missing"),
+    (case_folders, ["--layout", "segthor"], "holds no case of the layout segthor; expected PATIENT/PATIENT.nii.gz"),
+    (case_folders, ["--layout", "brats"], "--layout: invalid choice"),
+    (case_folders, ["--frames", "3"], "--frames: invalid choice"),
+    (two_channels, ["-o", "OUT"], "dataset.json: has 2 channels (T1, FLAIR); only images of one channel are read"),
+]
+
+
+@pytest.mark.parametrize(("write_set", "more", "problem"), WRONG)
+def test_what_cannot_be_is_one_line_and_leaves_nothing(run, tmp_path, write_set, more, problem):
+    options = write_set(tmp_path / "SET")
+    before = sorted(tmp_path.rglob("*"))
+    more = [tmp_path / word if word == "OUT" else word for word in more]
+    errors = run("resample_data.py", *options, *more, status=2).stderr
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("error: ")
+    assert problem in errors
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_data_set_is_never_the_output(run, tmp_path):
+    options = write_one_folder(tmp_path / "SET", {"a": make_scan(0, "LPS")})
+    errors = run("resample_data.py", *options, "-o", tmp_path / "SET" / ".." / "SET", status=2).stderr
+    assert errors.startswith("error: --output: ")
+    assert len(list((tmp_path / "SET").iterdir())) == 2
