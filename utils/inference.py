@@ -1,19 +1,56 @@
-"""Whole volumes through a network of planes."""
+"""Whole volumes through a network: the predictor that suits it, and the one for networks of planes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from utils.window_inference import WindowPredictor
+
 # Slices are run together up to this many pixels: below it, calls cost more than arithmetic; above it, caches overflow.
 _PIXELS_AT_ONCE = 60_000
 
 
+def predictor_of(
+    network: nn.Module,
+    device: torch.device,
+    *,
+    dimensions: int,
+    pads: bool,
+    margin: int,
+    planes: Sequence[int],
+    window: int,
+    number_of_classes: int,
+    overlap: float = 0.5,
+    memory_limit_bytes: int = 4 * 2**30,
+) -> Callable[[np.ndarray, float], np.ndarray]:
+    """What predicts whole volumes with `network`.
+
+    Args:
+        dimensions: of what the network reads: 2 (slices) or 3 (volumes).
+        pads: whether the network pads, so that its answer depends on where it is given the volume's borders.
+        margin: voxels that it reads beyond each side of what it classifies; 0 if it pads.
+        planes: array axes along which slices are taken, for 2 dimensions.
+        window: side of the volumes that it was trained on, for 3 dimensions.
+        overlap: share of a window's side that the next one covers too, where a padding network needs windows.
+        memory_limit_bytes: what the activations of one pass through a network of volumes may take.
+
+    Returns:
+        From a volume, float32 (z, y, x), normalized, and the value of what lies around it to class probabilities,
+        float32 (classes, z, y, x), summing to 1.
+    """
+    if dimensions == 2:
+        return VolumePredictor(network, margin, planes, number_of_classes, device)
+    if not pads:  # windows side by side, of any size, give the answer of the whole volume
+        window, overlap = None, 0.0
+    return WindowPredictor(network, margin, window, number_of_classes, device, overlap, memory_limit_bytes)
+
+
 class VolumePredictor:
-    """Predicts volumes with one network.
+    """Predicts volumes with one network of planes.
 
     Args:
         network: from (n, 1, rows, columns) to logits (n, classes, rows - 2 margin, columns - 2 margin).

@@ -4,7 +4,9 @@ import torch
 from torch import nn
 
 from networks.dilated import DilatedNetwork
-from utils.inference import VolumePredictor
+from networks.resnet import ResNet
+from networks.unet import UNet
+from utils.inference import VolumePredictor, predictor_of
 
 MARGIN = 9
 
@@ -66,3 +68,44 @@ def test_large_slices_run_in_several_calls_with_the_same_answer(network, monkeyp
     together = predict(volume, 0.0)
     monkeypatch.setattr("utils.inference._PIXELS_AT_ONCE", 1)
     np.testing.assert_allclose(predict(volume, 0.0), together, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 17, 6), (5, 9, 12), (2, 1, 3)])
+def test_padding_networks_of_planes_read_whole_slices(shape):
+    torch.manual_seed(0)
+    network = ResNet(2, 3, features=2)
+    volume = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    probabilities = VolumePredictor(network, 0, (0,), 3, torch.device("cpu"))(volume, 0.0)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(volume)[:, None]).softmax(dim=1)
+    np.testing.assert_allclose(probabilities, expected.movedim(1, 0).numpy(), atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("limit", [0, 2**40])
+@pytest.mark.parametrize(
+    ("make", "dimensions", "pads"),
+    [
+        (lambda dimensions: DilatedNetwork(dimensions, 19, 3, features=2), 2, False),
+        (lambda dimensions: DilatedNetwork(dimensions, 19, 3, features=2), 3, False),
+        (lambda dimensions: UNet(dimensions, 3, features=2), 2, True),
+        (lambda dimensions: UNet(dimensions, 3, features=2, deep_supervision=True), 3, True),
+        (lambda dimensions: ResNet(dimensions, 3, features=2), 3, True),
+    ],
+)
+def test_every_network_finds_its_predictor(make, dimensions, pads, limit):
+    predict = predictor_of(
+        make(dimensions),
+        torch.device("cpu"),
+        dimensions=dimensions,
+        pads=pads,
+        margin=0 if pads else MARGIN,
+        planes=(0, 1, 2),
+        window=8,
+        number_of_classes=3,
+        memory_limit_bytes=limit,
+    )
+    probabilities = predict(np.random.default_rng(3).normal(size=(2, 9, 5)).astype(np.float32), -1.0)
+    assert probabilities.shape == (3, 2, 9, 5)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
