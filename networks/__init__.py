@@ -16,6 +16,7 @@ class Architecture:
         receptive_fields: those that it can have, in voxels; of networks with strides, the most that a voxel sees.
         receptive_field: the one that it has unless told otherwise.
         pads: whether it pads, and so reads no more than it classifies.
+        fixed_size: whether it classifies well at the size alone that it was trained on: it normalizes over its input.
         features, dropout: width and dropout that it has unless told otherwise.
         can_be_deeply_supervised: whether it can give logits of coarser levels too, in training.
     """
@@ -27,6 +28,7 @@ class Architecture:
     receptive_fields: tuple[int, ...]
     receptive_field: int
     pads: bool
+    fixed_size: bool
     features: int
     dropout: float
     can_be_deeply_supervised: bool
@@ -98,6 +100,7 @@ _FAMILIES = {
         "receptive_fields": (19, 35, 67, 131),
         "receptive_field": 35,
         "pads": False,
+        "fixed_size": False,
         "features": 32,
         "dropout": 0.0,
         "can_be_deeply_supervised": False,
@@ -108,6 +111,7 @@ _FAMILIES = {
         "receptive_fields": (100,),
         "receptive_field": 100,
         "pads": True,
+        "fixed_size": True,
         "features": 16,
         "dropout": 0.0,
         "can_be_deeply_supervised": True,
@@ -118,6 +122,7 @@ _FAMILIES = {
         "receptive_fields": (113,),
         "receptive_field": 113,
         "pads": True,
+        "fixed_size": False,
         "features": 16,
         "dropout": 0.2,
         "can_be_deeply_supervised": False,

@@ -73,6 +73,7 @@ def inference_options(description: dict) -> dict:
     return {
         "dimensions": architecture.dimensions,
         "pads": architecture.pads,
+        "fixed_size": architecture.fixed_size,
         "margin": architecture.margin(description["receptive_field"]),
         "planes": description["planes"],
         "window": description["sample_size"],

@@ -12,7 +12,7 @@ _PADDED = 48
 def test_an_output_voxel_sees_100_voxels_at_most(dimensions, axis):
     torch.manual_seed(0)
     assert "Receptive field: 100 voxels" in UNet.__doc__
-    assert largest_extent(UNet(dimensions, 3, features=4), dimensions, axis, side=208, period=8) == 100
+    assert largest_extent(UNet(dimensions, 3, features=2), dimensions, axis, side=208, period=8) == 100
 
 
 def test_the_docstring_states_the_numbers_of_parameters():
