@@ -14,7 +14,6 @@ from utils.windows import place_windows
 
 # Windows are run together up to this many voxels: below it, calls cost more than arithmetic; above it, caches overflow.
 _VOXELS_AT_ONCE = 60_000
-_MEMORY_LIMIT_BYTES = 4 * 2**30
 
 
 def predictor_of(
@@ -29,7 +28,7 @@ def predictor_of(
     window: int,
     number_of_classes: int,
     overlap: float = 0.5,
-    memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
+    memory_limit_bytes: float = 4 * 2**30,
 ) -> "VolumePredictor":
     """What predicts whole volumes with `network`, in the way that suits it.
 
@@ -45,13 +44,16 @@ def predictor_of(
         planes: array axes along which slices are taken; without meaning for 3 dimensions.
         window: side of what the network was trained to classify.
         overlap: share of a window's side that the next one covers too, at least, where there are windows.
-        memory_limit_bytes: what the activations of one pass may take.
+        memory_limit_bytes: what the activations of one pass over a volume may take; slices always fit.
     """
+    if dimensions == 2:
+        memory_limit_bytes = math.inf
+    else:
+        planes = None
     if not pads:
         window, overlap = None, 0.0
     elif fixed_size:
-        memory_limit_bytes = 0  # not even a small volume in one pass
-    planes = planes if dimensions == 2 else None
+        memory_limit_bytes = 0
     return VolumePredictor(network, margin, planes, number_of_classes, device, window, overlap, memory_limit_bytes)
 
 
@@ -65,7 +67,7 @@ class VolumePredictor:
         window: side of windows where one pass takes too much memory, and the least that the network is given; None for
             windows as large as memory allows.
         overlap: share of a window's side that the next one covers too, at least.
-        memory_limit_bytes: what the activations of one slice or volume in one pass may take.
+        memory_limit_bytes: what the activations of one pass over a slice or volume may take; 0 for windows always.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class VolumePredictor:
         device: torch.device,
         window: int | None = None,
         overlap: float = 0.0,
-        memory_limit_bytes: int = _MEMORY_LIMIT_BYTES,
+        memory_limit_bytes: float = math.inf,
     ):
         layout = torch.preserve_format if planes is None else torch.channels_last
         self._network = network.to(device, memory_format=layout).eval()
@@ -146,15 +148,19 @@ class VolumePredictor:
     def _sides(self, extents: Sequence[int]) -> list[int]:
         """Sides of what is classified at once in an image of `extents`: all of it if memory allows."""
         sides = list(extents)
-        while max(sides) > 1 and self._bytes(sides) > self._memory_limit_bytes:
+        while max(sides) > 1 and not self._fits(sides):
             if self._window:
                 return [self._window] * len(sides)
             longest = sides.index(max(sides))
             sides[longest] = -(-sides[longest] // 2)
         return sides
 
-    def _bytes(self, sides: Sequence[int]) -> int:
-        return activation_bytes(self._network, [side + 2 * self._margin for side in sides])
+    def _fits(self, sides: Sequence[int]) -> bool:
+        """Whether memory allows to classify an area of `sides` in one pass."""
+        if self._memory_limit_bytes in (0, math.inf):  # PyTorch takes a second to answer for the first time
+            return self._memory_limit_bytes > 0
+        read = [side + 2 * self._margin for side in sides]
+        return activation_bytes(self._network, read) <= self._memory_limit_bytes
 
     def _probabilities(self, parts: np.ndarray) -> np.ndarray:
         """Probabilities (n, classes, sides...) of the middles of parts (n, sides...)."""

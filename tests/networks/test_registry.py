@@ -53,6 +53,13 @@ def test_receptive_fields_that_cannot_be_are_refused_with_those_that_can():
 
 
 @EACH
+def test_what_normalizes_over_its_input_has_a_fixed_size(architecture):
+    layers = small(architecture).modules()
+    instance = (torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
+    assert architecture.fixed_size == any(isinstance(layer, instance) for layer in layers)
+
+
+@EACH
 def test_a_network_classifies_the_sample_area(architecture):
     network = small(architecture).eval()
     assert network(image_for(architecture)).shape == (2, 3, *[8] * architecture.dimensions)

@@ -14,7 +14,7 @@ from utils.inference import VolumePredictor, predictor_of
 CPU = torch.device("cpu")
 MARGIN = 9  # of the dilated networks here
 SHAPES = [(9, 14, 11), (1, 13, 8), (3, 4, 2), (5, 30, 7)]  # windows of 8 fit in all axes, in some, in none
-ALWAYS, NEVER = 2**40, 0  # bytes: everything in one pass, nothing
+ALWAYS, NEVER = math.inf, 0  # bytes: everything in one pass, nothing
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_network_that_pads_nothing_answers_alike_however_the_volume_is_cut(sha
     volume = random_volume(shape)
     expected = direct(network, np.pad(volume, MARGIN, constant_values=outside))
     whole = activation_bytes(network, [side + 2 * MARGIN for side in shape])
-    for limit in (whole, whole // 2, whole // 3):
+    for limit in (ALWAYS, whole, whole // 2, whole // 3):
         probabilities = VolumePredictor(network, MARGIN, None, 3, CPU, memory_limit_bytes=limit)(volume, outside)
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
