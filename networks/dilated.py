@@ -3,11 +3,9 @@
 import torch
 from torch import nn
 
-_FEATURES = 32
-_HIDDEN_FEATURES = 128  # of the 1×1 layer, which decides voxel by voxel
+from networks.layers import LAYERS
 
-_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
-_NORMALIZATION = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_HIDDEN_FEATURES = 128  # of the 1×1 layer, which decides voxel by voxel
 
 
 def dilations(receptive_field: int) -> list[int]:
@@ -30,23 +28,35 @@ class DilatedNetwork(nn.Module):
 
     After Wolterink et al., "Dilated convolutional neural networks for cardiovascular MR segmentation in congenital
     heart disease" (2016), the network of Noothout et al. (2022). Nothing is padded, so that whole volumes and patches
-    give the same answers. Receptive fields of 19, 35, 67 and 131 voxels; with three classes and in 2D 42,211, 51,491,
-    60,771 and 70,051 parameters.
+    give the same answers. Receptive fields of 19, 35, 67 and 131 voxels; with three classes and 32 features 42,211,
+    51,491, 60,771 and 70,051 parameters in 2D, 116,515, 144,227, 171,939 and 199,651 in 3D.
+
+    Args:
+        features: channels of the dilated convolutions.
+        dropout: chance of each value before the 1×1 layers to be dropped in training.
     """
 
-    def __init__(self, dimensions: int, receptive_field: int, number_of_classes: int):
+    def __init__(
+        self,
+        dimensions: int,
+        receptive_field: int,
+        number_of_classes: int,
+        features: int = 32,
+        dropout: float = 0.0,
+    ):
         super().__init__()
-        convolution, normalization = _CONVOLUTION[dimensions], _NORMALIZATION[dimensions]
+        convolution, normalization = LAYERS[dimensions].convolution, LAYERS[dimensions].batch_normalization
         layers, channels = [], 1
         for dilation in dilations(receptive_field):
             layers += [
-                convolution(channels, _FEATURES, 3, dilation=dilation, bias=False),
-                normalization(_FEATURES),
+                convolution(channels, features, 3, dilation=dilation, bias=False),
+                normalization(features),
                 nn.ReLU(inplace=True),
             ]
-            channels = _FEATURES
+            channels = features
         layers += [
-            convolution(channels, _HIDDEN_FEATURES, 1, bias=False),
+            nn.Dropout(dropout),
+            convolution(features, _HIDDEN_FEATURES, 1, bias=False),
             normalization(_HIDDEN_FEATURES),
             nn.ReLU(inplace=True),
             convolution(_HIDDEN_FEATURES, number_of_classes, 1),

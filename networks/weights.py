@@ -11,7 +11,7 @@ from base.errors import InputError
 from base.label_classes import LabelClasses
 from networks import find_architecture
 
-_FORMAT = "ensemble-distillation weights 1"
+_FORMAT = "ensemble-distillation weights 2"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class TrainedNetwork:
     @property
     def margin(self) -> int:
         """Voxels that the network reads beyond each side of what it classifies."""
-        architecture = find_architecture(self.description["architecture"])
-        return (architecture.input_size(1, self.description["receptive_field"]) - 1) // 2
+        return find_architecture(self.description["architecture"]).margin(self.description["receptive_field"])
 
     def check(self, option: str, key: str, given) -> None:
         """Raise InputError where a `given` option (not None) contradicts what the file says under `key`."""
@@ -59,9 +58,27 @@ class TrainedNetwork:
 
 
 def build_network(description: dict) -> torch.nn.Module:
-    """A new network as `description` tells: architecture, receptive field and classes."""
+    """A new network as `description` tells: architecture, receptive field, classes, and `Architecture.options`.
+
+    Options that it leaves out are the architecture's own.
+    """
     architecture = find_architecture(description["architecture"])
-    return architecture.build(description["receptive_field"], len(description["classes"]["names"]))
+    options = {key: description[key] for key in ("features", "dropout", "deep_supervision") if key in description}
+    return architecture.build(description["receptive_field"], len(description["classes"]["names"]), **options)
+
+
+def inference_options(description: dict) -> dict:
+    """What `utils.inference.predictor_of` must be told of a network, by the names of its arguments."""
+    architecture = find_architecture(description["architecture"])
+    return {
+        "dimensions": architecture.dimensions,
+        "pads": architecture.pads,
+        "fixed_size": architecture.fixed_size,
+        "margin": architecture.margin(description["receptive_field"]),
+        "planes": description["planes"],
+        "window": description["sample_size"],
+        "number_of_classes": len(description["classes"]["names"]),
+    }
 
 
 def save_weights(path: Path, network: torch.nn.Module, description: dict) -> None:

@@ -1,9 +1,8 @@
-import re
-
 import pytest
 import torch
 
 from networks.dilated import DilatedNetwork, dilations
+from tests.networks.measures import extents_seen, parameters_of, stated_parameters
 
 RECEPTIVE_FIELDS = (19, 35, 67, 131)
 
@@ -15,23 +14,24 @@ def test_dilations_double():
         dilations(36)
 
 
-@pytest.mark.parametrize("receptive_field", RECEPTIVE_FIELDS)
-def test_one_output_voxel_sees_the_receptive_field_and_no_more(receptive_field):
+@pytest.mark.parametrize(
+    ("dimensions", "receptive_field"), [*((2, size) for size in RECEPTIVE_FIELDS), *((3, size) for size in (19, 35))]
+)
+def test_one_output_voxel_sees_the_receptive_field_and_no_more(dimensions, receptive_field):
     torch.manual_seed(0)
-    network = DilatedNetwork(2, receptive_field, 3).double().eval()
-    side = receptive_field + 4
-    image = torch.randn(1, 1, side, side, dtype=torch.float64, requires_grad=True)
-    logits = network(image)
-    assert logits.shape == (1, 3, 5, 5)
-    logits[0, :, 2, 2].sum().backward()
-    seen = image.grad[0, 0] != 0
-    inside = slice(2, 2 + receptive_field)
-    rows, columns = torch.nonzero(seen, as_tuple=True)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, side - 3, 2, side - 3)
-    assert seen[inside, inside].float().mean() > 0.5  # ReLU closes some ways
+    network = DilatedNetwork(dimensions, receptive_field, 3, features=8)
+    sides, middle = [receptive_field + 4] * dimensions, (2,) * dimensions
+    assert extents_seen(network, sides, [middle]) == [[receptive_field] * dimensions]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("receptive_field", RECEPTIVE_FIELDS)
+def test_what_is_classified_is_smaller_by_the_receptive_field(dimensions, receptive_field):
+    network = DilatedNetwork(dimensions, receptive_field, 3).to("meta")
+    sides = [receptive_field + extra for extra in (0, 4, 1)[:dimensions]]
+    assert network(torch.empty(2, 1, *sides, device="meta")).shape == (2, 3, *(1, 5, 2)[:dimensions])
 
 
 def test_the_docstring_states_the_numbers_of_parameters():
-    stated = [int(number.replace(",", "")) for number in re.findall(r"\d\d,\d{3}", DilatedNetwork.__doc__)]
-    built = [DilatedNetwork(2, receptive_field, 3).parameters() for receptive_field in RECEPTIVE_FIELDS]
-    assert stated == [sum(parameter.numel() for parameter in parameters) for parameters in built]
+    built = [DilatedNetwork(dimensions, size, 3) for dimensions in (2, 3) for size in RECEPTIVE_FIELDS]
+    assert stated_parameters(DilatedNetwork) == [parameters_of(network) for network in built]

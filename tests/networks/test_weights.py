@@ -3,12 +3,15 @@ import torch
 
 from base.errors import InputError
 from base.label_classes import parse_classes
-from networks.weights import build_network, load_weights, save_weights
+from networks import ARCHITECTURES
+from networks.weights import build_network, inference_options, load_weights, save_weights
 
 DESCRIPTION = {
     "experiment": "e",
     "architecture": "dil2D",
     "receptive_field": 19,
+    "sample_size": 8,
+    "planes": (0,),
     "classes": parse_classes("0,1,2").to_json(),
     "soft_labels": None,
 }
@@ -30,6 +33,33 @@ def test_a_network_comes_back_as_it_was(weights):
     assert trained.classes.names == ("0", "1", "2")
     assert trained.margin == 9
     assert not trained.is_student
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda architecture: architecture.name)
+def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
+    options = architecture.options(features=3, dropout=0.4, deep_supervision=architecture.can_be_deeply_supervised)
+    receptive_field = min(architecture.receptive_fields)
+    description = {
+        **DESCRIPTION,
+        **options,
+        "architecture": architecture.name,
+        "receptive_field": receptive_field,
+    }
+    network = build_network(description)
+    save_weights(tmp_path / "FINAL_e_1.pth", network, description)
+    trained = load_weights(tmp_path / "FINAL_e_1.pth")
+    rebuilt = trained.build()
+    assert [module.p for module in rebuilt.modules() if isinstance(module, torch.nn.Dropout)] == [0.4]
+    image = torch.randn(1, 1, *[architecture.input_size(5, receptive_field)] * architecture.dimensions)
+    assert torch.equal(rebuilt(image), network.eval()(image))
+
+
+def test_inference_is_told_what_it_must_know():
+    told = {"dimensions": 2, "pads": False, "fixed_size": False, "margin": 9}
+    told |= {"planes": (0,), "window": 8, "number_of_classes": 3}
+    assert inference_options(DESCRIPTION) == told
+    unet = inference_options({**DESCRIPTION, "architecture": "UNet3D", "receptive_field": 100})
+    assert unet == {**told, "dimensions": 3, "pads": True, "fixed_size": True, "margin": 0}
 
 
 def test_options_that_contradict_are_refused_with_both_values(weights):
