@@ -60,11 +60,14 @@ class TrainedNetwork:
 def build_network(description: dict) -> torch.nn.Module:
     """A new network as `description` tells: architecture, receptive field, classes, and `Architecture.options`.
 
+    A student that predicts uncertainty has one channel more than classes.
+
     Options that it leaves out are the architecture's own.
     """
     architecture = find_architecture(description["architecture"])
     options = {key: description[key] for key in ("features", "dropout", "deep_supervision") if key in description}
-    return architecture.build(description["receptive_field"], len(description["classes"]["names"]), **options)
+    channels = len(description["classes"]["names"]) + description["predicts_uncertainty"]
+    return architecture.build(description["receptive_field"], channels, **options)
 
 
 def inference_options(description: dict) -> dict:
@@ -78,6 +81,7 @@ def inference_options(description: dict) -> dict:
         "planes": description["planes"],
         "window": description["sample_size"],
         "number_of_classes": len(description["classes"]["names"]),
+        "predicts_uncertainty": description["predicts_uncertainty"],
     }
 
 

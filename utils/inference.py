@@ -27,6 +27,7 @@ def predictor_of(
     planes: Sequence[int],
     window: int,
     number_of_classes: int,
+    predicts_uncertainty: bool = False,
     overlap: float = 0.5,
     memory_limit_bytes: float = 4 * 2**30,
 ) -> "VolumePredictor":
@@ -43,6 +44,7 @@ def predictor_of(
         margin: voxels that it reads beyond each side of what it classifies; 0 if it pads.
         planes: array axes along which slices are taken; without meaning for 3 dimensions.
         window: side of what the network was trained to classify.
+        predicts_uncertainty: whether its outputs have one channel more than classes.
         overlap: share of a window's side that the next one covers too, at least, where there are windows.
         memory_limit_bytes: what the activations of one pass over a volume may take; slices always fit.
     """
@@ -54,7 +56,8 @@ def predictor_of(
         window, overlap = None, 0.0
     elif fixed_size:
         memory_limit_bytes = 0
-    return VolumePredictor(network, margin, planes, number_of_classes, device, window, overlap, memory_limit_bytes)
+    ways = (window, overlap, memory_limit_bytes, predicts_uncertainty)
+    return VolumePredictor(network, margin, planes, number_of_classes, device, *ways)
 
 
 class VolumePredictor:
@@ -68,6 +71,7 @@ class VolumePredictor:
             windows as large as memory allows.
         overlap: share of a window's side that the next one covers too, at least.
         memory_limit_bytes: what the activations of one pass over a slice or volume may take; 0 for windows always.
+        predicts_uncertainty: whether the logits are followed by one channel more, of a student's uncertainty.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class VolumePredictor:
         window: int | None = None,
         overlap: float = 0.0,
         memory_limit_bytes: float = math.inf,
+        predicts_uncertainty: bool = False,
     ):
         layout = torch.preserve_format if planes is None else torch.channels_last
         self._network = network.to(device, memory_format=layout).eval()
@@ -90,9 +95,12 @@ class VolumePredictor:
         self._window = window
         self._overlap = overlap
         self._memory_limit_bytes = memory_limit_bytes
+        self._number_of_channels = number_of_classes + predicts_uncertainty
 
     @torch.inference_mode()
-    def __call__(self, volume: np.ndarray, outside: float) -> np.ndarray:
+    def __call__(
+        self, volume: np.ndarray, outside: float, region: tuple[slice, slice, slice] | None = None
+    ) -> np.ndarray:
         """Class probabilities: the mean over planes and windows of the softmax of the network's logits.
 
         Windows count most in their middles (Gaussian weights), planes all the same.
@@ -100,38 +108,43 @@ class VolumePredictor:
         Args:
             volume: float32 (z, y, x), normalized.
             outside: value of what lies around the volume.
+            region: the box of the volume to be classified, the rest of which is only looked at; None for all of it.
 
         Returns:
-            float32 (classes, z, y, x), summing to 1.
+            float32 (classes, z, y, x) of the region, summing to 1; after them the uncertainty, if it is predicted.
         """
-        total = np.zeros((self._number_of_classes, *volume.shape), np.float32)
+        wanted = region or tuple(slice(0, side) for side in volume.shape)
+        # A network that pads must see what surrounds the region, too.
+        margin = (self._window or 0) // 2
+        box = [slice(max(0, w.start - margin), min(side, w.stop + margin)) for w, side in zip(wanted, volume.shape)]
+        total = np.zeros((self._number_of_channels, *(part.stop - part.start for part in box)), np.float32)
         if self._planes is None:
-            self._add_probabilities(volume[None], outside, total[:, None])
-            return total
-        for axis in self._planes:  # views: what is added to them is added to `total`
-            self._add_probabilities(np.moveaxis(volume, axis, 0), outside, np.moveaxis(total, axis + 1, 1))
-        total /= len(self._planes)
-        return total
+            self._add_probabilities(volume[None], box, outside, total[:, None])
+        else:
+            for axis in self._planes:  # views: what is added to them is added to `total`
+                images = np.moveaxis(volume, axis, 0)[box[axis]]
+                area = [part for other, part in enumerate(box) if other != axis]
+                self._add_probabilities(images, area, outside, np.moveaxis(total, axis + 1, 1))
+            total /= len(self._planes)
+        return total[(slice(None), *(slice(w.start - b.start, w.stop - b.start) for w, b in zip(wanted, box)))]
 
-    def _add_probabilities(self, images: np.ndarray, outside: float, target: np.ndarray) -> None:
-        """Add the probabilities of `images` (n, sides...) to `target` (classes, n, sides...).
+    def _add_probabilities(self, images: np.ndarray, box: Sequence[slice], outside: float, target: np.ndarray) -> None:
+        """Add the probabilities of the `box` of `images` (n, sides...) to `target` (channels, n, sides of the box...).
 
-        An image smaller than the window lies in its middle:
+        A box smaller than the window lies in its middle:
 
-            image            0 1 2 3 4          window 8, margin 1
+            image            0 1 2 3 4          box 0:5, window 8, margin 1
             window       o o 0 1 2 3 4 o o o    what is read; the outermost of it is margin
             kept             0 1 2 3 4
         """
-        extents = [max(side, self._window or 1) for side in images.shape[1:]]
-        before = [(extent - side) // 2 for extent, side in zip(extents, images.shape[1:])]
-        around = [
-            (low + self._margin, extent - low - side + self._margin)
-            for low, extent, side in zip(before, extents, images.shape[1:])
-        ]
-        padded = np.pad(images, [(0, 0), *around], constant_values=np.float32(outside))
+        box_sides = [part.stop - part.start for part in box]
+        extents = [max(side, self._window or 1) for side in box_sides]
+        before = [(extent - side) // 2 for extent, side in zip(extents, box_sides)]
+        starts = [part.start - low - self._margin for part, low in zip(box, before)]
+        padded = _cut(images, starts, [extent + 2 * self._margin for extent in extents], outside)
         sides = self._sides(extents)
         read = [side + 2 * self._margin for side in sides]
-        kept = [min(pair) for pair in zip(sides, images.shape[1:])]
+        kept = [min(pair) for pair in zip(sides, box_sides)]
         middle = tuple(slice(low, low + side) for low, side in zip(before, kept))
 
         rows = (place_windows(extent, side, self._overlap) for extent, side in zip(extents, sides))
@@ -163,9 +176,21 @@ class VolumePredictor:
         return activation_bytes(self._network, read) <= self._memory_limit_bytes
 
     def _probabilities(self, parts: np.ndarray) -> np.ndarray:
-        """Probabilities (n, classes, sides...) of the middles of parts (n, sides...)."""
-        logits = self._network(torch.from_numpy(parts)[:, None].to(self._device))
-        return logits.softmax(dim=1).cpu().numpy()
+        """Probabilities (n, channels, sides...) of the middles of parts (n, sides...), with the uncertainty, if any."""
+        outputs = self._network(torch.from_numpy(parts)[:, None].to(self._device))
+        logits, rest = outputs[:, : self._number_of_classes], outputs[:, self._number_of_classes :]
+        values = logits.softmax(dim=1)
+        if rest.shape[1]:
+            values = torch.cat([values, nn.functional.softplus(rest)], dim=1)
+        return values.cpu().numpy()
+
+
+def _cut(images: np.ndarray, starts: Sequence[int], sides: Sequence[int], fill: float) -> np.ndarray:
+    """The box at `starts` of `sides` of each of `images` (n, sides...); `fill` where it reaches beyond them."""
+    ends = [start + side for start, side in zip(starts, sides)]
+    inside = tuple(slice(max(0, a), min(side, b)) for a, b, side in zip(starts, ends, images.shape[1:]))
+    around = [(part.start - a, b - part.stop) for part, a, b in zip(inside, starts, ends)]
+    return np.pad(images[(slice(None), *inside)], [(0, 0), *around], constant_values=np.float32(fill))
 
 
 def _box(row: Sequence[tuple[int, np.ndarray]], sides: Sequence[int]) -> tuple[slice, ...]:
