@@ -64,7 +64,8 @@ class SurfaceDistances:
         """Share of all surface voxels, of both masks, that lie within `tolerance_mm` of the other's surface.
 
         After Nikolov et al., J. Med. Internet Res. 23(7), 2021, who weigh pieces of surface by their area; here each
-        surface voxel counts once. 1 when both masks are empty, 0 when one is.
+        surface voxel counts once. So at a tolerance below the voxels' size only surfaces that coincide agree. 1 when
+        both masks are empty, 0 when one is.
         """
         near = [np.count_nonzero(mm <= tolerance_mm + ROUNDING_MM) for mm in (self.to_reference, self.to_prediction)]
         total = self.to_reference.size + self.to_prediction.size
