@@ -12,6 +12,7 @@ from pathlib import Path
 
 from base.errors import InputError
 from base.label_classes import parse_classes
+from base.regions import regions_of
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 
@@ -44,14 +45,17 @@ def main(args) -> None:
     from tqdm import tqdm
 
     from data.cases import check_voxel_size, find_cases
+    from data.components import keep_largest
     from data.predictions import Scan
     from data.soft_labels import SoftLabels, soft_label_folder
+    from utils.case_measures import Probabilities, Segmentation
     from utils.devices import choose_device
     from utils.evaluation import Evaluation
 
     device = choose_device(args.device)
     members = find_members(args)
     classes = members[0].classes
+    regions = regions_of(classes, args.report_regions)
     cases = find_cases(args.data, args.evaluate)
     for member in members:
         check_voxel_size(cases, member.description["voxel_size_mm"], member.path)
@@ -66,7 +70,8 @@ def main(args) -> None:
     }
     folder = args.save / (args.run or run_name(args)) / args.evaluate
     fingerprints = {case.name: case.fingerprint for case in cases}
-    evaluation = Evaluation(folder, record, fingerprints, classes.names, classes.written_labels, args.overwrite)
+    prediction_record = {**record, "keep_largest": args.keep_largest}
+    evaluation = Evaluation(folder, prediction_record, fingerprints, regions, args.tolerance_mm, args.overwrite)
     root = args.soft_labels / args.evaluate if args.soft_labels else None
     soft_labels = SoftLabels(root or soft_label_folder(args.save, classes, args.evaluate), classes)
     soft_labels.begin({**record, "temperature": args.temperature}, fingerprints, args.overwrite)
@@ -82,12 +87,18 @@ def main(args) -> None:
             prediction = scan.decide(mean, classes)
             if args.clip:
                 prediction[reference == 0] = 0
+            prediction = keep_largest(prediction, args.keep_largest)
             scan.write(prediction, evaluation.prediction_path(case.name))
             seconds = time.perf_counter() - began
-            evaluation.add(case.name, scan.array(), prediction, reference, scan.spacing_mm, seconds)
+            evaluation.add(
+                case.name,
+                Segmentation(scan.array(), prediction, reference, scan.spacing_mm),
+                Probabilities(mean, case.resampled_classes(classes), case.spacing_mm),
+                seconds,
+            )
     print(f"soft labels: {soft_labels.folder}")
     evaluation.print_summary()
-    print_beside_members(args, members, evaluation.folder, classes)
+    print_beside_members(args, members, evaluation.folder, regions)
 
 
 def run_name(args) -> str:
@@ -146,15 +157,12 @@ def average_members(members, case, args, device, bar):
 
     One member's network and probabilities are in memory at a time.
     """
-    from data.cases import class_indices
     from data.intensities import Normalization
     from data.soft_labels import RunningMoments, clip_to, soften
     from utils.inference import VolumePredictor
 
     image = case.resampled_image()
-    foreground = None
-    if args.clip:
-        foreground = class_indices(case.resampled_reference(), members[0].classes.table()) > 0
+    foreground = case.resampled_classes(members[0].classes) > 0 if args.clip else None
     plain, soft = RunningMoments(), RunningMoments()
     for member in members:
         description = member.description
@@ -169,17 +177,21 @@ def average_members(members, case, args, device, bar):
     return (soft if args.temperature == 1 else plain).mean, soft
 
 
-def print_beside_members(args, members, folder: Path, classes) -> None:
-    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split."""
+def print_beside_members(args, members, folder: Path, regions) -> None:
+    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
+
+    A region that a member was not measured on is a dash.
+    """
     from utils.evaluation import read_metrics, summarise_measure
 
-    print(f"\n{'mean Dice':>12} " + " ".join(f"class {name:>6}" for name in classes.names[1:]))
+    print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
     folders = {"ensemble": folder} | {m.experiment: args.save / m.experiment / args.evaluate for m in members}
     for name, place in folders.items():
         rows = read_metrics(place)
-        summaries = [summarise_measure(rows, class_name, "dice") for class_name in classes.names[1:]]
-        if all(summaries):
-            print(f"{'':>12} " + " ".join(f"{summary.mean:12.4f}" for summary in summaries) + f"  {name}")
+        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
+        if any(summaries):
+            means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
+            print(f"{'':>12} {' '.join(means)}  {name}")
         else:
             print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")
 

@@ -11,6 +11,7 @@ options that contradict them are refused. Cases that are done are skipped.
 import time
 
 from base.label_classes import parse_classes
+from base.regions import regions_of
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
@@ -40,9 +41,11 @@ def main(args) -> None:
     from tqdm import tqdm
 
     from data.cases import check_voxel_size, find_cases
+    from data.components import keep_largest
     from data.intensities import Normalization
     from data.predictions import Scan
     from networks.weights import load_weights
+    from utils.case_measures import Probabilities, Segmentation
     from utils.devices import choose_device
     from utils.evaluation import Evaluation
     from utils.inference import VolumePredictor
@@ -52,14 +55,19 @@ def main(args) -> None:
     trained.check("--network", "architecture", args.network and args.network.name)
     trained.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
     trained.check_classes(args.classes)
+    classes = trained.classes
+    regions = regions_of(classes, args.report_regions)
     cases = find_cases(args.data, args.evaluate)
     check_voxel_size(cases, trained.description["voxel_size_mm"], weights_path)
 
-    classes = trained.classes
     folder = args.save / (args.run or trained.experiment) / args.evaluate
-    record = {"weights": {trained.experiment: trained.sha256}, "classes": classes.to_json()}
+    record = {
+        "weights": {trained.experiment: trained.sha256},
+        "classes": classes.to_json(),
+        "keep_largest": args.keep_largest,
+    }
     fingerprints = {case.name: case.fingerprint for case in cases}
-    evaluation = Evaluation(folder, record, fingerprints, classes.names, classes.written_labels, args.overwrite)
+    evaluation = Evaluation(folder, record, fingerprints, regions, args.tolerance_mm, args.overwrite)
     normalization = Normalization.from_json(trained.description["normalization"])
     predict = VolumePredictor(trained.build(), trained.margin, trained.description["planes"], len(classes), device)
     probability_folder = folder if args.save_probabilities else None
@@ -68,10 +76,15 @@ def main(args) -> None:
         began = time.perf_counter()
         probabilities = predict(*normalization.apply(case.resampled_image()))
         scan = Scan(case)
-        prediction = scan.decide(probabilities, classes, probability_folder)
+        prediction = keep_largest(scan.decide(probabilities, classes, probability_folder), args.keep_largest)
         scan.write(prediction, evaluation.prediction_path(case.name))
         seconds = time.perf_counter() - began
-        evaluation.add(case.name, scan.array(), prediction, scan.reference(classes), scan.spacing_mm, seconds)
+        evaluation.add(
+            case.name,
+            Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
+            Probabilities(probabilities, case.resampled_classes(classes), case.spacing_mm),
+            seconds,
+        )
     evaluation.print_summary()
 
 

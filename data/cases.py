@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.errors import InputError
+from base.label_classes import LabelClasses
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.image_files import Grid, checksum, read_image, to_array
 
@@ -75,6 +76,10 @@ class Case:
     def resampled_reference(self) -> np.ndarray:
         """Resampled labels, uint8."""
         return self._resampled(RESAMPLED_REFERENCE, "reference").astype(np.uint8)
+
+    def resampled_classes(self, classes: LabelClasses) -> np.ndarray | None:
+        """The resampled reference in class indices, uint8; None without one."""
+        return class_indices(self.resampled_reference(), classes.table()) if self.has_reference else None
 
     def _resampled(self, name: str, kind: str) -> np.ndarray:
         path = self.folder / name

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
+from scipy.spatial import KDTree
 
 from data.phantom import make_phantom
 
@@ -64,3 +66,28 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """Rows of a table that a stage wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def largest_components(labels: np.ndarray) -> np.ndarray:
+    """The largest component (26 neighbours) of each foreground label; the rest is background."""
+    kept = np.zeros_like(labels)
+    for label in set(np.unique(labels)) - {0}:
+        components, _ = ndimage.label(labels == label, np.ones((3, 3, 3)))
+        kept[components == np.bincount(components.ravel())[1:].argmax() + 1] = label
+    return kept
+
+
+def calibration_around(
+    reference: np.ndarray, probabilities: np.ndarray, spacing_mm: tuple[float, ...], labels: tuple[int, ...]
+) -> tuple[float, float]:
+    """ECE and Brier score of the union of `labels` within 5 mm of the foreground, bin by bin and voxel by voxel."""
+    centres = np.indices(reference.shape).reshape(3, -1).T * spacing_mm
+    distances, _ = KDTree(centres[(reference > 0).ravel()]).query(centres)
+    near = distances <= 5 + 1e-5
+    probability = probabilities[list(labels)].sum(axis=0).ravel()[near]
+    outcome = np.isin(reference.ravel()[near], labels)
+    error = 0.0
+    for low in range(15):
+        inside = (probability > low / 15) & (probability <= (low + 1) / 15)
+        error += abs(probability[inside].sum() - outcome[inside].sum()) / near.sum()
+    return error, float(((probability - outcome) ** 2).mean())

@@ -5,6 +5,7 @@ import glob
 from pathlib import Path
 
 from base.errors import InputError
+from base.regions import parse_regions
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -115,10 +116,31 @@ def add_data(parser) -> None:
 
 
 def add_evaluation(parser, default_run: str) -> None:
-    """Add the options of which split is predicted, and under which name."""
+    """Add the options of which split is predicted, under which name, and how its predictions are measured."""
     parser.add_argument("-e", "--evaluate", choices=("train", "val", "test"), required=True, help="split to predict")
     parser.add_argument(
         "-r", "--run", type=parse_folder_name, help=f"results go to SAVE/<run>/<split>/ (default: {default_run})"
+    )
+    parser.add_argument(
+        "--keep-largest",
+        type=parse_natural_number,
+        default=0,
+        metavar="N",
+        help="keep the N largest connected components of each class of a prediction; 0: all",
+    )
+    parser.add_argument(
+        "--report-regions",
+        type=parse_regions,
+        default=(),
+        metavar="REGIONS",
+        help="measure unions of the predictions' labels too, such as 1+2,2 (default: the classes alone)",
+    )
+    parser.add_argument(
+        "--tolerance-mm",
+        type=parse_non_negative_number,
+        default=1.0,
+        metavar="MM",
+        help="of the surface Dice: how far apart two surfaces may be and still agree, in mm",
     )
     add_flag(parser, "--overwrite", "do again what is done")
 

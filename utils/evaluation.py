@@ -1,6 +1,6 @@
-"""The results of a run on one split: a row of measures a case and class, a picture a case, a summary.
+"""The results of a run on one split: a row of measures a case and region, a picture a case, a summary.
 
-SAVE/<run>/<split>/predictions.json     what predicted, so that runs are never mixed
+SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, so that runs are never mixed
                    metrics.csv
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
@@ -15,14 +15,14 @@ import numpy as np
 
 from base.atomic_file import write_json, write_text
 from base.errors import InputError
-from utils.metrics import dice, surface_distances, volume_ml
+from base.regions import Region
+from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.pictures import draw_overlay
 from utils.statistics import Summary, summarise
 
 RECORD = "predictions.json"
 METRICS = "metrics.csv"
-MEASURES = {"dice": True, "asd_mm": False, "hausdorff_mm": False, "hausdorff95_mm": False}  # higher is better?
-COLUMNS = ("case", "class", *MEASURES, "volume_ml", "reference_volume_ml", "seconds")
+COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds")
 
 
 class Evaluation:
@@ -31,10 +31,11 @@ class Evaluation:
     Args:
         record: what predicts (plain values); results of another record are never mixed with these.
         fingerprints: of the content of each case of the split, by name; a case that changed since is done again.
-        names, labels: of the classes, background first; `labels` are those of the predictions.
+        regions: what is measured: the foreground classes, then unions of them.
+        tolerance_mm: of the surface Dice.
 
     Raises:
-        InputError: the folder holds results of another record, and `overwrite` is not given.
+        InputError: the folder holds results of another record, or measured otherwise, and `overwrite` is not given.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Evaluation:
         folder: Path,
         record: dict,
         fingerprints: dict[str, dict],
-        names: Sequence[str],
-        labels: Sequence[int],
+        regions: Sequence[Region],
+        tolerance_mm: float,
         overwrite: bool,
     ):
         self.folder = folder
-        self._classes = list(zip(names, labels))[1:]
+        self._regions = regions
+        self._tolerance_mm = tolerance_mm
+        record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
         before = {} if overwrite else _read_record(folder)
         known = before.pop("cases", {})
         if before:
@@ -76,38 +79,19 @@ class Evaluation:
         """Whether the case is predicted and its row written."""
         return case_name in self._rows and self.prediction_path(case_name).is_file()
 
-    def add(
-        self,
-        case_name: str,
-        image: np.ndarray,
-        prediction: np.ndarray,
-        reference: np.ndarray | None,
-        spacing_mm: tuple[float, ...],
-        seconds: float,
-    ) -> None:
-        """Draw and measure one case. Arrays are (z, y, x) on the original grid; `reference` None is not scored.
-
-        `prediction` and `reference` hold the labels of the predictions.
-        """
+    def add(self, case_name: str, segmentation: Segmentation, probabilities: Probabilities, seconds: float) -> None:
+        """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored."""
         draw_overlay(
-            self.folder / f"{case_name}_overlay.png", case_name, image, prediction, reference, spacing_mm, self._classes
+            self.folder / f"{case_name}_overlay.png",
+            case_name,
+            segmentation.image,
+            segmentation.prediction,
+            segmentation.reference,
+            segmentation.spacing_mm,
+            [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1],
         )
-        rows = []
-        for name, label in self._classes:
-            mask = prediction == label
-            row = {"case": case_name, "class": name, "volume_ml": volume_ml(mask, spacing_mm), "seconds": seconds}
-            if reference is not None:
-                true_mask = reference == label
-                distances = surface_distances(mask, true_mask, spacing_mm)
-                row |= {
-                    "dice": dice(mask, true_mask),
-                    "asd_mm": distances.average,
-                    "hausdorff_mm": distances.hausdorff,
-                    "hausdorff95_mm": distances.hausdorff_95,
-                    "reference_volume_ml": volume_ml(true_mask, spacing_mm),
-                }
-            rows.append(row)
-        self._rows[case_name] = rows
+        rows = measure_case(segmentation, probabilities, self._regions, self._tolerance_mm)
+        self._rows[case_name] = [{"case": case_name, **row, "seconds": seconds} for row in rows]
         self._write_metrics()
 
     def _write_metrics(self) -> None:
@@ -120,10 +104,10 @@ class Evaluation:
         write_text(self.folder / METRICS, text.getvalue())
 
     def print_summary(self) -> None:
-        """Print mean ± sd, median and worst case of every measure and class."""
-        print(f"\n{len(self._rows)} cases in {self.folder / METRICS}")
+        """Print mean ± sd, median and worst case of every measure and region."""
+        print(f"\n{len(self._rows)} cases in {self.folder / METRICS} (surface Dice at {self._tolerance_mm:g} mm)")
         print(f"{'class':>8} {'measure':>16} {'mean':>8} {'± sd':>8} {'median':>8} {'worst':>8}  in case")
-        for name, _ in self._classes:
+        for name in (region.name for region in self._regions):
             for measure, higher_is_better in MEASURES.items():
                 summary = summarise_measure(self._rows, name, measure, higher_is_better)
                 if summary:

@@ -1,7 +1,7 @@
 """Measures of a segmentation against its reference.
 
 Masks are boolean (z, y, x), spacings (z, y, x) in mm. Two empty masks agree perfectly; one empty mask agrees in
-nothing. Distances from or to an empty mask do not exist and are None.
+nothing. Summaries of distances from or to an empty mask do not exist and are None.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
+
+from utils.boxes import bounding_box
+
+ROUNDING_MM = 1e-5  # of spacings that files hold in single precision
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
@@ -24,33 +28,68 @@ def volume_ml(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """In mm: mean, largest, and 95th percentile of the distances between two surfaces."""
+    """Distances in mm from each surface voxel of either mask to the nearest surface voxel of the other.
 
-    average: float | None
-    hausdorff: float | None
-    hausdorff_95: float | None
+    An empty mask has no surface: none lies on it, and the distance to it is infinite.
+    """
+
+    to_reference: np.ndarray
+    to_prediction: np.ndarray
+
+    @property
+    def both(self) -> np.ndarray | None:
+        """The distances of both directions; None where a mask is empty."""
+        if not self.to_reference.size or not self.to_prediction.size:
+            return None
+        return np.concatenate([self.to_reference, self.to_prediction])
+
+    @property
+    def average(self) -> float | None:
+        """Mean over both directions together (Heimann et al., IEEE TMI 2009)."""
+        return None if self.both is None else float(self.both.mean())
+
+    @property
+    def hausdorff(self) -> float | None:
+        """Largest distance."""
+        return None if self.both is None else float(self.both.max())
+
+    @property
+    def hausdorff_95(self) -> float | None:
+        """The larger of the two directions' 95th percentiles (Maier-Hein et al., Nature Methods 2024)."""
+        if self.both is None:
+            return None
+        return float(max(np.percentile(self.to_reference, 95), np.percentile(self.to_prediction, 95)))
+
+    def surface_dice(self, tolerance_mm: float) -> float:
+        """Share of all surface voxels, of both masks, that lie within `tolerance_mm` of the other's surface.
+
+        After Nikolov et al., J. Med. Internet Res. 23(7), 2021, who weigh pieces of surface by their area; here each
+        surface voxel counts once. So at a tolerance below the voxels' size only surfaces that coincide agree. 1 when
+        both masks are empty, 0 when one is.
+        """
+        near = [np.count_nonzero(mm <= tolerance_mm + ROUNDING_MM) for mm in (self.to_reference, self.to_prediction)]
+        total = self.to_reference.size + self.to_prediction.size
+        return sum(near) / total if total else 1.0
 
 
 def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...]) -> SurfaceDistances:
-    """Distances from each surface voxel of either mask to the nearest surface voxel of the other.
+    """Distances between the surfaces of two masks.
 
-    A surface voxel has one of its 6 neighbours outside the mask, or lies at the border of the image. Average and
-    percentile are over the distances of both directions together (Heimann et al., IEEE TMI 2009); the 95th percentile
-    is the larger of the two directions' (Maier-Hein et al., Metrics reloaded, Nature Methods 2024).
+    A surface voxel has one of its 6 neighbours outside the mask, or lies at the border of the image.
     """
-    if not prediction.any() or not reference.any():
-        return SurfaceDistances(None, None, None)
     surfaces = [_surface_points_mm(mask, spacing_mm) for mask in (prediction, reference)]
-    to_reference = KDTree(surfaces[1]).query(surfaces[0])[0]
-    to_prediction = KDTree(surfaces[0]).query(surfaces[1])[0]
-    both = np.concatenate([to_reference, to_prediction])
-    percentile = max(np.percentile(to_reference, 95), np.percentile(to_prediction, 95))
-    return SurfaceDistances(float(both.mean()), float(both.max()), float(percentile))
+    return SurfaceDistances(_nearest_mm(surfaces[0], surfaces[1]), _nearest_mm(surfaces[1], surfaces[0]))
 
 
 def _surface_points_mm(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    """Centres of the surface voxels, (n, 3) in mm."""
+    box = bounding_box(mask)
     inside = mask[box]
     surface = inside & ~ndimage.binary_erosion(inside)
     corner = np.array([part.start for part in box])
     return (np.argwhere(surface) + corner) * np.array(spacing_mm)
+
+
+def _nearest_mm(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each of `points` to the nearest of `others`; infinite without others."""
+    return KDTree(others).query(points)[0]

@@ -56,7 +56,7 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
 
 def test_inference_is_told_what_it_must_know():
     told = {"dimensions": 2, "pads": False, "fixed_size": False, "margin": 9}
-    told |= {"planes": (0,), "window": 8, "number_of_classes": 3}
+    told |= {"planes": (0,), "window": 8, "number_of_classes": 3, "predicts_uncertainty": False}
     assert inference_options(DESCRIPTION) == told
     unet = inference_options({**DESCRIPTION, "architecture": "UNet3D", "receptive_field": 100})
     assert unet == {**told, "dimensions": 3, "pads": True, "fixed_size": True, "margin": 0}

@@ -197,6 +197,10 @@ def two_weights_match(work):
     return predict(work, weights="*/FINAL*30.pth"), "FINAL_two_30.pth"
 
 
+def region_of_no_predicted_label(work):
+    return predict(work, "--report-regions", "1+3"), "no foreground label 3; unite these: 1, 2"
+
+
 def unknown_split(work):
     return [*predict(work), "-e", "validation"], "--evaluate"
 
@@ -243,6 +247,7 @@ CASES = [
     weights_that_are_none,
     weights_that_are_not_there,
     two_weights_match,
+    region_of_no_predicted_label,
     unknown_split,
     neither_true_nor_false,
     no_member_fits,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.material import SMALL, rows_of, write_kidney
+from tests.material import SMALL, calibration_around, largest_components, rows_of, write_kidney
 
 FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
 
@@ -37,7 +37,7 @@ def own_grid(tmp_path, run):
 
 
 def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
-    """Where nothing is resampled, the members' saved probabilities say what both must be."""
+    """Where nothing is resampled, the members' saved probabilities say what both must be, and how calibrated."""
     data, save = own_grid
     for member in ("member 0", "member 1"):
         weights = save / member / "FINAL*.pth"
@@ -53,7 +53,7 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
             weights,
             "--save-probabilities",
         )
-    run("ensemble.py", "-d", data, "-s", save, "-e", "val", *FIT)
+    run("ensemble.py", "-d", data, "-s", save, "-e", "val", *FIT, "--report-regions", "1+2")
     members = np.stack(
         [
             np.stack([array_of(save / m / "val" / f"case_00001_probability_{label}.nii.gz") for label in "012"])
@@ -73,6 +73,19 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
     assert (sum(sitk.GetArrayFromImage(image).astype(int) for image in means) == 255).all()
     prediction = array_of(save / "ensemble_c0-1-2_rf19_s8" / "val" / "case_00001_prediction.nii.gz")
     np.testing.assert_array_equal(prediction, members.mean(axis=0).argmax(axis=0))
+
+    reference = sitk.ReadImage(str(data / "val" / "case_00001" / "segmentation.nii.gz"))
+    for name, probabilities in (
+        ("member 0", members[0]),
+        ("member 1", members[1]),
+        ("ensemble_c0-1-2_rf19_s8", members.mean(axis=0)),
+    ):
+        for row in rows_of(save / name / "val" / "metrics.csv"):
+            labels = [int(label) for label in row["class"].split("+")]
+            array, spacing_mm = sitk.GetArrayFromImage(reference), reference.GetSpacing()[::-1]
+            expected = calibration_around(array, probabilities, spacing_mm, labels)
+            assert (float(row["ece"]), float(row["brier"])) == pytest.approx(expected, abs=1e-4)
+    assert row["class"] == "1+2"
 
 
 def test_members_are_the_finished_networks_that_fit(run, kidneys, saved):
@@ -103,10 +116,18 @@ def test_the_ensemble_is_measured_beside_its_members(run, kidneys, saved):
     run(
         "testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", saved / "one" / "FINAL*.pth"
     )
-    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT).stdout
-    (dice,) = [row["dice"] for row in rows_of(saved / "one" / "val" / "metrics.csv") if row["class"] == "1"]
-    (line,) = [line for line in output.splitlines() if line.endswith("  one")]
-    assert f"{float(dice):.4f}" in line
+    more = ["--report-regions", "1+2", "--tolerance-mm", 6]
+    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, *more).stdout
+    folder = saved / "ensemble_c0-1-2_rf19_s8" / "val"
+    assert json.loads((folder / "predictions.json").read_text())["tolerance_mm"] == 6
+    dices = {
+        name: [f"{float(row['dice']):.4f}" for row in rows_of(place / "metrics.csv")]
+        for name, place in (("ensemble", folder), ("one", saved / "one" / "val"))
+    }
+    assert len(dices["ensemble"]) == 3
+    for name, expected in (("ensemble", dices["ensemble"]), ("one", [*dices["one"], "-"])):
+        (line,) = [line for line in output.splitlines() if line.endswith(f"  {name}")]
+        assert line.split()[:-1] == expected
     (line,) = [line for line in output.splitlines() if line.endswith("  two")]
     assert "not measured" in line
 
@@ -124,17 +145,48 @@ def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, kidneys, s
     assert path.stat().st_mtime_ns > before
 
 
-def test_clipped_foreground_lies_within_the_references(run, kidneys, saved):
-    run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--clip", "True")
-    reference = array_of(kidneys / "val" / "case_00003" / "segmentation.nii.gz")
-    prediction = array_of(saved / "ensemble_c0-1-2_rf19_s8" / "val" / "case_00003_prediction.nii.gz")
+@pytest.fixture
+def halved(run, kidneys, tmp_path):
+    """A DATA folder of the validation case, the middle of whose reference is given to the background."""
+    data = tmp_path / "DATA"
+    case = data / "val" / "case_00003"
+    shutil.copytree(kidneys / "val" / "case_00003", case)
+    image = sitk.ReadImage(str(case / "segmentation.nii.gz"))
+    labels = sitk.GetArrayFromImage(image)
+    middle = labels.shape[2] // 2  # slices are the file's first axis
+    labels[:, :, middle - 1 : middle + 2] = 0
+    halves = sitk.GetImageFromArray(labels)
+    halves.CopyInformation(image)
+    sitk.WriteImage(halves, str(case / "segmentation.nii.gz"))
+    run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    return data
+
+
+def test_clipped_foreground_lies_within_the_references(run, halved, saved):
+    """In two halves, then, of which the prediction keeps one."""
+    run("ensemble.py", "-d", halved, "-s", saved, "-e", "val", *FIT, "--clip", "True", "--keep-largest", 1)
+    reference = array_of(halved / "val" / "case_00003" / "segmentation.nii.gz")
+    results = saved / "ensemble_c0-1-2_rf19_s8" / "val"
+    prediction = array_of(results / "case_00003_prediction.nii.gz")
     assert (prediction[reference == 0] == 0).all()
+    np.testing.assert_array_equal(prediction, largest_components(prediction))
+    assert json.loads((results / "predictions.json").read_text())["keep_largest"] == 1
+
     folder = saved / "soft_labels" / "0_1_2" / "val" / "case_00003"
-    means = [array_of(folder / f"mean_{label}.nii.gz").astype(int) for label in "012"]
-    outside = array_of(kidneys / "val" / "case_00003" / "segmentation_rs.nii.gz") == 0
-    assert (sum(means) == 255).all()
+    means = np.stack([array_of(folder / f"mean_{label}.nii.gz").astype(int) for label in "012"])
+    resampled = sitk.ReadImage(str(halved / "val" / "case_00003" / "segmentation_rs.nii.gz"))
+    resampled_reference = sitk.GetArrayFromImage(resampled)
+    outside = resampled_reference == 0
+    assert (means.sum(axis=0) == 255).all()
     assert (means[0][outside] == 255).all()
     assert (means[0][~outside] < 255).any()
+    decided = means.argmax(axis=0)
+    assert (decided != largest_components(decided)).any()  # the soft labels keep both
+    # Calibration is that of what is clipped: outside, nothing of the foreground is left to be wrong about.
+    for row in rows_of(results / "metrics.csv"):
+        spacing_mm, labels = resampled.GetSpacing()[::-1], [int(row["class"])]
+        _, brier = calibration_around(resampled_reference, means / 255, spacing_mm, labels)
+        assert float(row["brier"]) == pytest.approx(brier, abs=0.004)
 
 
 def test_clip_needs_references(run, kidneys, saved):

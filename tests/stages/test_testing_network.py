@@ -1,5 +1,6 @@
 """Stage 3 as a user runs it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import pytest
 import SimpleITK as sitk
 
 from data.image_files import Grid
+from data.phantom import make_phantom
 from tests.conftest import ROOT
-from tests.material import rows_of, write_kidney
+from tests.material import largest_components, rows_of, write_case, write_kidney
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def options(data, saved, *more, name="one"):
 
 
 def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, saved):
-    output = run(*options(kidneys, saved, "-e", "test")).stdout
+    output = run(*options(kidneys, saved, "-e", "test", "--report-regions", "1+2,2", "--tolerance-mm", 6)).stdout
     folder = saved / "one" / "test"
     for name in ("case_00004", "case_00005"):
         prediction = sitk.ReadImage(str(folder / f"{name}_prediction.nii.gz"))
@@ -35,23 +37,47 @@ def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, sav
         assert (folder / f"{name}_overlay.png").stat().st_size > 10_000
     rows = rows_of(folder / "metrics.csv")
     assert [(row["case"], row["class"]) for row in rows] == [
-        (case, label) for case in ("case_00004", "case_00005") for label in "12"
+        (case, region) for case in ("case_00004", "case_00005") for region in ("1", "2", "1+2")
     ]
     prediction = sitk.ReadImage(str(folder / "case_00004_prediction.nii.gz"))
     reference = sitk.ReadImage(str(kidneys / "test" / "case_00004" / "segmentation.nii.gz"))
-    overlap = sitk.LabelOverlapMeasuresImageFilter()
-    overlap.Execute(reference, sitk.Cast(prediction, reference.GetPixelID()))
-    for row in rows[:2]:
-        assert float(row["dice"]) == pytest.approx(overlap.GetDiceCoefficient(int(row["class"])), abs=1e-5)
-        voxels = (sitk.GetArrayFromImage(reference) == int(row["class"])).sum()
+    for row in rows[:3]:
+        masks = [
+            sitk.GetImageFromArray(np.isin(sitk.GetArrayFromImage(image), labels).astype(np.uint8))
+            for image in (reference, prediction)
+            for labels in [[int(label) for label in row["class"].split("+")]]
+        ]
+        for mask in masks:
+            mask.CopyInformation(reference)
+        overlap = sitk.LabelOverlapMeasuresImageFilter()
+        overlap.Execute(*masks)
+        assert float(row["dice"]) == pytest.approx(overlap.GetDiceCoefficient(), abs=1e-5)
+        assert float(row["surface_dice"]) == pytest.approx(surface_dice(*masks, tolerance_mm=6), abs=1e-5)
+        voxels = sitk.GetArrayFromImage(masks[0]).sum()
         assert float(row["reference_volume_ml"]) == pytest.approx(
             voxels * np.prod(reference.GetSpacing()) / 1000, rel=1e-4
         )
-    for row in rows[2:]:  # without a reference: predicted, not scored
+    assert surface_dice(*masks, tolerance_mm=6) > surface_dice(*masks, tolerance_mm=1) + 0.05  # the default
+    for row in rows[3:]:  # without a reference: predicted, not scored
         assert float(row["volume_ml"]) >= 0
         assert row["dice"] == row["asd_mm"] == row["hausdorff_mm"] == row["reference_volume_ml"] == ""
-    assert "dice" in output
+        assert row["surface_dice"] == row["ece"] == row["brier"] == ""
+    record = json.loads((folder / "predictions.json").read_text())
+    assert (record["tolerance_mm"], record["regions"]) == (6, ["1", "2", "1+2"])
+    assert "surface Dice at 6 mm" in output
     assert "s per case" in output
+
+
+def surface_dice(one, other, tolerance_mm):
+    """Share of both masks' surface voxels within the tolerance, by SimpleITK's contours and distance maps."""
+    # LabelContour leaves voxels at the image's border out: pad by background, so that they have a neighbour.
+    surfaces = [sitk.LabelContour(sitk.ConstantPad(mask, (1, 1, 1), (1, 1, 1), 0), False) for mask in (one, other)]
+    near = []
+    for surface, target in (surfaces, surfaces[::-1]):
+        distance = sitk.SignedMaurerDistanceMap(target, squaredDistance=False, useImageSpacing=True)
+        away = np.abs(sitk.GetArrayFromImage(distance))
+        near.append(away[sitk.GetArrayFromImage(surface) > 0] <= tolerance_mm)
+    return np.concatenate(near).mean()
 
 
 def test_what_is_done_is_skipped_unless_told_otherwise(run, kidneys, saved):
@@ -95,16 +121,23 @@ def test_an_overwriting_run_that_is_stopped_vouches_for_nothing_of_the_run_befor
     ]
 
 
-def test_probabilities_are_saved_on_the_scans_grid_and_decide(run, kidneys, saved):
-    run(*options(kidneys, saved, "-e", "val", "--save-probabilities"))
+def test_probabilities_are_saved_on_the_scans_grid_and_decide(run, saved, tmp_path):
+    """And of what they decide, in a scan of two kidneys, the largest component of each class is kept."""
+    data = tmp_path / "DATA"
+    write_case(data / "val" / "case", *make_phantom(3))
+    run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    run(*options(data, saved, "-e", "val", "--save-probabilities", "--keep-largest", 1))
     folder = saved / "one" / "val"
-    images = [sitk.ReadImage(str(folder / f"case_00003_probability_{label}.nii.gz")) for label in "012"]
-    scan = sitk.ReadImage(str(kidneys / "val" / "case_00003" / "imaging.nii.gz"))
+    images = [sitk.ReadImage(str(folder / f"case_probability_{label}.nii.gz")) for label in "012"]
+    scan = sitk.ReadImage(str(data / "val" / "case" / "imaging.nii.gz"))
     assert all(Grid.of(image) == Grid.of(scan) for image in images)
     probabilities = np.stack([sitk.GetArrayFromImage(image) for image in images])
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-4)
-    prediction = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case_00003_prediction.nii.gz")))
-    np.testing.assert_array_equal(probabilities.argmax(axis=0), prediction)
+    prediction = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "case_prediction.nii.gz")))
+    decided = probabilities.argmax(axis=0)
+    np.testing.assert_array_equal(prediction, largest_components(decided))
+    assert (prediction != decided).any()
+    assert json.loads((folder / "predictions.json").read_text())["keep_largest"] == 1
 
 
 def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_path):
@@ -118,7 +151,8 @@ def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_pa
     for row in rows_of(saved / "one" / "test" / "metrics.csv"):
         empty = float(row["volume_ml"]) == 0
         assert float(row["dice"]) == (1 if empty else 0)
-        assert row["asd_mm"] == row["hausdorff_mm"] == row["hausdorff95_mm"] == ""
+        assert float(row["surface_dice"]) == float(row["dice"])
+        assert row["asd_mm"] == row["hausdorff_mm"] == row["hausdorff95_mm"] == row["ece"] == row["brier"] == ""
 
 
 def test_other_voxels_than_the_trainings_are_refused(run, saved, tmp_path):

@@ -1,0 +1,52 @@
+"""What is measured of a prediction: its foreground classes, and unions of them."""
+
+from dataclasses import dataclass
+
+from base.errors import InputError
+from base.label_classes import LabelClasses
+
+
+@dataclass(frozen=True)
+class Region:
+    """A foreground class or a union of several, measured as one structure.
+
+    `labels` are those that it has in predictions, ascending; `channels` the indices of its classes, in the same order.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+def parse_regions(text: str) -> tuple[tuple[int, ...], ...]:
+    """Read ``1+2,2``: the labels of each region, ascending.
+
+    Raises:
+        InputError: not such a list.
+    """
+    try:
+        return tuple(tuple(sorted({int(label) for label in region.split("+")})) for region in text.split(","))
+    except ValueError:
+        raise InputError("--report-regions", f"{text!r} is not a list of unions", "write it like 1+2,2") from None
+
+
+def regions_of(classes: LabelClasses, unions: tuple[tuple[int, ...], ...] = ()) -> tuple[Region, ...]:
+    """The foreground classes, then those of `unions` (labels in predictions) that are no class; each once.
+
+    Raises:
+        InputError: predictions of `classes` do not hold a label of some union.
+    """
+    labelled = list(zip(classes.names, classes.written_labels))
+    channels = {label: index for index, (_, label) in enumerate(labelled) if index > 0}
+    regions = {(label,): Region(name, (label,), (channels[label],)) for name, label in labelled[1:]}
+    for labels in unions:
+        unknown = [str(label) for label in labels if label not in channels]
+        if unknown:
+            raise InputError(
+                "--report-regions",
+                f"the predictions have no foreground label {', '.join(unknown)}",
+                f"unite these: {', '.join(str(label) for label in channels)}",
+            )
+        name = "+".join(str(label) for label in labels)
+        regions.setdefault(labels, Region(name, labels, tuple(channels[label] for label in labels)))
+    return tuple(regions.values())

@@ -1,0 +1,65 @@
+"""Components by hand, and against scipy's labelling on random shapes."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from data.components import keep_largest
+
+
+def row(*labels):
+    """Labels along x, in the middle of a small volume."""
+    volume = np.zeros((3, 3, len(labels)), np.uint8)
+    volume[1, 1] = labels
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [
+        (0, (1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2)),
+        (1, (0, 0, 0, 0, 0, 1, 1, 1, 0, 2, 2, 0, 0)),
+        (2, (1, 1, 0, 0, 0, 1, 1, 1, 0, 2, 2, 0, 2)),
+        (3, (1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2)),
+    ],
+)
+def test_the_largest_of_each_label_stay(count, kept):
+    """Label 1 in parts of 2, 1 and 3 voxels, label 2 in parts of 2 and 1."""
+    np.testing.assert_array_equal(keep_largest(row(1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2), count), row(*kept))
+
+
+def test_voxels_that_share_a_corner_are_connected():
+    """(0, 0, 0) and (1, 1, 1) are one component of two voxels; (3, 3, 3) is another, of one."""
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[0, 0, 0] = labels[1, 1, 1] = labels[3, 3, 3] = 5
+    expected = labels.copy()
+    expected[3, 3, 3] = 0
+    np.testing.assert_array_equal(keep_largest(labels, 1), expected)
+
+
+def test_another_label_does_not_connect():
+    """1 2 1 is three components; the first of equally large ones stays."""
+    np.testing.assert_array_equal(keep_largest(row(1, 2, 1), 1), row(1, 2, 0))
+
+
+def test_the_input_stays_and_an_empty_prediction_is_fine():
+    labels = row(1, 0, 1)
+    keep_largest(labels, 1)
+    np.testing.assert_array_equal(labels, row(1, 0, 1))
+    np.testing.assert_array_equal(keep_largest(row(0, 0, 0), 1), row(0, 0, 0))
+
+
+def test_against_another_labelling():
+    rng = np.random.default_rng(0)
+    for count in (1, 3):
+        noise = ndimage.gaussian_filter(rng.normal(size=(20, 22, 24)), 1.2)
+        labels = np.digitize(noise, (0.1, 0.16)).astype(np.uint8)
+        expected = np.zeros_like(labels)
+        for label in (1, 2):
+            components, number = ndimage.label(labels == label, np.ones((3, 3, 3)))
+            sizes = np.bincount(components.ravel())[1:]
+            assert number > count
+            assert len(set(sorted(sizes)[-count - 1 :])) == count + 1  # no tie decides
+            largest = np.argsort(sizes)[-count:] + 1
+            expected[np.isin(components, largest)] = label
+        np.testing.assert_array_equal(keep_largest(labels, count), expected)
