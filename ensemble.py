@@ -13,6 +13,7 @@ from pathlib import Path
 from base.errors import InputError
 from base.label_classes import parse_classes
 from base.regions import regions_of
+from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 
@@ -20,11 +21,8 @@ from utils.command_line import OneLineParser, run_stage
 def build_parser() -> OneLineParser:
     parser = OneLineParser(description="Stage 4: average networks into soft labels, and measure the ensemble.")
     arguments.add_data(parser)
-    arguments.add_evaluation(parser, "ensemble and the classes, receptive field and sample size that were given")
-    parser.add_argument("--receptive-field-size", type=arguments.parse_positive_int, help="of the members, in voxels")
-    parser.add_argument("--sample-size", type=arguments.parse_positive_int, help="of the members, in voxels")
-    parser.add_argument("--classes", type=parse_classes, required=True, help="labels of the members, such as 0,1,2")
-    parser.add_argument("--trained-networks", type=Path, help="file that lists the members' weights, a path a line")
+    arguments.add_evaluation(parser, "ensemble and what tells its members")
+    add_member_options(parser.add_argument_group("members"))
     arguments.add_flag(
         parser, "--clip", "give foreground outside the reference's foreground to the background, in soft labels too"
     )
@@ -35,12 +33,38 @@ def build_parser() -> OneLineParser:
         help="of the soft labels: softmax(logits / T)",
     )
     parser.add_argument("--soft-labels", type=Path, help="where to write them (default: SAVE/soft_labels/<classes>)")
+    arguments.add_flag(
+        parser, "--uncertainty-maps", "write predictive entropy and mutual information of each case, in nats"
+    )
     arguments.add_device(parser)
     return parser
 
 
+def add_member_options(group) -> None:
+    group.add_argument("--classes", type=parse_classes, required=True, help="labels of the members, such as 0,1,2")
+    group.add_argument("-n", "--network", type=find_architecture, help="their architecture (default: any)")
+    group.add_argument(
+        "--receptive-field-size", type=arguments.parse_positive_int, help="of theirs, in voxels (default: any)"
+    )
+    group.add_argument("--sample-size", type=arguments.parse_positive_int, help="of theirs, in voxels (default: any)")
+    group.add_argument(
+        "--trained-networks",
+        type=Path,
+        help="file that lists their weights, a path a line (default: what fits in SAVE)",
+    )
+    group.add_argument(
+        "--member-weights",
+        choices=("equal", "validation"),
+        default="equal",
+        help="what each counts; validation: the mean Dice of its last validation",
+    )
+    arguments.add_flag(group, "--cross-fit", "predict each case with the members that were not trained on it")
+
+
 def main(args) -> None:
     arguments.check_folders(args)
+    if args.clip and args.clip_to:
+        raise InputError("--clip-to", "contradicts --clip", "give one of them")
 
     from tqdm import tqdm
 
@@ -48,133 +72,189 @@ def main(args) -> None:
     from data.components import keep_largest
     from data.predictions import Scan
     from data.soft_labels import SoftLabels, soft_label_folder
+    from networks.members import member_weights, strangers_to
     from utils.case_measures import Probabilities, Segmentation
+    from utils.contributions import MemberStore
     from utils.devices import choose_device
+    from utils.ensemble_reports import EnsembleReports
     from utils.evaluation import Evaluation
 
     device = choose_device(args.device)
-    members = find_members(args)
+    cases = find_cases(args.data, args.evaluate)
+    members = find_members(args, cases[0].voxel_size_mm)
     classes = members[0].classes
     regions = regions_of(classes, args.report_regions)
-    cases = find_cases(args.data, args.evaluate)
     for member in members:
         check_voxel_size(cases, member.description["voxel_size_mm"], member.path)
     without_reference = [case for case in cases if not case.has_reference]
     if args.clip and without_reference:
         raise InputError("--clip", f"{without_reference[0].folder} has no reference to clip to", "leave --clip out")
+    members_of = {case.name: strangers_to(case.name, members) if args.cross_fit else members for case in cases}
 
     record = {
         "weights": {member.experiment: member.sha256 for member in members},
+        "member_weights": member_weights(members, args.member_weights),
+        "cross_fit": args.cross_fit,
         "classes": classes.to_json(),
         "clip": args.clip,
+        **arguments.recorded_inference(args),
     }
     folder = args.save / (args.run or run_name(args)) / args.evaluate
     fingerprints = {case.name: case.fingerprint for case in cases}
-    prediction_record = {**record, "keep_largest": args.keep_largest}
-    evaluation = Evaluation(folder, prediction_record, fingerprints, regions, args.tolerance_mm, args.overwrite)
+    evaluation = Evaluation(folder, record, fingerprints, regions, args.tolerance_mm, args.overwrite)
     root = args.soft_labels / args.evaluate if args.soft_labels else None
     soft_labels = SoftLabels(root or soft_label_folder(args.save, classes, args.evaluate), classes)
-    soft_labels.begin({**record, "temperature": args.temperature}, fingerprints, args.overwrite)
+    soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
+    soft_labels.begin({**soft_record, "temperature": args.temperature}, fingerprints, args.overwrite)
 
-    todo = [case for case in cases if not (evaluation.is_done(case.name) and soft_labels.is_complete(case))]
-    with tqdm(total=len(todo) * len(members), desc="averaging", unit="member and case") as bar:
+    written_maps = ("entropy", "mutual_information") if args.uncertainty_maps else ()
+    done = {
+        case.name
+        for case in cases
+        if evaluation.is_done(case.name)
+        and soft_labels.is_complete(case)
+        and all((folder / f"{case.name}_{name}.nii.gz").is_file() for name in written_maps)
+    }
+    reports = EnsembleReports(folder, [member.experiment for member in members], done)
+    todo = [case for case in cases if case.name not in done]
+    with tqdm(total=sum(len(members_of[case.name]) for case in todo), unit="member and case") as bar:
         for case in todo:
             began = time.perf_counter()
-            mean, soft = average_members(members, case, args, device, bar)
-            soft_labels.write(case, soft.mean, soft.deviation())
-            scan = Scan(case)
-            reference = scan.reference(classes)
-            prediction = scan.decide(mean, classes)
-            if args.clip:
-                prediction[reference == 0] = 0
-            prediction = keep_largest(prediction, args.keep_largest)
-            scan.write(prediction, evaluation.prediction_path(case.name))
-            seconds = time.perf_counter() - began
+            clip = clip_of(args, case, classes)
+            average = Average(args.temperature)
+            with MemberStore() as store:
+                for name, probabilities in predictions_of(members_of[case.name], args, case, clip, device):
+                    average.add(probabilities, record["member_weights"][name])
+                    store.add(name, probabilities)
+                    bar.update()
+                soft_labels.write(case, average.soft.mean, average.soft.deviation())
+                scan = Scan(case)
+                prediction = scan.decide(average.mean, classes)
+                if clip:
+                    prediction[~clip.on_scan] = 0
+                prediction = keep_largest(prediction, args.keep_largest)
+                scan.write(prediction, evaluation.prediction_path(case.name))
+                seconds = time.perf_counter() - began
+                maps = average.uncertainty_maps()
+                for name in written_maps:
+                    scan.write_map(maps[name], folder / f"{case.name}_{name}.nii.gz")
+                reference = case.resampled_classes(classes)
+                if reference is not None:
+                    weights = record["member_weights"]
+                    described = (reference, case.spacing_mm, classes.names)
+                    reports.add(case.name, store, weights, average.mean, maps, *described)
             evaluation.add(
                 case.name,
-                Segmentation(scan.array(), prediction, reference, scan.spacing_mm),
-                Probabilities(mean, case.resampled_classes(classes), case.spacing_mm),
+                Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
+                Probabilities(average.mean, reference, case.spacing_mm),
                 seconds,
             )
     print(f"soft labels: {soft_labels.folder}")
     evaluation.print_summary()
+    reports.print_means()
     print_beside_members(args, members, evaluation.folder, regions)
 
 
 def run_name(args) -> str:
     parts = ["ensemble", f"c{args.classes.folder_name.replace('_', '-')}"]
+    if args.network:
+        parts.append(args.network.name)
     if args.receptive_field_size:
         parts.append(f"rf{args.receptive_field_size}")
     if args.sample_size:
         parts.append(f"s{args.sample_size}")
+    if args.cross_fit:
+        parts.append("crossfit")
     return "_".join(parts)
 
 
-def find_members(args) -> list:
+def find_members(args, voxel_size_mm) -> list:
     """The networks to average: those listed, or those in SAVE that fit. Prints whom it takes."""
-    from networks.weights import load_weights
+    from networks.members import check_together, fitting_members, listed_members
 
+    architecture = args.network and args.network.name
     if args.trained_networks:
-        if not args.trained_networks.is_file():
-            raise InputError(args.trained_networks, "there is no such file", "check --trained-networks")
-        lines = args.trained_networks.read_text(encoding="utf-8").splitlines()
-        members = [load_weights(Path(line.strip())) for line in lines if line.strip()]
+        members = listed_members(args.trained_networks)
         for member in members:
+            member.check("--network", "architecture", architecture)
             member.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
             member.check("--sample-size", "sample_size", args.sample_size)
             member.check_classes(args.classes)
     else:
-        found = [load_weights(path) for path in sorted(args.save.glob("*/FINAL_*.pth"))]
-        members = [member for member in found if fits(member, args)]
-    if not members:
-        raise InputError(args.save, "no finished network fits the options", "train some, or check --classes and sizes")
-    experiments = [member.experiment for member in members]
-    for member in members:
-        if member.classes != members[0].classes:
-            raise InputError(
-                member.path, "has other classes than the first member", "list networks of the same classes"
-            )
-        if experiments.count(member.experiment) > 1:
-            raise InputError(member.path, "the experiment is there twice", "list each member once")
+        sizes = (architecture, args.receptive_field_size, args.sample_size)
+        members = fitting_members(args.save, args.classes, voxel_size_mm, *sizes)
+    check_together(members)
     print(f"{len(members)} members:")
     for member in members:
         print(f"  {member.path}")
     return members
 
 
-def fits(member, args) -> bool:
-    description = member.description
-    return (
-        not member.is_student
-        and member.classes.names == args.classes.names
-        and args.receptive_field_size in (None, description["receptive_field"])
-        and args.sample_size in (None, description["sample_size"])
-    )
+def clip_of(args, case, classes):
+    """The masks to which foreground is clipped; None for nowhere."""
+    from data.clipping import clip_of_prediction, clip_of_reference
+
+    if args.clip_to:
+        return clip_of_prediction(arguments.prediction_of(args, case.name), case)
+    return clip_of_reference(case, classes) if args.clip else None
 
 
-def average_members(members, case, args, device, bar):
-    """Mean probabilities of the members on the resampled grid, and the moments of the soft labels.
+def predictions_of(members, args, case, clip, device):
+    """Yield each member's name and its probabilities of a case, float32 (classes, z, y, x), clipped.
 
     One member's network and probabilities are in memory at a time.
     """
     from data.intensities import Normalization
-    from data.soft_labels import RunningMoments, clip_to, soften
-    from utils.inference import VolumePredictor
+    from data.soft_labels import clip_to
+    from networks.weights import inference_options
+    from utils.inference import predictor_of
 
     image = case.resampled_image()
-    foreground = case.resampled_classes(members[0].classes) > 0 if args.clip else None
-    plain, soft = RunningMoments(), RunningMoments()
+    limits = {"overlap": args.overlap, "memory_limit_bytes": args.memory_limit * 1e9}
     for member in members:
-        description = member.description
-        predict = VolumePredictor(member.build(), member.margin, description["planes"], len(member.classes), device)
-        probabilities = predict(*Normalization.from_json(description["normalization"]).apply(image))
-        if foreground is not None:
-            probabilities = clip_to(foreground, probabilities)
-        soft.add(soften(probabilities, args.temperature))
-        if args.temperature != 1:
-            plain.add(probabilities)
-        bar.update()
-    return (soft if args.temperature == 1 else plain).mean, soft
+        predict = predictor_of(member.build(), device, **inference_options(member.description), **limits)
+        normalized = Normalization.from_json(member.description["normalization"]).apply(image)
+        if clip:
+            probabilities = predict.within(*normalized, clip.on_grid)[: len(member.classes)]
+            yield member.experiment, clip_to(clip.on_grid, probabilities)
+        else:
+            yield member.experiment, predict(*normalized)[: len(member.classes)]
+
+
+class Average:
+    """Of the members' probabilities of one case: their mean, and the moments that become soft labels."""
+
+    def __init__(self, temperature: float):
+        from data.soft_labels import RunningMoments
+        from utils.uncertainty import RunningEntropy
+
+        self.soft = RunningMoments()
+        self._plain = self.soft if temperature == 1 else RunningMoments()
+        self._entropies = RunningEntropy()
+        self._temperature = temperature
+
+    def add(self, probabilities, weight: float) -> None:
+        """Take in those of one member, float32 (classes, z, y, x)."""
+        from data.soft_labels import soften
+
+        self.soft.add(soften(probabilities, self._temperature), weight)
+        if self._plain is not self.soft:
+            self._plain.add(probabilities, weight)
+        self._entropies.add(probabilities, weight)
+
+    @property
+    def mean(self):
+        return self._plain.mean
+
+    def uncertainty_maps(self) -> dict:
+        """Of each voxel (z, y, x): entropy and mutual information in nats, and the largest standard deviation."""
+        from utils.uncertainty import entropy
+
+        return {
+            "entropy": entropy(self.mean),
+            "mutual_information": self._entropies.mutual_information(self.mean),
+            "deviation": self.soft.deviation().max(axis=0),
+        }
 
 
 def print_beside_members(args, members, folder: Path, regions) -> None:

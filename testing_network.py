@@ -41,14 +41,19 @@ def main(args) -> None:
     from tqdm import tqdm
 
     from data.cases import check_voxel_size, find_cases
+    from data.clipping import clip_of_prediction
     from data.components import keep_largest
     from data.intensities import Normalization
-    from data.predictions import Scan
-    from networks.weights import load_weights
+    from data.predictions import Scan, probability_path
+    from data.soft_labels import clip_to
+    from networks.weights import inference_options, load_weights
     from utils.case_measures import Probabilities, Segmentation
     from utils.devices import choose_device
+    from utils.ensemble_reports import RANKING_COLUMNS, RANKING_TITLE
     from utils.evaluation import Evaluation
-    from utils.inference import VolumePredictor
+    from utils.inference import predictor_of
+    from utils.tables import CaseTable
+    from utils.uncertainty import error_ranking
 
     device = choose_device(args.device)
     trained = load_weights(weights_path)
@@ -64,28 +69,57 @@ def main(args) -> None:
     record = {
         "weights": {trained.experiment: trained.sha256},
         "classes": classes.to_json(),
-        "keep_largest": args.keep_largest,
+        **arguments.recorded_inference(args),
     }
     fingerprints = {case.name: case.fingerprint for case in cases}
     evaluation = Evaluation(folder, record, fingerprints, regions, args.tolerance_mm, args.overwrite)
+    wanted = classes.names if args.save_probabilities else ()
+    done = {
+        case.name
+        for case in cases
+        if evaluation.is_done(case.name) and all(probability_path(folder, case.name, name).is_file() for name in wanted)
+    }
+    ranking = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done)
     normalization = Normalization.from_json(trained.description["normalization"])
-    predict = VolumePredictor(trained.build(), trained.margin, trained.description["planes"], len(classes), device)
-    probability_folder = folder if args.save_probabilities else None
+    predict = predictor_of(
+        trained.build(),
+        device,
+        **inference_options(trained.description),
+        overlap=args.overlap,
+        memory_limit_bytes=args.memory_limit * 1e9,
+    )
 
-    for case in tqdm([case for case in cases if not evaluation.is_done(case.name)], "predicting", unit="case"):
+    for case in tqdm([case for case in cases if case.name not in done], "predicting", unit="case"):
         began = time.perf_counter()
-        probabilities = predict(*normalization.apply(case.resampled_image()))
+        image, outside = normalization.apply(case.resampled_image())
+        clip = None
+        if args.clip_to:
+            clip = clip_of_prediction(arguments.prediction_of(args, case.name), case)
+        outputs = predict.within(image, outside, clip.on_grid) if clip else predict(image, outside)
+        probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
+        if clip:
+            probabilities = clip_to(clip.on_grid, probabilities)
         scan = Scan(case)
-        prediction = keep_largest(scan.decide(probabilities, classes, probability_folder), args.keep_largest)
+        prediction = scan.decide(probabilities, classes, folder if args.save_probabilities else None)
+        if clip:
+            prediction[~clip.on_scan] = 0
+        prediction = keep_largest(prediction, args.keep_largest)
         scan.write(prediction, evaluation.prediction_path(case.name))
+        reference = case.resampled_classes(classes)
+        for values in uncertainty:
+            scan.write_map(values, folder / f"{case.name}_uncertainty.nii.gz")
+            if reference is not None:
+                area = error_ranking(values, probabilities.argmax(axis=0), reference, case.spacing_mm)
+                ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
         seconds = time.perf_counter() - began
         evaluation.add(
             case.name,
             Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
-            Probabilities(probabilities, case.resampled_classes(classes), case.spacing_mm),
+            Probabilities(probabilities, reference, case.spacing_mm),
             seconds,
         )
     evaluation.print_summary()
+    ranking.print_mean("error_ranking", "map", RANKING_TITLE)
 
 
 if __name__ == "__main__":

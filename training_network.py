@@ -235,7 +235,10 @@ def train(args, training, experiment, description, batches, validation_batches, 
         training, batches.numbered, args.iterations, args.validate_every, args.checkpoint_every, validate, checkpoint
     )
     dashboard.close()
-    save_weights(experiment.final_path(args.iterations), training.network, description)
+    validation_dice = [log.rows[-1][column] for column in dice_columns]
+    save_weights(
+        experiment.final_path(args.iterations), training.network, {**description, "validation_dice": validation_dice}
+    )
     print(f"weights: {experiment.final_path(args.iterations)}")
 
 

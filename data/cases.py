@@ -66,6 +66,11 @@ class Case:
         return Grid.from_json(self.record["resampled"])
 
     @property
+    def original_grid(self) -> Grid:
+        """The scan's own grid, in LPS order."""
+        return Grid.from_json(self.record["original"])
+
+    @property
     def spacing_mm(self) -> tuple[float, ...]:
         return self.grid.spacing_mm
 

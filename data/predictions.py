@@ -49,13 +49,23 @@ class Scan:
             winner[share > best] = index
             np.maximum(best, share, out=best)
             if probability_folder:
-                path = probability_folder / f"{self._case.name}_probability_{classes.names[index]}.nii.gz"
+                path = probability_path(probability_folder, self._case.name, classes.names[index])
                 write_image(to_orientation_of(share, self._image), path)
         return _as_labels(winner, classes)
+
+    def write_map(self, values: np.ndarray, path: Path) -> None:
+        """Bring a map, float32 (z, y, x) on the resampled grid, back linearly, and write it on the scan's grid."""
+        (restored,) = restore_channels([values], self._case.grid, self._grid)
+        write_image(to_orientation_of(restored, self._image), path)
 
     def write(self, labels: np.ndarray, path: Path) -> None:
         """Write `labels` with the exact grid of the scan's file."""
         write_image(sitk.Cast(to_orientation_of(labels, self._image), sitk.sitkUInt8), path)
+
+
+def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
+    """Where the probability of a class is written."""
+    return folder / f"{case_name}_probability_{class_name}.nii.gz"
 
 
 def _as_labels(indices: np.ndarray, classes: LabelClasses) -> np.ndarray:

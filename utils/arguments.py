@@ -67,6 +67,13 @@ def parse_share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
 
 
+def parse_overlap(text: str) -> float:
+    number = parse_non_negative_number(text)
+    if number < 1:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to less than 1")
+
+
 def parse_fold(text: str) -> tuple[int, int]:
     """Read ``2/5``: the second of five folds."""
     fold, slash, count = text.partition("/")
@@ -122,6 +129,22 @@ def add_evaluation(parser, default_run: str) -> None:
         "-r", "--run", type=parse_folder_name, help=f"results go to SAVE/<run>/<split>/ (default: {default_run})"
     )
     parser.add_argument(
+        "--clip-to",
+        type=parse_folder_name,
+        metavar="RUN",
+        help="give foreground outside what RUN predicted for the split to the background (default: nothing)",
+    )
+    parser.add_argument(
+        "--overlap", type=parse_overlap, default=0.5, help="share that windows overlap, where a network needs windows"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=parse_positive_number,
+        default=4.0,
+        metavar="GB",
+        help="what the activations of one pass over a volume may take, in GB",
+    )
+    parser.add_argument(
         "--keep-largest",
         type=parse_natural_number,
         default=0,
@@ -156,6 +179,16 @@ def check_folders(args) -> None:
         raise InputError(args.data, problem, "check -d")
     if args.save.exists() and not args.save.is_dir():
         raise InputError(args.save, "is not a folder", "check -s")
+
+
+def prediction_of(args, case_name: str) -> Path:
+    """Where the run named by --clip-to wrote its prediction of a case."""
+    return args.save / args.clip_to / args.evaluate / f"{case_name}_prediction.nii.gz"
+
+
+def recorded_inference(args) -> dict:
+    """The options of `add_evaluation` that change predictions."""
+    return {name: getattr(args, name) for name in ("clip_to", "overlap", "memory_limit", "keep_largest")}
 
 
 _NOT_RECORDED = {"debug", "resume", "device", "visdom_port", "visdom_server", "data", "save", "overwrite"}

@@ -1,6 +1,8 @@
 """What each member brings to an ensemble: Dice of the ensemble without it, and how far members disagree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -48,3 +50,29 @@ def contributions(
                 }
             )
     return rows
+
+
+class MemberStore(Mapping):
+    """Probabilities of an ensemble's members for one case, on disk while it is entered, however many there are."""
+
+    def __enter__(self) -> "MemberStore":
+        self._folder = TemporaryDirectory(prefix="members-")
+        self._files: dict[str, Path] = {}
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._folder.cleanup()
+
+    def add(self, name: str, probabilities: np.ndarray) -> None:
+        """Keep the probabilities of a member, (classes, z, y, x)."""
+        self._files[name] = Path(self._folder.name) / f"{len(self._files)}.npy"
+        np.save(self._files[name], probabilities)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.load(self._files[name], mmap_mode="r")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

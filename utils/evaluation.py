@@ -6,19 +6,19 @@ SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, s
 """
 
 import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from base.atomic_file import write_json, write_text
+from base.atomic_file import write_json
 from base.errors import InputError
 from base.regions import Region
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.pictures import draw_overlay
 from utils.statistics import Summary, summarise
+from utils.tables import write_table
 
 RECORD = "predictions.json"
 METRICS = "metrics.csv"
@@ -95,13 +95,10 @@ class Evaluation:
         self._write_metrics()
 
     def _write_metrics(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for case_name in sorted(self._rows):
-            for row in self._rows[case_name]:
-                writer.writerow({key: _as_text(row.get(key)) for key in COLUMNS})
-        write_text(self.folder / METRICS, text.getvalue())
+        rows = (row for case_name in sorted(self._rows) for row in self._rows[case_name])
+        write_table(
+            self.folder / METRICS, COLUMNS, ({key: _rounded(value) for key, value in row.items()} for row in rows)
+        )
 
     def print_summary(self) -> None:
         """Print mean ± sd, median and worst case of every measure and region."""
@@ -127,8 +124,8 @@ def _read_record(folder: Path) -> dict:
         return {}
 
 
-def _as_text(value) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _rounded(value):
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def read_metrics(folder: Path) -> dict[str, list[dict]]:

@@ -1,15 +1,14 @@
 """An experiment on disk: SAVE/<experiment>/ with its record, log, checkpoint and final weights."""
 
-import csv
-import io
 import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from base.atomic_file import write_json, write_text
+from base.atomic_file import write_json
 from base.errors import InputError
+from utils.tables import write_table
 
 RECORD = "experiment.json"
 LOG = "log.csv"
@@ -64,11 +63,7 @@ class Experiment:
 
     def write_log(self, rows: Sequence[dict]) -> None:
         """Write all rows of the training's log."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.folder / LOG, text.getvalue())
+        write_table(self.folder / LOG, list(rows[0]), rows)
 
 
 def _differences(old: dict, new: dict, prefix: str = ""):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from utils.activation_memory import activation_bytes
+from utils.boxes import bounding_box
 from utils.windows import place_windows
 
 # Windows are run together up to this many voxels: below it, calls cost more than arithmetic; above it, caches overflow.
@@ -127,6 +128,15 @@ class VolumePredictor:
                 self._add_probabilities(images, area, outside, np.moveaxis(total, axis + 1, 1))
             total /= len(self._planes)
         return total[(slice(None), *(slice(w.start - b.start, w.stop - b.start) for w, b in zip(wanted, box)))]
+
+    def within(self, volume: np.ndarray, outside: float, mask: np.ndarray) -> np.ndarray:
+        """As a call, but computed only in the box of boolean `mask` (z, y, x); beyond it all is surely background."""
+        total = np.zeros((self._number_of_channels, *volume.shape), np.float32)
+        total[0] = 1
+        if mask.any():
+            box = bounding_box(mask)
+            total[(slice(None), *box)] = self(volume, outside, box)
+        return total
 
     def _add_probabilities(self, images: np.ndarray, box: Sequence[slice], outside: float, target: np.ndarray) -> None:
         """Add the probabilities of the `box` of `images` (n, sides...) to `target` (channels, n, sides of the box...).

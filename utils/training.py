@@ -51,7 +51,7 @@ class Training:
         schedule: str = "one-cycle",
         weight_decay: float = 0.0,
     ):
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = _channels_last(network).to(device).train()
         self.device = device
         self.iteration = 0
         self._loss = loss
@@ -68,7 +68,7 @@ class Training:
     def step(self, batch) -> None:
         """Take one step on a batch with `image`, `reference`, `soft` and `deviation`."""
         batch = batch.to(self.device)
-        loss = self._loss(self.network(_channels_last(batch.image)), batch)
+        loss = self._loss(self.network(batch.image), batch)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -91,7 +91,7 @@ class Training:
         losses, overlap, sizes = 0.0, 0, 0
         for batch in batches:
             batch = batch.to(self.device)
-            logits = self.network(_channels_last(batch.image))[:, : self._number_of_classes]
+            logits = self.network(batch.image)[:, : self._number_of_classes]
             losses += float(self._loss.hard(logits, batch.reference))
             known = batch.reference != IGNORED
             classes = torch.arange(logits.shape[1], device=self.device)
@@ -129,6 +129,7 @@ class Training:
             torch.cuda.set_rng_state_all(state["cuda_random_states"])
 
 
-def _channels_last(image: torch.Tensor) -> torch.Tensor:
-    """Slices with their channels last in memory, which is faster; boxes as they are."""
-    return image.contiguous(memory_format=torch.channels_last) if image.ndim == 4 else image
+def _channels_last(network: nn.Module) -> nn.Module:
+    """A network of slices with its channels last in memory, in which PyTorch is faster; one of volumes as it is."""
+    of_slices = all(parameter.ndim <= 4 for parameter in network.parameters())
+    return network.to(memory_format=torch.channels_last) if of_slices else network

@@ -13,6 +13,7 @@ DESCRIPTION = {
     "sample_size": 8,
     "planes": (0,),
     "classes": parse_classes("0,1,2").to_json(),
+    "predicts_uncertainty": False,
     "soft_labels": None,
 }
 
@@ -98,3 +99,9 @@ def test_code_in_a_file_is_never_run(tmp_path):
     with pytest.raises(InputError, match=r"trap\.pth"):
         load_weights(tmp_path / "trap.pth")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_student_that_predicts_uncertainty_has_one_channel_more():
+    description = {**DESCRIPTION, "predicts_uncertainty": True}
+    assert build_network(description).eval()(torch.zeros(1, 1, 19, 19)).shape[1] == 4
+    assert inference_options(description)["predicts_uncertainty"]

@@ -1,0 +1,44 @@
+"""Where foreground may be: inside the reference's foreground, or inside what an earlier stage predicted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.errors import InputError
+from base.label_classes import LabelClasses
+from data.cases import Case
+from data.image_files import Grid, read_image, to_array, to_lps
+from data.resampling import resample_reference
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Boolean masks (z, y, x) along LPS: on the scan's own grid, and on the resampled grid."""
+
+    on_scan: np.ndarray
+    on_grid: np.ndarray
+
+
+def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
+    """The foreground of the reference: all that `classes` do not count as background."""
+    foreground = np.frombuffer(classes.table(), np.uint8) > 0
+    return Clip(foreground[case.original_reference()], case.resampled_classes(classes) > 0)
+
+
+def clip_of_prediction(path: Path, case: Case) -> Clip:
+    """The foreground of a prediction that an earlier run wrote for the case.
+
+    Raises:
+        InputError: the prediction is missing, damaged, or not on the scan's grid.
+    """
+    if not path.is_file():
+        problem = f"there is no prediction of {case.name} to clip to"
+        raise InputError(path, problem, "predict the same split with the first stage, and name its run with --clip-to")
+    image = to_lps(read_image(path))
+    difference = Grid.of(image).differs_from(case.original_grid)
+    if difference:
+        raise InputError(path, f"is not on the grid of {case.folder} ({difference})", "predict the case again")
+    mask = sitk.Cast(image > 0, sitk.sitkUInt8)
+    return Clip(to_array(mask) > 0, resample_reference(mask, case.grid) > 0)

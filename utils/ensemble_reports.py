@@ -1,0 +1,62 @@
+"""What is told of an ensemble beside its own measures.
+
+SAVE/<run>/<split>/members.csv        Dice of each member and of the ensemble without it; how far members disagree
+                   uncertainty.csv    how well maps of uncertainty tell where the ensemble is wrong
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils.contributions import contributions
+from utils.tables import CaseTable
+from utils.uncertainty import error_ranking
+
+RANKING_COLUMNS = ("case", "map", "error_ranking")
+RANKING_TITLE = "area under the ROC curve of errors near boundaries"
+
+
+class EnsembleReports:
+    """The two tables of an ensemble's run, on the resampled grid.
+
+    Args:
+        member_names: of all members.
+        done: names of the cases whose rows, if there are some, still hold.
+    """
+
+    def __init__(self, folder: Path, member_names: Sequence[str], done: Iterable[str]):
+        done = set(done)
+        shares = (f"disagreement {name}" for name in member_names)
+        columns = ("case", "member", "class", "dice", "ensemble_dice", "dice_without", *shares)
+        self._members = CaseTable(folder / "members.csv", columns, done)
+        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done)
+
+    def add(
+        self,
+        case_name: str,
+        members: Mapping[str, np.ndarray],
+        weights: Mapping[str, float],
+        mean: np.ndarray,
+        maps: Mapping[str, np.ndarray],
+        reference: np.ndarray,
+        spacing_mm: tuple[float, ...],
+        class_names: Sequence[str],
+    ) -> None:
+        """Add a case that has a reference.
+
+        Args:
+            members, weights, mean, reference, class_names: as for `contributions`.
+            maps: of uncertainty, (z, y, x), by name.
+            spacing_mm: (z, y, x).
+        """
+        weights = {name: weights[name] for name in members}
+        self._members.add(case_name, contributions(members, weights, mean, reference, class_names))
+        prediction = mean.argmax(axis=0)
+        areas = {name: error_ranking(values, prediction, reference, spacing_mm) for name, values in maps.items()}
+        self._rankings.add(case_name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
+
+    def print_means(self) -> None:
+        """Print how much Dice the ensemble has without each member, and how well the maps rank errors."""
+        self._members.print_mean("dice_without", "member", "mean Dice of the ensemble without it")
+        self._rankings.print_mean("error_ranking", "map", RANKING_TITLE)
