@@ -1,5 +1,6 @@
 """Fixtures: awkward directions, the stages run as a user does, and what they make of phantoms."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def run():
         return process
 
     return run_script
+
+
+@pytest.fixture(scope="session")
+def call():
+    """Call a stage in this process, for tests of what its options do: `run` is how a user starts it."""
+
+    def call_stage(script: str, *arguments) -> None:
+        stage = importlib.import_module(script)
+        stage.main(stage.build_parser().parse_args([str(argument) for argument in arguments]))
+
+    return call_stage
 
 
 @pytest.fixture(scope="session")

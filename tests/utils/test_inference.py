@@ -207,3 +207,47 @@ def test_probabilities_of_padding_networks_sum_to_one(network_class, planes, lim
 def test_what_is_deeply_supervised_is_predicted_by_its_finest_level():
     network = UNet(3, 3, features=2, deep_supervision=True).train()
     assert VolumePredictor(network, 0, None, 3, CPU)(random_volume((2, 9, 5)), -1.0).shape == (3, 2, 9, 5)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("region", [(1, 6, 2, 9, 0, 5), (0, 9, 0, 14, 0, 11), (8, 9, 3, 4, 10, 11)])
+def test_a_region_is_what_the_whole_volume_says_there(dimensions, region):
+    """Voxels around the region are looked at where there are some; beyond the volume is what is outside."""
+    planes = (0, 1, 2) if dimensions == 2 else None
+    predict = VolumePredictor(dilated(dimensions), MARGIN, planes, 3, CPU)
+    volume = random_volume((9, 14, 11))
+    box = tuple(slice(*pair) for pair in zip(region[::2], region[1::2]))
+    whole = predict(volume, -1.5)
+    np.testing.assert_allclose(predict(volume, -1.5, box), whole[(slice(None), *box)], atol=1e-5)
+
+
+def test_beyond_the_box_of_a_mask_all_is_background():
+    predict = VolumePredictor(dilated(2), MARGIN, (0, 1, 2), 3, CPU)
+    volume = random_volume((9, 14, 11))
+    mask = np.zeros(volume.shape, bool)
+    mask[2:5, 3:8, 4] = mask[4, 7, 9] = True
+    box = (slice(None), slice(2, 5), slice(3, 8), slice(4, 10))
+    probabilities, whole = predict.within(volume, 0.0, mask), predict(volume, 0.0)
+    np.testing.assert_allclose(probabilities[box], whole[box], atol=1e-5)
+    probabilities[box] = np.array([1, 0, 0])[:, None, None, None]
+    assert (probabilities[0] == 1).all()
+    assert (probabilities[1:] == 0).all()
+    assert (predict.within(volume, 0.0, np.zeros_like(mask))[0] == 1).all()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_channel_beyond_the_classes_is_an_uncertainty(dimensions):
+    """It does not take part in the softmax, and is never negative: log(1 + exp(raw)), averaged as probabilities are."""
+    network = dilated(dimensions)
+    planes = (0,) if dimensions == 2 else None
+    volume = random_volume((5, 8, 7))
+    values = VolumePredictor(network, MARGIN, planes, 2, CPU, predicts_uncertainty=True)(volume, 0.0)
+    padded = np.pad(volume, [(0 if dimensions == 2 else MARGIN,) * 2, (MARGIN,) * 2, (MARGIN,) * 2])
+    with torch.no_grad():
+        if dimensions == 2:
+            logits = network(torch.from_numpy(padded)[:, None]).movedim(1, 0).numpy()
+        else:
+            logits = network(torch.from_numpy(padded)[None, None])[0].numpy()
+    np.testing.assert_allclose(values[2], np.log1p(np.exp(logits[2])), atol=1e-5)
+    np.testing.assert_allclose(values[0], 1 / (1 + np.exp(logits[1] - logits[0])), atol=1e-5)
+    np.testing.assert_allclose(values[:2].sum(axis=0), 1, atol=1e-5)

@@ -1,0 +1,168 @@
+"""Each option of training does something: the weights of a few steps are others than without it."""
+
+import shutil
+
+import pytest
+import torch
+
+from base.errors import InputError
+from data.split import fold_of
+from tests.material import SMALL, rows_of
+
+BASE = [*SMALL, "--classes", "0,1,2", "-i", 3, "--checkpoint-every", 3]
+
+
+def final_of(save, name):
+    (path,) = (save / name).glob("FINAL*.pth")
+    return torch.load(path, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, call, kidneys, save):
+    """A SAVE folder with a network of `BASE`, a student of it, and a member to begin with; grows with the tests."""
+    folder = tmp_path_factory.mktemp("options")
+    shutil.copytree(save, folder, dirs_exist_ok=True)
+    call("ensemble", "-d", kidneys, "-s", folder, "-e", "train", "--classes", "0,1,2")
+    call("training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "base")
+    call("training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "student", "--soft")
+    return folder
+
+
+@pytest.fixture
+def train(call, kidneys, folder, request):
+    """Train `BASE` with more options; gives the content of the final weights."""
+
+    def train_with(*more):
+        name = f"{abs(hash((request.node.name, *more)))}"
+        call("training_network", *BASE, "-d", kidneys, "-s", folder, "-r", name, *more)
+        return final_of(folder, name)
+
+    return train_with
+
+
+def differs(one: dict, other: dict) -> bool:
+    one, other = one["state"], other["state"]
+    return one.keys() != other.keys() or any(
+        one[name].shape != other[name].shape or not torch.equal(one[name], other[name]) for name in one
+    )
+
+
+def test_the_same_options_give_the_same_weights(train, folder):
+    assert not differs(train(), final_of(folder, "base"))
+
+
+OPTIONS = [
+    ["--seed", 1],
+    ["--sample-size", 10],
+    ["--batch-size", 5],
+    ["--receptive-field-size", 35],
+    ["--features", 8],
+    ["--dropout", 0.5],
+    ["--patch-inclusion-criteria", "patch_center_voxel"],
+    ["--balance-ratios", "0,1,1"],
+    ["--planes", "axial"],
+    ["--normalization", "zscore"],
+    ["--augmentation", "none"],
+    ["--augmentation", "strong"],
+    ["--flip"],
+    ["--loss", "CE"],
+    ["--loss", "dice"],
+    ["--class-weights", "1,2,3"],
+    ["--optimizer", "AdamW", "--weight-decay", 0.1],
+    ["--optimizer", "SGD"],
+    ["--learning-rate", 0.01],
+    ["--schedule", "constant"],
+    ["--schedule", "poly"],
+    ["--weight-decay", 0.1],
+]
+
+
+@pytest.mark.parametrize("more", OPTIONS, ids=lambda more: " ".join(map(str, more)))
+def test_an_option_changes_what_is_learnt_and_is_recorded(train, folder, more):
+    content = train(*more)
+    assert differs(content, final_of(folder, "base"))
+    before = final_of(folder, "base")["description"]["options"]
+    changed = {key for key, value in content["description"]["options"].items() if value != before[key]}
+    assert {str(word)[2:].replace("-", "_") for word in more if str(word).startswith("--")} <= changed
+
+
+@pytest.mark.parametrize(
+    "more", [["--softloss", "MSE"], ["--softloss", "CE"], ["--alpha", 1], ["--predict-uncertainty"]]
+)
+def test_an_option_of_distillation_changes_the_student(train, folder, more):
+    loss = ["--softloss", "KL"] if "CE" in more else []
+    content = train("--soft", *(more or loss))
+    if "CE" in more:  # its gradient is that of KL: the same student, by another loss
+        assert not differs(content, final_of(folder, "student")) or _close(content, final_of(folder, "student"))
+    else:
+        assert differs(content, final_of(folder, "student"))
+
+
+def _close(one, other) -> bool:
+    return all(
+        torch.allclose(one["state"][name].float(), other["state"][name].float(), atol=1e-3) for name in one["state"]
+    )
+
+
+def test_a_student_at_another_temperature_is_another(train, call, kidneys, folder):
+    command = ["-d", kidneys, "-s", folder, "-e", "train", "--classes", "0,1,2", "--receptive-field-size", 19]
+    call("ensemble", *command, "--temperature", 3, "--soft-labels", folder / "warm", "-r", "warm run")
+    warm = train("--soft", "--soft-labels", folder / "warm")
+    assert warm["description"]["soft_labels"]["temperature"] == 3
+    assert differs(warm, final_of(folder, "student"))
+
+
+def test_weights_to_begin_with(train, folder, save):
+    """With a learning rate of next to nothing, what was begun with is what is there at the end."""
+    begun = train("--init-weights", save / "one" / "FINAL_one_30.pth", "--learning-rate", 1e-12)
+    one = final_of(save, "one")
+    for name, values in one["state"].items():
+        if name.endswith("weight"):
+            torch.testing.assert_close(begun["state"][name], values, rtol=0, atol=1e-9)
+    assert list(begun["description"]["initial_weights"]) == ["one"]
+    with pytest.raises(InputError, match="has features 32, the new network 8"):
+        train("--init-weights", save / "one" / "FINAL_one_30.pth", "--features", 8)
+
+
+def test_a_fold_is_left_out_and_recorded(train, folder):
+    names = final_of(folder, "base")["description"]["training_cases"]
+    folds = {name: fold_of(name, 2) for name in names}
+    for fold in set(folds.values()):
+        description = train("--fold", f"{fold}/2")["description"]
+        assert description["training_cases"] == [name for name in names if folds[name] != fold]
+        assert description["fold"] == (fold, 2)
+
+
+def test_deep_supervision_trains_coarser_heads(call, kidneys, folder):
+    unet = ["-n", "unet2d", "--receptive-field-size", 100, "--features", 2, "--sample-size", 16]
+    states = {}
+    for name, more in (("shallow", []), ("deep", ["--deep-supervision"])):
+        call("training_network", *BASE, *unet, "-d", kidneys, "-s", folder, "-r", name, *more)
+        states[name] = final_of(folder, name)["state"]
+    assert len(states["deep"]) == len(states["shallow"]) + 4  # weight and bias of two heads
+    with pytest.raises(InputError, match="--deep-supervision"):
+        call("training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "x", "--deep-supervision")
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["--class-weights", "1,1"], "2 numbers for 3 classes"),
+        (["--class-weights", "1,0,0"], "every foreground class weighs 0"),
+        (["--flip", "--augmentation", "none"], "contradicts --augmentation none"),
+        (["--predict-uncertainty"], "means nothing without --soft"),
+        (["--dropout", 1], "no share to drop"),
+        (["-n", "dil3D", "--planes", "axial"], "has no planes"),
+        (["-n", "UNet3D"], "it can have 100"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(call, kidneys, tmp_path, more, problem):
+    with pytest.raises(InputError, match=problem):
+        call("training_network", *BASE, "-d", kidneys, "-s", tmp_path, *more)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_last_validation_is_stored_with_the_weights(folder):
+    row = rows_of(folder / "base" / "log.csv")[-1]
+    stored = final_of(folder, "base")["description"]["validation_dice"]
+    assert stored == pytest.approx([float(row["dice_1"]), float(row["dice_2"])])

@@ -1,0 +1,67 @@
+"""A patient without a reference: kidney with tumour first, then the tumour inside it."""
+
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from base.errors import InputError
+from tests.material import SMALL
+
+APART = ["--classes", "0,1,2", "--balance-ratios", "0,5,5"]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, run, kidneys):
+    """DATA and SAVE after the two stages of the README, on test cases of which none has a reference."""
+    folder = tmp_path_factory.mktemp("two_stages")
+    data, save = folder / "DATA", folder / "SAVE"
+    shutil.copytree(kidneys, data)
+    shutil.rmtree(data / "test" / "case_00004")
+    common = ["-d", data, "-s", save]
+    run("training_network.py", *SMALL, *common, "--classes", "0,3", "-i", 60, "-r", "whole")
+    run("training_network.py", *SMALL, *common, *APART, "-i", 60, "-r", "apart")
+    run("testing_network.py", *common, "-e", "test", "--network-weights", save / "whole" / "FINAL*.pth")
+    second = ["testing_network.py", *common, "-e", "test", "--network-weights", save / "apart" / "FINAL*.pth"]
+    run(*second, "-r", "both stages", "--clip-to", "whole")
+    run(*second, "-r", "second alone", "--save-probabilities")
+    return data, save
+
+
+def array_of(path):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def test_the_final_map_lies_inside_what_the_first_stage_found(recipe):
+    _, save = recipe
+    first = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
+    final = array_of(save / "both stages" / "test" / "case_00005_prediction.nii.gz")
+    alone = array_of(save / "second alone" / "test" / "case_00005_prediction.nii.gz")
+    assert 0 < (first == 3).sum() < first.size
+    assert set(np.unique(final)) <= {0, 1, 2}
+    assert (final[first == 0] == 0).all()
+    # Well inside the first stage's mask, the second decides as it does over the whole volume.
+    inside = sitk.GetArrayFromImage(sitk.BinaryErode(sitk.GetImageFromArray((first == 3).astype(np.uint8)), (2, 2, 2)))
+    assert inside.any()
+    assert (final[inside == 1] == alone[inside == 1]).mean() > 0.99
+    assert (alone[first == 0] > 0).any()
+
+
+def test_an_ensemble_is_clipped_to_a_run_too(recipe, call):
+    data, save = recipe
+    common = ["-d", data, "-s", save, "-e", "test", "--classes", "0,1,2"]
+    call("ensemble", *common, "--clip-to", "whole")
+    first = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
+    final = array_of(save / "ensemble_c0-1-2" / "test" / "case_00005_prediction.nii.gz")
+    assert (final[first == 0] == 0).all()
+    np.testing.assert_array_equal(final, array_of(save / "both stages" / "test" / "case_00005_prediction.nii.gz"))
+
+
+def test_a_run_that_is_not_there_is_one_clear_line(recipe, call):
+    data, save = recipe
+    weights = ["--network-weights", save / "apart" / "FINAL*.pth"]
+    with pytest.raises(InputError, match="no prediction of case_00005 to clip to"):
+        call("testing_network", "-d", data, "-s", save, "-e", "test", *weights, "-r", "x", "--clip-to", "nothing")
+    with pytest.raises(InputError, match="contradicts --clip"):
+        call("ensemble", "-d", data, "-s", save, "-e", "val", "--classes", "0,1,2", "--clip", "--clip-to", "whole")
