@@ -15,7 +15,7 @@ from utils import arguments, training_arguments
 from utils.command_line import OneLineParser, run_stage
 
 VALIDATION_VOXELS = 100_000  # classified in each validation, in so many patches at least and at most:
-VALIDATION_PATCHES = {2: (100, 400), 3: (16, 100)}
+VALIDATION_PATCHES = {2: (40, 400), 3: (16, 100)}
 
 
 def build_parser() -> OneLineParser:

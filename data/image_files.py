@@ -4,21 +4,16 @@ Everywhere else an image is an array (z, y, x) that runs along the patient's axe
 back, z to the head), with `spacing_mm` in the same order.
 """
 
-import gzip
 import hashlib
-import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
 
 from base.atomic_file import replacing
 from base.errors import InputError
-from data.voxel_files import HEADED, check_compression, voxel_file
+from data.voxel_files import HEADED, voxel_file
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -92,39 +87,6 @@ def read_image(path: Path | str) -> sitk.Image:
         channels = image.GetNumberOfComponentsPerPixel()
         raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
     return image
-
-
-def read_intact(path: Path) -> sitk.Image:
-    """Read an image as `read_image` does, and refuse one that is cut short or not finite throughout.
-
-    Raises:
-        InputError: as `read_image`; the file is damaged, or holds NaN or infinity.
-    """
-    image = read_image(path)
-    if not np.isfinite(_stored_values(path, image)).all():
-        raise InputError(path, "holds values that are not finite (NaN or infinity)", "repair or remove the file")
-    return image
-
-
-def _stored_values(path: Path, image: sitk.Image) -> np.ndarray:
-    """The values in the file at `path`, which was read as `image`.
-
-    SimpleITK reads a NIfTI file that is cut short or holds NaN without a word, with zeros in their place: so its bytes
-    are read here, with the checksum of gzip, and nibabel tells which are the values. Nor does it always refuse a
-    MetaImage or NRRD file of which the compression is damaged.
-    """
-    try:
-        if path.suffix in HEADED:
-            check_compression(path)
-        if not path.name.endswith((".nii", ".nii.gz")):
-            return sitk.GetArrayViewFromImage(image)
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-            content = file.read()
-        values = nibabel.load(path).dataobj
-        return np.frombuffer(content, values.dtype, math.prod(values.shape), values.offset)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(path, f"is damaged ({reason})", "replace the file by an intact copy") from None
 
 
 def write_image(image: sitk.Image, path: Path | str) -> None:

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from base.atomic_file import write_json
 from base.errors import InputError
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
-from data.image_files import Grid, checksum, files_of, from_array, is_copy, read_intact, to_lps, write_copy, write_image
+from data.image_files import Grid, checksum, files_of, from_array, is_copy, to_lps, write_copy, write_image
+from data.intact_files import read_intact
 from data.layouts import SourceCase
 from data.resampling import resample_image, resample_reference, resampled_grid
 

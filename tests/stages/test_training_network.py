@@ -165,7 +165,7 @@ def test_cases_without_a_reference_are_left_out(run, kidneys, tmp_path):
     ("more", "problem"),
     [
         (["--receptive-field-size", 36], "cannot have 36; it can have 19, 35, 67, 131"),
-        (["--balance-ratios", "1,1"], "2 chances for 3 classes"),
+        (["--balance-ratios", "1,1"], "2 numbers for 3 classes"),
         (["--alpha", 0.5], "--alpha: means nothing without --soft"),
         (["--soft"], "python ensemble.py"),
         (["--device", "tpu"], "--device"),
