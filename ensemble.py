@@ -125,7 +125,8 @@ def main(args) -> None:
             with MemberStore() as store:
                 for name, probabilities in predictions_of(members_of[case.name], args, case, clip, device):
                     average.add(probabilities, record["member_weights"][name])
-                    store.add(name, probabilities)
+                    if case.has_reference:
+                        store.add(name, probabilities)
                     bar.update()
                 soft_labels.write(case, average.soft.mean, average.soft.deviation())
                 scan = Scan(case)

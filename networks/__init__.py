@@ -33,6 +33,11 @@ class Architecture:
     dropout: float
     can_be_deeply_supervised: bool
 
+    @property
+    def sample_size(self) -> int:
+        """Side of what a patch classifies unless told otherwise: a network that pads sees nothing beyond it."""
+        return {2: 48, 3: 32}[self.dimensions] if self.pads else 16
+
     def input_size(self, sample_size: int, receptive_field: int) -> int:
         """Side of the area that must be read to classify an area of side `sample_size`."""
         return sample_size if self.pads else sample_size + receptive_field - 1

@@ -38,8 +38,7 @@ def add_patch_options(parser) -> None:
     group.add_argument(
         "--sample-size",
         type=arguments.parse_positive_int,
-        default=16,
-        help="side of what a patch classifies, in voxels",
+        help="side of what a patch classifies, in voxels (default: 16; of networks that pad, 48 in 2D and 32 in 3D)",
     )
     group.add_argument("-b", "--batch-size", type=arguments.parse_positive_int, default=40, help="patches a step")
     group.add_argument(
@@ -143,6 +142,8 @@ def settle(args) -> None:
     """
     if args.receptive_field_size is None:
         args.receptive_field_size = args.network.receptive_field
+    if args.sample_size is None:
+        args.sample_size = args.network.sample_size
     args.network.check_receptive_field(args.receptive_field_size)
     args.network.options(args.features, args.dropout, args.deep_supervision)
     for name in ("balance_ratios", "class_weights"):

@@ -5,9 +5,11 @@ import shutil
 import pytest
 import torch
 
+import training_network
 from base.errors import InputError
 from data.split import fold_of
 from tests.material import SMALL, rows_of
+from utils import training_arguments
 
 BASE = [*SMALL, "--classes", "0,1,2", "-i", 3, "--checkpoint-every", 3]
 
@@ -142,6 +144,18 @@ def test_deep_supervision_trains_coarser_heads(call, kidneys, folder):
     assert len(states["deep"]) == len(states["shallow"]) + 4  # weight and bias of two heads
     with pytest.raises(InputError, match="--deep-supervision"):
         call("training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "x", "--deep-supervision")
+
+
+@pytest.mark.parametrize(("network", "side"), [("dil2D", 16), ("dil3D", 16), ("UNet2D", 48), ("ResNet3D", 32)])
+def test_the_sample_size_suits_the_network_unless_it_is_given(tmp_path, network, side):
+    def settled(*more):
+        words = ["-n", network, "-d", tmp_path, "-s", tmp_path / "SAVE", "--classes", "0,1", *more]
+        args = training_network.build_parser().parse_args([str(word) for word in words])
+        training_arguments.settle(args)
+        return args.sample_size
+
+    assert settled() == side
+    assert settled("--sample-size", 20) == 20
 
 
 @pytest.mark.parametrize(
