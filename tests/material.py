@@ -56,9 +56,11 @@ def make_kidney(seed: int) -> tuple[sitk.Image, sitk.Image]:
     return image[part], reference[part]
 
 
-def write_kidney(folder: Path, seed: int, with_reference: bool = True) -> Path:
-    """Write the case folder of a kidney."""
+def write_kidney(folder: Path, seed: int, with_reference: bool = True, scale: float = 1.0) -> Path:
+    """Write the case folder of a kidney, `scale` times as large as it would be."""
     image, reference = make_kidney(seed)
+    for one in (image, reference):
+        one.SetSpacing([scale * mm for mm in one.GetSpacing()])
     return write_case(folder, image, reference if with_reference else None)
 
 

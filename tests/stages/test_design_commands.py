@@ -34,7 +34,7 @@ def finished(tmp_path_factory, run):
     """DATA and SAVE after all commands. The cases are small: these receptive fields are not."""
     folder = tmp_path_factory.mktemp("product")
     for number, split in enumerate(("train", "val")):
-        write_kidney(folder / "DATA" / split / f"case_{number:05d}", seed=number)
+        write_kidney(folder / "DATA" / split / f"case_{number:05d}", seed=number, scale=0.6)
     folder_of = {"DATA": str(folder / "DATA"), "SAVE": str(folder / "SAVE")}
     joined = COMMANDS.replace("\n    ", " ").strip()
     for line in joined.splitlines():

@@ -13,19 +13,19 @@ APART = ["--classes", "0,1,2", "--balance-ratios", "0,5,5"]
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory, run, kidneys):
+def recipe(tmp_path_factory, call, kidneys):
     """DATA and SAVE after the two stages of the README, on test cases of which none has a reference."""
     folder = tmp_path_factory.mktemp("two_stages")
     data, save = folder / "DATA", folder / "SAVE"
     shutil.copytree(kidneys, data)
     shutil.rmtree(data / "test" / "case_00004")
     common = ["-d", data, "-s", save]
-    run("training_network.py", *SMALL, *common, "--classes", "0,3", "-i", 60, "-r", "whole")
-    run("training_network.py", *SMALL, *common, *APART, "-i", 60, "-r", "apart")
-    run("testing_network.py", *common, "-e", "test", "--network-weights", save / "whole" / "FINAL*.pth")
-    second = ["testing_network.py", *common, "-e", "test", "--network-weights", save / "apart" / "FINAL*.pth"]
-    run(*second, "-r", "both stages", "--clip-to", "whole")
-    run(*second, "-r", "second alone", "--save-probabilities")
+    call("training_network", *SMALL, *common, "--classes", "0,3", "-i", 60, "-r", "whole")
+    call("training_network", *SMALL, *common, *APART, "-i", 60, "-r", "apart")
+    call("testing_network", *common, "-e", "test", "--network-weights", save / "whole" / "FINAL*.pth")
+    second = ["testing_network", *common, "-e", "test", "--network-weights", save / "apart" / "FINAL*.pth"]
+    call(*second, "-r", "both stages", "--clip-to", "whole")
+    call(*second, "-r", "second alone", "--save-probabilities")
     return data, save
 
 
