@@ -180,6 +180,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
         args.batch_size,
         args.crop_to_labels,
         args.background_share,
+        # What a network that pads sees of the volume's surroundings must be what it will see of them in prediction.
+        inside=args.network.pads and args.patch_inclusion_criteria == "entire-sample-area",
     )
     draw = None
     if args.augmentation != "none":

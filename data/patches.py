@@ -74,6 +74,8 @@ class PatchOptions:
         batch_size: patches a batch.
         crop_to_labels: draw only voxels in the box around the foreground and one sample area beyond it.
         background_share: share of the patches drawn for the background that hold nothing else; None: as it comes.
+        inside: shift patches into the volume, or a smaller volume into the patch's middle, as windows lie in
+            prediction; the drawn voxel stays in the patch.
     """
 
     dimensions: int
@@ -85,6 +87,7 @@ class PatchOptions:
     batch_size: int
     crop_to_labels: bool = False
     background_share: float | None = None
+    inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,8 @@ class PatchSampler:
         start = np.array(place.voxel)
         start[axes] -= place.offset
         sample_size = self.options.sample_size
+        if self.options.inside:
+            start[axes] = [shift_inside(start[axis], sample_size, place.case.image.shape[axis]) for axis in axes]
         flat = [axis for axis in range(3) if axis not in axes]
 
         def cut(volume, side, fill):
@@ -205,6 +210,17 @@ class PatchSampler:
         soft = cut(case.soft, sample_size, 0) if case.soft is not None else None
         deviation = cut(case.deviation, sample_size, 0) if case.deviation is not None else None
         return image, reference, soft, deviation
+
+
+def shift_inside(start: int, side: int, extent: int) -> int:
+    """Where a patch of `side` that was to start at `start` starts, if it is to lie inside an axis of `extent` voxels.
+
+    extent 6, side 4:   start -1 becomes 0, start 5 becomes 2
+    extent 3, side 6:   every start becomes -1: the axis lies in the patch's middle
+    """
+    if side > extent:
+        return -((side - extent) // 2)
+    return min(max(start, 0), extent - side)
 
 
 def groups_of_voxels(classes: np.ndarray, options: PatchOptions) -> np.ndarray:

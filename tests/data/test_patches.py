@@ -103,6 +103,22 @@ def test_boxes_are_cut_where_they_say():
                 assert reference[tuple(i - 1 for i in offset)] == expected
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_patches_that_are_to_lie_inside_do_and_hold_the_drawn_class(dimensions):
+    """Sides of 4 fit into the case, of 10 do not: then the whole case lies in the patch, in its middle."""
+    cases = [case(0), case(1)]
+    for side in (4, 10):
+        options = PatchOptions(dimensions, side, side, (0, 1, 2), "entire-sample-area", (0, 0, 1), 100, inside=True)
+        batch = PatchSampler(cases, NAMES, options, (3,)).batch(0)
+        assert (batch.reference == 2).any(axis=tuple(range(1, dimensions + 1))).all()
+        if side == 4:
+            assert (batch.image != OUTSIDE).all()
+        elif dimensions == 3:
+            for image in batch.image:
+                assert (image[2:8, 1:8, 1:9] != OUTSIDE).all()
+                assert (image != OUTSIDE).sum() == np.prod(SHAPE)
+
+
 def test_the_centre_of_a_box_has_the_drawn_class():
     batch = sampler([case(0), case(1)], "patch-center-voxel", (0, 0, 1), count=20, dimensions=3).batch(0)
     assert (batch.reference[:, 2, 2, 2] == 2).all()
