@@ -108,7 +108,14 @@ def test_ctrl_c_is_answered_by_one_line_and_status_130(tmp_path):
         image, reference = make_phantom(number)
         write_case(folder / f"case_{number:05d}", image, reference)
     command = [sys.executable, "resample_data.py", "-d", folder, "-j", "2"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background inherit it ignored
+    )
     while not list(folder.rglob("resampling.json")):
         assert process.poll() is None
         time.sleep(0.01)
