@@ -206,7 +206,6 @@ def predictions_of(members, args, case, clip, device):
     One member's network and probabilities are in memory at a time.
     """
     from data.intensities import Normalization
-    from data.soft_labels import clip_to
     from networks.weights import inference_options
     from utils.inference import predictor_of
 
@@ -215,11 +214,8 @@ def predictions_of(members, args, case, clip, device):
     for member in members:
         predict = predictor_of(member.build(), device, **inference_options(member.description), **limits)
         normalized = Normalization.from_json(member.description["normalization"]).apply(image)
-        if clip:
-            probabilities = predict.within(*normalized, clip.on_grid)[: len(member.classes)]
-            yield member.experiment, clip_to(clip.on_grid, probabilities)
-        else:
-            yield member.experiment, predict(*normalized)[: len(member.classes)]
+        probabilities = predict(*normalized, clip.on_grid if clip else None)
+        yield member.experiment, probabilities[: len(member.classes)]
 
 
 class Average:

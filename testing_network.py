@@ -45,7 +45,6 @@ def main(args) -> None:
     from data.components import keep_largest
     from data.intensities import Normalization
     from data.predictions import Scan, probability_path
-    from data.soft_labels import clip_to
     from networks.weights import inference_options, load_weights
     from utils.case_measures import Probabilities, Segmentation
     from utils.devices import choose_device
@@ -95,10 +94,8 @@ def main(args) -> None:
         clip = None
         if args.clip_to:
             clip = clip_of_prediction(arguments.prediction_of(args, case.name), case)
-        outputs = predict.within(image, outside, clip.on_grid) if clip else predict(image, outside)
+        outputs = predict(image, outside, clip.on_grid if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
-        if clip:
-            probabilities = clip_to(clip.on_grid, probabilities)
         scan = Scan(case)
         prediction = scan.decide(probabilities, classes, folder if args.save_probabilities else None)
         if clip:

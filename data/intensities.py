@@ -38,8 +38,9 @@ class Normalization:
             mean, deviation = float(clipped.mean(dtype=np.float64)), float(clipped.std(dtype=np.float64)) or 1.0
         else:
             low, high, mean, deviation = float(image.min()), float(image.max()), 0.0, 1.0
-        normalized = (np.clip(image, low, high) - np.float32(mean)) / np.float32(deviation)
-        return normalized.astype(np.float32, copy=False), (float(low) - mean) / deviation
+        low, mean, deviation = (np.float32(value) for value in (low, mean, deviation))
+        normalized = (np.clip(image, low, np.float32(high)) - mean) / deviation
+        return normalized, float((low - mean) / deviation)  # exactly the value that air has in `normalized`
 
     def to_json(self) -> dict:
         return {**asdict(self), "window": list(self.window)}

@@ -59,13 +59,6 @@ def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return powers / powers.sum(axis=0, keepdims=True)
 
 
-def clip_to(foreground: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Give all probability outside `foreground` (boolean (z, y, x)) to class 0; they still sum to 1."""
-    clipped = probabilities * foreground
-    clipped[0] += ~foreground
-    return clipped
-
-
 def quantise(mean: np.ndarray) -> np.ndarray:
     """Probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
 

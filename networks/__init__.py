@@ -42,10 +42,6 @@ class Architecture:
         """Side of the area that must be read to classify an area of side `sample_size`."""
         return sample_size if self.pads else sample_size + receptive_field - 1
 
-    def margin(self, receptive_field: int) -> int:
-        """Voxels that are read beyond each side of what is classified."""
-        return (self.input_size(1, receptive_field) - 1) // 2
-
     def check_receptive_field(self, receptive_field: int) -> None:
         """Raise InputError for a receptive field that the architecture cannot have."""
         if receptive_field not in self.receptive_fields:

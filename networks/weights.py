@@ -34,11 +34,6 @@ class TrainedNetwork:
     def classes(self) -> LabelClasses:
         return LabelClasses.from_json(self.description["classes"])
 
-    @property
-    def margin(self) -> int:
-        """Voxels that the network reads beyond each side of what it classifies."""
-        return find_architecture(self.description["architecture"]).margin(self.description["receptive_field"])
-
     def check(self, option: str, key: str, given) -> None:
         """Raise InputError where a `given` option (not None) contradicts what the file says under `key`."""
         stored = self.description[key]
@@ -77,7 +72,6 @@ def inference_options(description: dict) -> dict:
         "dimensions": architecture.dimensions,
         "pads": architecture.pads,
         "fixed_size": architecture.fixed_size,
-        "margin": architecture.margin(description["receptive_field"]),
         "planes": description["planes"],
         "window": description["sample_size"],
         "number_of_classes": len(description["classes"]["names"]),

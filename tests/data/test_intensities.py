@@ -43,3 +43,11 @@ def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys
     clipped = np.clip(foreground, *decided.window)
     assert decided.mean == pytest.approx(clipped.mean(), rel=1e-3)
     assert Normalization.from_json(decided.to_json()) == decided
+
+
+@pytest.mark.parametrize("kind", ["ct", "zscore", "none"])
+def test_air_has_exactly_the_value_of_what_lies_outside(kind):
+    image = np.random.default_rng(0).normal(40, 90, (6, 20, 20)).astype(np.float32)
+    image[:, :, :7] = image.min() - 500
+    normalized, outside = Normalization(kind, (-77.7, 301.3), 103.37, 76.91).apply(image)
+    assert (normalized[:, :, :7] == np.float32(outside)).all()

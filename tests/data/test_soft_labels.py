@@ -6,7 +6,7 @@ from scipy.special import softmax
 from base.errors import InputError
 from base.label_classes import parse_classes
 from data.cases import find_cases
-from data.soft_labels import DEVIATION_UNITS, RunningMoments, SoftLabels, clip_to, find_soft_labels, quantise, soften
+from data.soft_labels import DEVIATION_UNITS, RunningMoments, SoftLabels, find_soft_labels, quantise, soften
 
 CLASSES = parse_classes("0,1,2")
 
@@ -57,15 +57,6 @@ def test_soften_is_the_softmax_of_logits_over_the_temperature():
     for temperature in (1.0, 2.0, 4.0):
         expected = softmax(logits / temperature, axis=0)
         np.testing.assert_allclose(soften(softmax(logits, axis=0), temperature), expected, rtol=1e-6)
-
-
-def test_clipped_probabilities_are_background_outside_and_still_sum_to_one(members):
-    foreground = np.zeros((4, 5, 6), bool)
-    foreground[1:3] = True
-    clipped = clip_to(foreground, members[0])
-    assert (clipped[0, ~foreground] == 1).all()
-    np.testing.assert_array_equal(clipped[:, foreground], members[0][:, foreground])
-    np.testing.assert_allclose(clipped.sum(axis=0), 1, atol=1e-6)
 
 
 @pytest.fixture

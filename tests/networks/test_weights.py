@@ -32,7 +32,6 @@ def test_a_network_comes_back_as_it_was(weights):
     image = torch.randn(1, 1, 21, 21)
     assert torch.equal(trained.build()(image), network.eval()(image))
     assert trained.classes.names == ("0", "1", "2")
-    assert trained.margin == 9
     assert not trained.is_student
 
 
@@ -56,11 +55,11 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
 
 
 def test_inference_is_told_what_it_must_know():
-    told = {"dimensions": 2, "pads": False, "fixed_size": False, "margin": 9}
+    told = {"dimensions": 2, "pads": False, "fixed_size": False}
     told |= {"planes": (0,), "window": 8, "number_of_classes": 3, "predicts_uncertainty": False}
     assert inference_options(DESCRIPTION) == told
     unet = inference_options({**DESCRIPTION, "architecture": "UNet3D", "receptive_field": 100})
-    assert unet == {**told, "dimensions": 3, "pads": True, "fixed_size": True, "margin": 0}
+    assert unet == {**told, "dimensions": 3, "pads": True, "fixed_size": True}
 
 
 def test_options_that_contradict_are_refused_with_both_values(weights):

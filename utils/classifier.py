@@ -1,0 +1,35 @@
+"""From images to probabilities: a network's run on a device."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Classifier:
+    """Runs networks on a device, and turns what they give into probabilities.
+
+    Args:
+        number_of_classes: channels of the outputs that are logits of classes; one more is a student's uncertainty.
+        precision: of the arithmetic of networks; softmax is always taken in float32.
+    """
+
+    def __init__(self, device: torch.device, number_of_classes: int, precision: torch.dtype = torch.float32):
+        self.device = device
+        self._number_of_classes = number_of_classes
+        self._precision = precision
+
+    def __call__(self, network: Callable[..., torch.Tensor], images: np.ndarray, *rest) -> np.ndarray:
+        """Probabilities (n, channels, sides...), float32, of images (n, sides...); `rest` is for the network."""
+        lower = self._precision != torch.float32
+        with torch.autocast(self.device.type, self._precision, enabled=lower):
+            outputs = network(torch.from_numpy(images)[:, None].to(self.device), *rest)
+        return self.probabilities(outputs).cpu().numpy()
+
+    def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Softmax over the classes of outputs (n, channels, ...), and softplus of what comes after them."""
+        outputs = outputs.float()
+        logits, rest = outputs[:, : self._number_of_classes], outputs[:, self._number_of_classes :]
+        values = logits.softmax(dim=1)
+        return torch.cat([values, nn.functional.softplus(rest)], dim=1) if rest.shape[1] else values
