@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from utils.classifier import Classifier
+from utils.memory_layout import arranged
 from utils.seamless import Seamless
 from utils.slice_boxes import SliceBoxes
 from utils.windows import VOXELS_AT_ONCE, Windows
-
-_LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def predictor_of(
@@ -47,7 +46,7 @@ def predictor_of(
         memory_limit_bytes: what the activations of one pass over a volume may take; slices always fit.
         precision: of the network's arithmetic.
     """
-    network = network.to(device, memory_format=_LAYOUTS[dimensions]).eval()
+    network = arranged(network.to(device)).eval()
     classifier = Classifier(device, number_of_classes, precision)
     if dimensions == 2:
         memory_limit_bytes = math.inf

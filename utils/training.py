@@ -7,6 +7,7 @@ from torch import nn
 
 from base.label_classes import IGNORED
 from utils.losses import TrainingLoss
+from utils.memory_layout import arranged
 
 _SGD_MOMENTUM = 0.99  # with Nesterov's form, as nnU-Net
 OPTIMIZERS = {
@@ -51,7 +52,7 @@ class Training:
         schedule: str = "one-cycle",
         weight_decay: float = 0.0,
     ):
-        self.network = _channels_last(network).to(device).train()
+        self.network = arranged(network.to(device)).train()
         self.device = device
         self.iteration = 0
         self._loss = loss
@@ -127,9 +128,3 @@ class Training:
         torch.set_rng_state(state["torch_random_state"])
         if len(state["cuda_random_states"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_random_states"])
-
-
-def _channels_last(network: nn.Module) -> nn.Module:
-    """A network of slices with its channels last in memory, in which PyTorch is faster; one of volumes as it is."""
-    of_slices = all(parameter.ndim <= 4 for parameter in network.parameters())
-    return network.to(memory_format=torch.channels_last) if of_slices else network
