@@ -8,6 +8,7 @@ size; students are left out. A student needs the soft labels of the training cas
 """
 
 import time
+from functools import cached_property
 from pathlib import Path
 
 from base.errors import InputError
@@ -128,7 +129,7 @@ def main(args) -> None:
                     if case.has_reference:
                         store.add(name, probabilities)
                     bar.update()
-                soft_labels.write(case, average.soft.mean, average.soft.deviation())
+                soft_labels.write(case, average.soft.mean, average.deviation)
                 scan = Scan(case)
                 prediction = scan.decide(average.mean, classes)
                 if clip:
@@ -243,14 +244,20 @@ class Average:
     def mean(self):
         return self._plain.mean
 
+    @cached_property
+    def deviation(self):
+        """Standard deviation of the soft labels, float32 (classes, z, y, x), when all members are taken in."""
+        return self.soft.deviation()
+
     def uncertainty_maps(self) -> dict:
         """Of each voxel (z, y, x): entropy and mutual information in nats, and the largest standard deviation."""
         from utils.uncertainty import entropy
 
+        total = entropy(self.mean)
         return {
-            "entropy": entropy(self.mean),
-            "mutual_information": self._entropies.mutual_information(self.mean),
-            "deviation": self.soft.deviation().max(axis=0),
+            "entropy": total,
+            "mutual_information": self._entropies.mutual_information(total),
+            "deviation": self.deviation.max(axis=0),
         }
 
 

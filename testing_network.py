@@ -47,12 +47,13 @@ def main(args) -> None:
     from data.predictions import Scan, probability_path
     from networks.weights import inference_options, load_weights
     from utils.case_measures import Probabilities, Segmentation
+    from utils.decisions import decide
     from utils.devices import choose_device
     from utils.ensemble_reports import RANKING_COLUMNS, RANKING_TITLE
     from utils.evaluation import Evaluation
     from utils.inference import predictor_of
     from utils.tables import CaseTable
-    from utils.uncertainty import error_ranking
+    from utils.uncertainty import ErrorRanking
 
     device = choose_device(args.device)
     trained = load_weights(weights_path)
@@ -106,7 +107,7 @@ def main(args) -> None:
         for values in uncertainty:
             scan.write_map(values, folder / f"{case.name}_uncertainty.nii.gz")
             if reference is not None:
-                area = error_ranking(values, probabilities.argmax(axis=0), reference, case.spacing_mm)
+                area = ErrorRanking(decide(probabilities), reference, case.spacing_mm).area(values)
                 ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
         seconds = time.perf_counter() - began
         evaluation.add(

@@ -8,7 +8,7 @@ Every file is a plain 3D image on the case's resampled grid, so that viewers lay
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from data.image_files import Grid, from_array, read_image, write_image
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
 RECORD = "soft_labels.json"
+
+_VOXELS_AT_ONCE = 1 << 15  # whose numbers stay in a processor's cache from one operation to the next
 
 
 class RunningMoments:
@@ -41,14 +43,16 @@ class RunningMoments:
             self.mean, self._squares = probabilities.copy(), np.zeros_like(probabilities)
             return
         share = weight / self._weight
-        for mean, squares, values in zip(self.mean, self._squares, probabilities):  # class by class, to spare memory
+        flat = [array.reshape(len(array), -1) for array in (self.mean, self._squares, probabilities)]
+        for mean, squares, values in _in_parts(*flat):
             difference = values - mean
             mean += difference * share
             squares += weight * difference * (values - mean)
 
     def deviation(self) -> np.ndarray:
         """Standard deviation over the members (population form), float32 (classes, z, y, x)."""
-        return np.sqrt(self._squares / self._weight)
+        deviation = self._squares / self._weight
+        return np.sqrt(deviation, out=deviation)
 
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -64,14 +68,23 @@ def quantise(mean: np.ndarray) -> np.ndarray:
 
     Largest remainders are rounded up (Hamilton's method), so that no value moves by a whole unit.
     """
-    scaled = mean * (MEAN_UNITS / mean.sum(axis=0, keepdims=True))
-    units = np.floor(scaled)
-    remainders = scaled - units
-    missing = MEAN_UNITS - units.sum(axis=0)
-    rank = np.empty(mean.shape, np.uint8)
-    order = np.argsort(-remainders, axis=0, kind="stable")
-    np.put_along_axis(rank, order, np.arange(len(mean), dtype=np.uint8).reshape(-1, *[1] * (mean.ndim - 1)), axis=0)
-    return (units + (rank < missing)).astype(np.uint8)
+    quantised = np.empty((len(mean), mean[0].size), np.uint8)
+    for part, target in _in_parts(mean.reshape(quantised.shape), quantised):
+        scaled = part * (MEAN_UNITS / part.sum(axis=0))
+        units = np.floor(scaled)
+        remainders = scaled - units
+        missing = MEAN_UNITS - units.sum(axis=0)
+        for own, (unit, remainder) in enumerate(zip(units, remainders)):
+            # A class's rank is the number of those with a larger remainder, or with the same and before it.
+            rank = (remainders > remainder).sum(axis=0) + (remainders[:own] == remainder).sum(axis=0)
+            target[own] = unit + (rank < missing)
+    return quantised.reshape(mean.shape)
+
+
+def _in_parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Views of the same few voxels of each of `arrays` (classes, voxels), in turn."""
+    for first in range(0, arrays[0].shape[1], _VOXELS_AT_ONCE):
+        yield tuple(array[:, first : first + _VOXELS_AT_ONCE] for array in arrays)
 
 
 @dataclass(frozen=True)
@@ -129,10 +142,11 @@ class SoftLabels:
 
     def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
         """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""
-        deviations = np.rint(deviation * DEVIATION_UNITS).astype(np.uint8)
-        for statistic, units in (("deviation", deviations), ("mean", quantise(mean))):
-            for index, channel in enumerate(units):
-                write_image(from_array(channel, case.grid), self._path(case.name, statistic, index))
+        for index, channel in enumerate(deviation):
+            units = np.rint(channel * DEVIATION_UNITS).astype(np.uint8)
+            write_image(from_array(units, case.grid), self._path(case.name, "deviation", index))
+        for index, units in enumerate(quantise(mean)):
+            write_image(from_array(units, case.grid), self._path(case.name, "mean", index))
 
     def read_mean(self, case: Case) -> np.ndarray:
         """Mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).

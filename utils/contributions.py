@@ -6,7 +6,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from utils.metrics import dice
+from utils.decisions import decide
+
+_VOXELS_AT_ONCE = 1 << 18
 
 
 def contributions(
@@ -19,7 +21,7 @@ def contributions(
     """A row a member and foreground class, for one case.
 
     Args:
-        members: probabilities of each, (classes, z, y, x); read class by class, so that they may lie on disk.
+        members: probabilities of each, (classes, z, y, x); read a few slices at a time, so that they may lie on disk.
         weights: of each member in `mean`.
         mean: the ensemble's probabilities, float32 (classes, z, y, x).
         reference: class indices (z, y, x).
@@ -28,28 +30,52 @@ def contributions(
         rows with `member`, `class`, `dice` of the member alone, `ensemble_dice`, `dice_without` it (None for the only
         member), and for each member `disagreement NAME`: 1 - Dice between the two (0 with itself).
     """
-    total = sum(weights.values())
-    decisions = {name: np.asarray(values).argmax(axis=0).astype(np.uint8) for name, values in members.items()}
-    ensemble = mean.argmax(axis=0)
+    counts = _overlaps(members, weights, mean, reference, len(class_names))
+    number = len(members)
+    true, ensemble, own, without = 0, 1, range(2, 2 + number), range(2 + number, 2 + 2 * number)
     rows = []
-    for name, values in members.items():
-        without = None
-        if len(members) > 1:
-            rest = total - weights[name]
-            without = np.stack([(total * m - weights[name] * v) / rest for m, v in zip(mean, values)]).argmax(axis=0)
+    for place, name in enumerate(members):
         for index, class_name in enumerate(class_names[1:], start=1):
-            true, own = reference == index, decisions[name] == index
+
+            def dice(one: int, other: int, both=counts[index]) -> float:
+                total = both[one, one] + both[other, other]
+                return float(2 * both[one, other] / total) if total else 1.0
+
             rows.append(
                 {
                     "member": name,
                     "class": class_name,
-                    "dice": dice(own, true),
-                    "ensemble_dice": dice(ensemble == index, true),
-                    "dice_without": None if without is None else dice(without == index, true),
-                    **{f"disagreement {other}": 1 - dice(own, decisions[other] == index) for other in members},
+                    "dice": dice(own[place], true),
+                    "ensemble_dice": dice(ensemble, true),
+                    "dice_without": dice(without[place], true) if number > 1 else None,
+                    **{f"disagreement {other}": 1 - dice(own[place], own[i]) for i, other in enumerate(members)},
                 }
             )
     return rows
+
+
+def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_of_classes: int) -> np.ndarray:
+    """How many voxels of each class any two segmentations share, int64 (classes, n, n).
+
+    The segmentations: reference, ensemble, each member, the ensemble without each member.
+    """
+    total = sum(weights.values())
+    counts = np.zeros((number_of_classes, *[2 + 2 * len(members)] * 2), np.int64)
+    step = max(1, _VOXELS_AT_ONCE // reference[0].size)
+    for part in (slice(first, first + step) for first in range(0, len(reference), step)):
+        shares = [np.array(values[:, part]) for values in members.values()]
+        own = np.stack([decide(share) for share in shares])
+        # Where every member says background, so does any mean of them.
+        active = own.any(axis=0) | (reference[part] > 0)
+        if not active.any():
+            continue
+        there = mean[:, part][:, active]
+        without = [decide(total * there - weight * share[:, active]) for weight, share in zip(weights.values(), shares)]
+        every = np.stack([reference[part][active], decide(there), *own[:, active], *without])
+        for index in range(1, number_of_classes):
+            of_class = (every == index).astype(np.float32)  # exact: fewer than 2^24 voxels
+            counts[index] += (of_class @ of_class.T).astype(np.int64)
+    return counts
 
 
 class MemberStore(Mapping):

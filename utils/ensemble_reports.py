@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.contributions import contributions
+from utils.decisions import decide
 from utils.tables import CaseTable
-from utils.uncertainty import error_ranking
+from utils.uncertainty import ErrorRanking
 
 RANKING_COLUMNS = ("case", "map", "error_ranking")
 RANKING_TITLE = "area under the ROC curve of errors near boundaries"
@@ -52,8 +53,8 @@ class EnsembleReports:
         """
         weights = {name: weights[name] for name in members}
         self._members.add(case_name, contributions(members, weights, mean, reference, class_names))
-        prediction = mean.argmax(axis=0)
-        areas = {name: error_ranking(values, prediction, reference, spacing_mm) for name, values in maps.items()}
+        ranking = ErrorRanking(decide(mean), reference, spacing_mm)
+        areas = {name: ranking.area(values) for name, values in maps.items()}
         self._rankings.add(case_name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
 
     def print_means(self) -> None:

@@ -6,10 +6,14 @@ from utils.contributions import contributions
 from utils.metrics import dice
 
 
-def test_rows_are_what_leaving_each_member_out_gives():
+def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
+    monkeypatch.setattr("utils.contributions._VOXELS_AT_ONCE", 60)  # two slices
     rng = np.random.default_rng(0)
-    reference = rng.integers(0, 3, (4, 5, 6))
-    probabilities = {name: softmax(rng.normal(size=(3, 4, 5, 6)) * 2, axis=0).astype(np.float32) for name in "abc"}
+    reference = rng.integers(0, 3, (5, 5, 6))
+    probabilities = {name: softmax(rng.normal(size=(3, 5, 5, 6)) * 2, axis=0).astype(np.float32) for name in "abc"}
+    for values in probabilities.values():  # here all are sure of the background
+        values[:, 2:4] = np.array([0.8, 0.1, 0.1])[:, None, None, None]
+    reference[3] = 0
     weights = {"a": 1.0, "b": 2.0, "c": 0.5}
     mean = sum(weights[name] * values for name, values in probabilities.items()) / 3.5
     rows = contributions(probabilities, weights, mean, reference, ("0", "1", "2"))

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import entropy as scipy_entropy
 
-from utils.uncertainty import BAND_MM, RunningEntropy, boundary_band, entropy, error_ranking
+from utils.uncertainty import BAND_MM, ErrorRanking, RunningEntropy, boundary_band, entropy
 
 
 @pytest.fixture
@@ -23,14 +23,22 @@ def test_mutual_information_by_its_definition(members):
         running.add(member, weight)
     mean = np.average(members, axis=0, weights=weights)
     expected = scipy_entropy(mean, axis=0) - np.average(scipy_entropy(members, axis=1), axis=0, weights=weights)
-    np.testing.assert_allclose(running.mutual_information(mean), expected, atol=1e-5)
+    np.testing.assert_allclose(running.mutual_information(entropy(mean)), expected, atol=1e-5)
 
 
 def test_members_that_agree_share_no_information(members):
     running = RunningEntropy()
     for _ in range(3):
         running.add(members[0])
-    np.testing.assert_allclose(running.mutual_information(members[0]), 0, atol=1e-6)
+    np.testing.assert_allclose(running.mutual_information(entropy(members[0])), 0, atol=1e-6)
+
+
+def whole_band(labels, spacing_mm):
+    """The band of `boundary_band` in the whole volume."""
+    box, band = boundary_band(labels, spacing_mm)
+    whole = np.zeros(labels.shape, bool)
+    whole[box] = band
+    return whole
 
 
 def test_the_band_by_brute_force():
@@ -39,7 +47,7 @@ def test_the_band_by_brute_force():
     labels[2:4, 3:6, 3:7] = 1
     labels[3, 4, 4] = 2
     spacing = (3.0, 2.0, 1.0)
-    band = boundary_band(labels, spacing)
+    band = whole_band(labels, spacing)
     edges = [
         place
         for place in np.ndindex(labels.shape)
@@ -51,7 +59,8 @@ def test_the_band_by_brute_force():
     for place in rng.integers((6, 9, 10), size=(100, 3)):
         nearest = np.sqrt(((np.subtract(edges, place) * spacing) ** 2).sum(axis=1)).min()
         assert band[tuple(place)] == (nearest <= BAND_MM)
-    assert not boundary_band(np.ones((3, 3, 3)), spacing).any()
+    assert not whole_band(np.ones((3, 3, 3)), spacing).any()
+    assert not whole_band(np.zeros((3, 3, 3)), spacing).any()
 
 
 def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
@@ -60,11 +69,11 @@ def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
     reference[1:4, 2:6, 2:6] = 1
     prediction = np.where(rng.random(reference.shape) < 0.2, 1 - reference, reference)
     uncertainty = np.round(rng.random(reference.shape) + 0.3 * (prediction != reference), 1)
-    band = boundary_band(reference, (3.0, 1.0, 1.0))
+    band = whole_band(reference, (3.0, 1.0, 1.0))
     wrong = uncertainty[band & (prediction != reference)]
     right = uncertainty[band & (prediction == reference)]
     chances = [(w > r) + 0.5 * (w == r) for w in wrong for r in right]
-    area = error_ranking(uncertainty, prediction, reference, (3.0, 1.0, 1.0))
+    area = ErrorRanking(prediction, reference, (3.0, 1.0, 1.0)).area(uncertainty)
     assert area == pytest.approx(np.mean(chances))
     assert 0.6 < area < 0.95
 
@@ -72,4 +81,4 @@ def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
 def test_ranking_of_no_errors_does_not_exist():
     reference = np.zeros((3, 4, 4), np.uint8)
     reference[1, 1, 1] = 1
-    assert error_ranking(np.zeros(reference.shape), reference, reference, (1.0, 1.0, 1.0)) is None
+    assert ErrorRanking(reference, reference, (1.0, 1.0, 1.0)).area(np.zeros(reference.shape)) is None
