@@ -50,6 +50,19 @@ class Grid:
         """Spacing of the array, (z, y, x) in mm."""
         return self.spacing[::-1]
 
+    def indices_of(self, other: "Grid") -> list[np.ndarray]:
+        """Where the voxel centres of `other`, whose axes have the same directions, lie among the voxels of this grid.
+
+        Returns:
+            for each axis (z, y, x) the indices in this grid, with their fractions, of the centres along that axis.
+        """
+        shift_mm = np.linalg.solve(np.reshape(self.direction, (3, 3)), np.subtract(other.origin, self.origin))
+        along_xyz = [
+            (shift + np.arange(count) * step) / spacing
+            for shift, count, step, spacing in zip(shift_mm, other.size, other.spacing, self.spacing)
+        ]
+        return along_xyz[::-1]
+
     def differs_from(self, other: "Grid") -> str:
         """Say in what the two grids differ beyond `GRID_TOLERANCE`; empty when they are the same."""
         if self.size != other.size:
