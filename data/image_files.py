@@ -179,7 +179,7 @@ def _without_voxels(grid: Grid) -> sitk.Image:
 
 
 def lps_view(image: sitk.Image) -> np.ndarray:
-    """The voxels of `image` as an array (z, y, x) along LPS; good as long as `image` is there, and not to be changed."""
+    """The voxels of `image` as an array (z, y, x) along LPS: not to be changed, good while `image` is there."""
     order, flipped = _way_to_lps(image)
     array = sitk.GetArrayViewFromImage(image).transpose([2 - axis for axis in order[::-1]])
     return array[tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])]

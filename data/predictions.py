@@ -25,7 +25,9 @@ class Scan:
         self._grid = lps_grid(self._image)
         difference = self._grid.differs_from(case.original_grid)
         if difference:
-            raise InputError(case.folder / IMAGE, f"is not the scan that was resampled ({difference})", "run resample_data.py again")
+            raise InputError(
+                case.folder / IMAGE, f"is not the scan that was resampled ({difference})", "run resample_data.py again"
+            )
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:

@@ -6,17 +6,18 @@ The new grid covers the same physical box as the old one: corners stay, voxel ce
     new  |    .    |    .    |  ..      6 mm hold 3 voxels of 2 mm
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage, special
+from scipy import ndimage, sparse, special
 
 from data.image_files import Grid, from_array
-from data.largest_share import largest_share
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
 SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
+
+_LEAST_WEIGHT = 1e-7  # what a voxel counts from where it is left out: a cubic spline reaches infinitely far
 
 
 def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None) -> Grid:
@@ -34,43 +35,66 @@ def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None)
     return Grid(tuple(size), tuple(voxel_size_mm), tuple(origin.tolist()), grid.direction)
 
 
+class _Way:
+    """From one grid to another whose axes have the same directions: for each axis one sparse matrix, (new, old).
+
+    Beyond the outermost voxel centres a linear interpolation goes on with the outermost value, a cubic one mirrors.
+    """
+
+    def __init__(self, old: Grid, new: Grid, order: int, variances: Iterable[float] = (0, 0, 0)):
+        """`order` is the spline's, 1 or 3; `variances` those of a blur before, in squares of old voxels (z, y, x)."""
+        self._along_z, self._along_y, self._along_x = (
+            _matrix(size, at, order, variance) for size, at, variance in zip(old.shape, old.indices_of(new), variances)
+        )
+
+    def old_planes(self, z: int) -> np.ndarray:
+        """The planes of the old grid that plane `z` of the new one is made of."""
+        return self._along_z.indices[slice(*self._along_z.indptr[z : z + 2])]
+
+    def plane(self, z: int, old_plane: Callable[[int], np.ndarray]) -> np.ndarray:
+        """Plane `z` of what becomes of a volume of which `old_plane` gives the planes: float32 (y, x)."""
+        weights = self._along_z.data[slice(*self._along_z.indptr[z : z + 2])]
+        return self._inside(sum(weight * old_plane(old) for weight, old in zip(weights, self.old_planes(z))))
+
+    def volume(self, values: np.ndarray) -> np.ndarray:
+        """What becomes of `values` (z, y, x): float32 (z, y, x)."""
+        planes = np.stack([self._inside(plane.astype(np.float32)) for plane in values])
+        return (self._along_z @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+
+    def _inside(self, plane: np.ndarray) -> np.ndarray:
+        return (self._along_x @ (self._along_y @ plane).T).T
+
+
+def _matrix(size: int, at: np.ndarray, order: int, variance: float) -> sparse.csr_array:
+    """The weight of each of `size` voxels in a row, after a blur, for the values `at` some indices: float32.
+
+    Made of what the row answers to one voxel of 1 among zeros.
+    """
+    impulses = np.eye(size)
+    if variance:
+        impulses = ndimage.correlate1d(impulses, _discrete_gaussian(variance), mode="nearest")
+    mode = "nearest" if order == 1 else "mirror"
+    weights = np.stack([ndimage.map_coordinates(row, [at], order=order, mode=mode) for row in impulses], axis=1)
+    return sparse.csr_array(np.where(np.abs(weights) < _LEAST_WEIGHT, 0, weights).astype(np.float32))
+
+
 def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Resample intensities to `grid` with a cubic B-spline, after a blur along the axes whose voxels grow.
 
     The blur makes the old voxel's point spread function as wide as the new one's:
-    sigma = sqrt(new² - old²) / (2 sqrt(2 ln 2)) (Cardoso et al., MICCAI 2015). Both are linear and go axis by axis, so
-    that each axis takes one matrix. Results stay within the input's range; whole numbers stay whole numbers.
+    sigma = sqrt(new² - old²) / (2 sqrt(2 ln 2)) (Cardoso et al., MICCAI 2015). Results stay within the input's range;
+    whole numbers stay whole numbers.
     """
     old = Grid.of(image)
     if old == grid:
         return image
     values = sitk.GetArrayViewFromImage(image)
-    lowest, highest = np.float32(values.min()), np.float32(values.max())
-    along_z, along_y, along_x = (
-        _spline_matrix(size, at, max(0.0, (new / before) ** 2 - 1) * SIGMA_PER_FWHM**2)
-        for size, at, before, new in zip(old.shape, old.indices_of(grid), old.spacing_mm, grid.spacing_mm)
-    )
-    planes = np.stack([along_y @ (plane.astype(np.float32) @ along_x.T) for plane in values])
-    result = (along_z @ planes.reshape(len(planes), -1)).reshape(grid.shape)
-    np.clip(result, lowest, highest, out=result)
+    growth = [max(0.0, (after / before) ** 2 - 1) for before, after in zip(old.spacing_mm, grid.spacing_mm)]
+    result = _Way(old, grid, 3, [SIGMA_PER_FWHM**2 * more for more in growth]).volume(values)
+    np.clip(result, np.float32(values.min()), np.float32(values.max()), out=result)
     if values.dtype.kind != "f":
         result = np.floor(result + np.float32(0.5), out=result).astype(values.dtype)
     return from_array(result, grid)
-
-
-def _spline_matrix(size: int, at: np.ndarray, variance: float) -> np.ndarray:
-    """What a row of `size` values, blurred and interpolated, gives `at` some indices: float32 (len(at), size).
-
-    Beyond its ends the row is mirrored for the spline, and goes on with its outermost values for the blur.
-
-    Args:
-        variance: of the blur, in squares of the row's voxels.
-    """
-    impulses = np.eye(size)
-    if variance:
-        impulses = ndimage.correlate1d(impulses, _discrete_gaussian(variance), mode="nearest")
-    answers = [ndimage.map_coordinates(impulse, [at], order=3, mode="mirror") for impulse in impulses]
-    return np.stack(answers, axis=1).astype(np.float32)
 
 
 def _discrete_gaussian(variance: float) -> np.ndarray:
@@ -101,10 +125,7 @@ def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
     counts = count_labels(labels)
     foreground = [int(label) for label in np.flatnonzero(counts) if label != 0]
 
-    def share_of(label: int):
-        return lambda z, at: labels[z].take(at) == label
-
-    result = largest_share(labels, [(label, share_of(label)) for label in (*foreground, 0)], old, grid)
+    result = _largest_share(labels, old, grid)
     boxes = ndimage.find_objects(labels)
     new_of_old = [
         np.clip(np.floor(at + 0.5).astype(int), 0, size - 1) for at, size in zip(grid.indices_of(old), grid.shape)
@@ -112,6 +133,24 @@ def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
     for label in sorted(foreground, key=lambda label: -counts[label]):
         box = boxes[label - 1]
         _keep_thin_parts(result, labels[box] == label, label, [new[part] for new, part in zip(new_of_old, box)])
+    return result
+
+
+def _largest_share(labels: np.ndarray, old: Grid, grid: Grid) -> np.ndarray:
+    """Label of the largest linearly interpolated mask at each voxel of `grid`, uint8 (z, y, x).
+
+    The background's share is what the masks leave of 1; it wins where it is larger than each of theirs.
+    """
+    way = _Way(old, grid, 1)
+    result = np.zeros(grid.shape, np.uint8)
+    for z, plane in enumerate(result):
+        found = sum(np.bincount(labels[index].ravel(), minlength=256) for index in way.old_planes(z))
+        best = total = np.zeros(plane.shape, np.float32)
+        for label in np.flatnonzero(found[1:]) + 1:
+            share = way.plane(z, lambda index, label=label: labels[index] == label)
+            plane[share > best] = label
+            best, total = np.maximum(best, share), total + share
+        plane[best < 1 - total] = 0
     return result
 
 
@@ -133,35 +172,26 @@ def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, new_of_ol
 
 
 def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid) -> Iterator[np.ndarray]:
-    """Bring each of `channels`, float32 (z, y, x) on `grid`, linearly back to `original` (in LPS order).
-
-    Beyond the outermost voxel centres the outermost value goes on.
-    """
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize(original.size)
-    resample.SetOutputSpacing(original.spacing)
-    resample.SetOutputOrigin(original.origin)
-    resample.SetOutputDirection(original.direction)
-    resample.SetInterpolator(sitk.sitkLinear)
-    resample.SetUseNearestNeighborExtrapolator(True)
+    """Bring each of `channels`, float32 (z, y, x) on `grid`, linearly back to `original` (in LPS order)."""
+    way = _Way(grid, original, 1)
     for values in channels:
-        yield values if grid == original else sitk.GetArrayFromImage(resample.Execute(from_array(values, grid)))
+        yield np.stack([way.plane(z, values.__getitem__) for z in range(original.shape[0])])
 
 
 def restore_decision(probabilities: np.ndarray, grid: Grid, original: Grid) -> np.ndarray:
-    """Class of the largest of `probabilities`, float32 (classes, z, y, x) on `grid`, brought back as by
-    `restore_channels`: uint8 (z, y, x) on `original`; of equally probable classes the first.
+    """The most probable class on `original`, uint8 (z, y, x), as `restore_channels` brings back `probabilities`.
+
+    A plane at a time, to spare memory. Of equally probable classes the first.
+
+    Args:
+        probabilities: float32 (classes, z, y, x) on `grid`.
     """
-    leading = np.zeros(probabilities.shape[1:], np.uint8)
-    for z, winner in enumerate(leading):
-        best = probabilities[0, z]
-        for number, values in enumerate(probabilities[1:, z], start=1):
-            winner[values > best] = number
-            best = np.maximum(best, values)
-    if grid == original:
-        return leading
-
-    def share_of(number: int):
-        return lambda z, at: probabilities[number, z].take(at)
-
-    return largest_share(leading, [(number, share_of(number)) for number in range(len(probabilities))], grid, original)
+    way = _Way(grid, original, 1)
+    result = np.zeros(original.shape, np.uint8)
+    for z, plane in enumerate(result):
+        best = way.plane(z, probabilities[0].__getitem__)
+        for number, values in enumerate(probabilities[1:], start=1):
+            share = way.plane(z, values.__getitem__)
+            plane[share > best] = number
+            best = np.maximum(best, share)
+    return result
