@@ -163,5 +163,5 @@ def check_voxel_size(cases: list[Case], voxel_size_mm: list[float] | None, weigh
 
 
 def class_indices(labels: np.ndarray, table: bytes) -> np.ndarray:
-    """Class index of each label, uint8, by a table of `LabelClasses.table`."""
-    return np.frombuffer(table, np.uint8)[labels]
+    """Class index of each label, uint8, by a table of `LabelClasses.table`; `labels` are uint8."""
+    return np.frombuffer(bytearray(labels).translate(table), np.uint8).reshape(labels.shape)

@@ -3,28 +3,39 @@
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
+from base.errors import InputError
 from base.label_classes import LabelClasses
+from data.case_folder import IMAGE
 from data.cases import Case, class_indices
-from data.image_files import Grid, to_array, to_lps, to_orientation_of, write_image
-from data.resampling import restore_channels
+from data.image_files import lps_grid, lps_view, to_orientation_of, write_image
+from data.resampling import restore_channels, restore_decision
 
 
 class Scan:
-    """The original scan of a case: what predictions are brought back to. Arrays are (z, y, x) along LPS."""
+    """The original scan of a case: what predictions are brought back to. Arrays are (z, y, x) along LPS.
+
+    Raises:
+        InputError: it is unreadable, or not on the grid of the scan that was resampled.
+    """
 
     def __init__(self, case: Case):
         self._case = case
         self._image = case.original_image()
-        self._grid = Grid.of(to_lps(self._image))
+        self._grid = lps_grid(self._image)
+        difference = self._grid.differs_from(case.original_grid)
+        if difference:
+            raise InputError(
+                case.folder / IMAGE, f"is not the scan that was resampled ({difference})", "run resample_data.py again"
+            )
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
         return self._grid.spacing_mm
 
     def array(self) -> np.ndarray:
-        return to_array(self._image)
+        """The intensities; a view, good as long as the scan is there."""
+        return lps_view(self._image)
 
     def reference(self, classes: LabelClasses) -> np.ndarray | None:
         """The reference in the labels of predictions, uint8; None without one."""
@@ -43,15 +54,11 @@ class Scan:
         Returns:
             uint8 labels of the prediction; of equally probable classes the first.
         """
-        best = np.full(self._grid.shape, -1, np.float32)
-        winner = np.zeros(self._grid.shape, np.uint8)
-        for index, share in enumerate(restore_channels(probabilities, self._case.grid, self._grid)):
-            winner[share > best] = index
-            np.maximum(best, share, out=best)
-            if probability_folder:
-                path = probability_path(probability_folder, self._case.name, classes.names[index])
+        if probability_folder:
+            for name, share in zip(classes.names, restore_channels(probabilities, self._case.grid, self._grid)):
+                path = probability_path(probability_folder, self._case.name, name)
                 write_image(to_orientation_of(share, self._image), path)
-        return _as_labels(winner, classes)
+        return _as_labels(restore_decision(probabilities, self._case.grid, self._grid), classes)
 
     def write_map(self, values: np.ndarray, path: Path) -> None:
         """Bring a map, float32 (z, y, x) on the resampled grid, back linearly, and write it on the scan's grid."""
@@ -59,8 +66,8 @@ class Scan:
         write_image(to_orientation_of(restored, self._image), path)
 
     def write(self, labels: np.ndarray, path: Path) -> None:
-        """Write `labels` with the exact grid of the scan's file."""
-        write_image(sitk.Cast(to_orientation_of(labels, self._image), sitk.sitkUInt8), path)
+        """Write `labels`, uint8, with the exact grid of the scan's file."""
+        write_image(to_orientation_of(labels, self._image), path)
 
 
 def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
@@ -69,4 +76,4 @@ def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
 
 
 def _as_labels(indices: np.ndarray, classes: LabelClasses) -> np.ndarray:
-    return np.array(classes.written_labels, np.uint8)[indices]
+    return class_indices(indices, bytes(classes.written_labels).ljust(256, b"\0"))

@@ -13,9 +13,9 @@ from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLE
 from data.image_files import Grid, checksum, files_of, from_array, is_copy, to_lps, write_copy, write_image
 from data.intact_files import read_intact
 from data.layouts import SourceCase
-from data.resampling import resample_image, resample_reference, resampled_grid
+from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 
-VERSION = 1  # of what stage 1 computes and records; cases of another version are done again
+VERSION = 2  # of what stage 1 computes and records; cases of another version are done again
 LARGEST_LABEL = 254
 
 
@@ -87,7 +87,7 @@ def _read_checked(source: SourceCase) -> tuple[sitk.Image, sitk.Image | None]:
         return image, None
     reference = read_intact(source.reference)
     labels = sitk.GetArrayViewFromImage(reference)
-    if (labels != np.round(labels)).any():
+    if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
         raise InputError(source.reference, "holds values that are not whole numbers", "give labels, not probabilities")
     if labels.min() < 0 or labels.max() > LARGEST_LABEL:
         raise InputError(
@@ -137,7 +137,7 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | No
         labels = resample_reference(reference, grid)
         write_image(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
         sums["reference"] = checksum(labels)
-        found = np.bincount(labels.ravel())
+        found = count_labels(labels)
         counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
     return {
         "original": vars(original),

@@ -6,16 +6,18 @@ The new grid covers the same physical box as the old one: corners stay, voxel ce
     new  |    .    |    .    |  ..      6 mm hold 3 voxels of 2 mm
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
+from scipy import ndimage, sparse, special
 
 from data.image_files import Grid, from_array
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
 SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
+
+_LEAST_WEIGHT = 1e-7  # what a voxel counts from where it is left out: a cubic spline reaches infinitely far
 
 
 def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None) -> Grid:
@@ -33,16 +35,47 @@ def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None)
     return Grid(tuple(size), tuple(voxel_size_mm), tuple(origin.tolist()), grid.direction)
 
 
-def _onto(image: sitk.Image, grid: Grid, interpolator: int) -> sitk.Image:
-    """Interpolate `image` on `grid`; beyond its outermost voxel centres the outermost value goes on."""
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize(grid.size)
-    resample.SetOutputSpacing(grid.spacing)
-    resample.SetOutputOrigin(grid.origin)
-    resample.SetOutputDirection(grid.direction)
-    resample.SetInterpolator(interpolator)
-    resample.SetUseNearestNeighborExtrapolator(True)
-    return resample.Execute(image)
+class _Way:
+    """From one grid to another whose axes have the same directions: for each axis one sparse matrix, (new, old).
+
+    Beyond the outermost voxel centres a linear interpolation goes on with the outermost value, a cubic one mirrors.
+    """
+
+    def __init__(self, old: Grid, new: Grid, order: int, variances: Iterable[float] = (0, 0, 0)):
+        """`order` is the spline's, 1 or 3; `variances` those of a blur before, in squares of old voxels (z, y, x)."""
+        self._along_z, self._along_y, self._along_x = (
+            _matrix(size, at, order, variance) for size, at, variance in zip(old.shape, old.indices_of(new), variances)
+        )
+
+    def old_planes(self, z: int) -> np.ndarray:
+        """The planes of the old grid that plane `z` of the new one is made of."""
+        return self._along_z.indices[slice(*self._along_z.indptr[z : z + 2])]
+
+    def plane(self, z: int, old_plane: Callable[[int], np.ndarray]) -> np.ndarray:
+        """Plane `z` of what becomes of a volume of which `old_plane` gives the planes: float32 (y, x)."""
+        weights = self._along_z.data[slice(*self._along_z.indptr[z : z + 2])]
+        return self._inside(sum(weight * old_plane(old) for weight, old in zip(weights, self.old_planes(z))))
+
+    def volume(self, values: np.ndarray) -> np.ndarray:
+        """What becomes of `values` (z, y, x): float32 (z, y, x)."""
+        planes = np.stack([self._inside(plane.astype(np.float32)) for plane in values])
+        return (self._along_z @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+
+    def _inside(self, plane: np.ndarray) -> np.ndarray:
+        return (self._along_x @ (self._along_y @ plane).T).T
+
+
+def _matrix(size: int, at: np.ndarray, order: int, variance: float) -> sparse.csr_array:
+    """The weight of each of `size` voxels in a row, after a blur, for the values `at` some indices: float32.
+
+    Made of what the row answers to one voxel of 1 among zeros.
+    """
+    impulses = np.eye(size)
+    if variance:
+        impulses = ndimage.correlate1d(impulses, _discrete_gaussian(variance), mode="nearest")
+    mode = "nearest" if order == 1 else "mirror"
+    weights = np.stack([ndimage.map_coordinates(row, [at], order=order, mode=mode) for row in impulses], axis=1)
+    return sparse.csr_array(np.where(np.abs(weights) < _LEAST_WEIGHT, 0, weights).astype(np.float32))
 
 
 def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
@@ -55,71 +88,83 @@ def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
     old = Grid.of(image)
     if old == grid:
         return image
-    pixel_type = image.GetPixelID()
-    image = sitk.Cast(image, sitk.sitkFloat32)
-    extremes = sitk.MinimumMaximum(image)
-    variances = [max(0.0, new**2 - before**2) * SIGMA_PER_FWHM**2 for before, new in zip(old.spacing, grid.spacing)]
-    if any(variances):
-        image = sitk.DiscreteGaussian(image, variances, 32, 0.01, True)
-    image = sitk.Clamp(_onto(image, grid, sitk.sitkBSpline3), sitk.sitkFloat32, *extremes)
-    if pixel_type in (sitk.sitkFloat32, sitk.sitkFloat64):
-        return image
-    return sitk.Cast(sitk.Round(image), pixel_type)
+    values = sitk.GetArrayViewFromImage(image)
+    growth = [max(0.0, (after / before) ** 2 - 1) for before, after in zip(old.spacing_mm, grid.spacing_mm)]
+    result = _Way(old, grid, 3, [SIGMA_PER_FWHM**2 * more for more in growth]).volume(values)
+    np.clip(result, np.float32(values.min()), np.float32(values.max()), out=result)
+    if values.dtype.kind != "f":
+        result = np.floor(result + np.float32(0.5), out=result).astype(values.dtype)
+    return from_array(result, grid)
+
+
+def _discrete_gaussian(variance: float) -> np.ndarray:
+    """The discrete counterpart of a Gaussian (Lindeberg, IEEE PAMI 1990), cut where it holds 99 % of the weight."""
+    half = special.ive(np.arange(2 + int(4 * np.sqrt(variance))), variance)
+    held = half[0] + 2 * np.cumsum(half[1:])
+    half = half[: 2 + np.argmax(held >= 0.99)]
+    return np.concatenate([half[:0:-1], half]) / (half[0] + 2 * half[1:].sum())
+
+
+def count_labels(labels: np.ndarray) -> np.ndarray:
+    """Voxels of each label 0 to 255 of uint8 `labels` (z, y, x)."""
+    return sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)  # it takes eight bytes a voxel
 
 
 def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
     """Resample labels to `grid`: uint8 (z, y, x).
 
-    Each label's mask is interpolated linearly and the largest share wins. Structures thinner than a new voxel would
-    lose everywhere; so each voxel of the old grid keeps its label in the new voxel that contains it or in one of that
-    voxel's 26 neighbours, and rare labels are served last, so that none covers them.
+    Each label's mask is interpolated linearly and the largest share wins; of equal ones the lowest label of the
+    foreground. Structures thinner than a new voxel would lose everywhere; so each voxel of the old grid keeps its label
+    in the new voxel that contains it or in one of that voxel's 26 neighbours, and rare labels are served last, so that
+    none covers them.
     """
-    labels = sitk.GetArrayViewFromImage(reference)
-    if Grid.of(reference) == grid:
-        return labels.astype(np.uint8)
-    counts = np.bincount(labels.ravel(), minlength=1)
+    labels = sitk.GetArrayViewFromImage(reference).astype(np.uint8)
+    old = Grid.of(reference)
+    if old == grid:
+        return labels
+    counts = count_labels(labels)
     foreground = [int(label) for label in np.flatnonzero(counts) if label != 0]
-    result = _largest_share(((label, reference == label) for label in foreground), grid)
-    old_per_new = np.divide(reference.GetSpacing(), grid.spacing)[::-1]
+
+    result = _largest_share(labels, old, grid)
+    boxes = ndimage.find_objects(labels)
+    new_of_old = [
+        np.clip(np.floor(at + 0.5).astype(int), 0, size - 1) for at, size in zip(grid.indices_of(old), grid.shape)
+    ]
     for label in sorted(foreground, key=lambda label: -counts[label]):
-        _keep_thin_parts(result, labels == label, label, old_per_new)
+        box = boxes[label - 1]
+        _keep_thin_parts(result, labels[box] == label, label, [new[part] for new, part in zip(new_of_old, box)])
     return result
 
 
-def _largest_share(masks, grid: Grid) -> np.ndarray:
-    """Label of the largest linearly interpolated mask at each voxel of `grid`; 0 where none reaches the background's.
+def _largest_share(labels: np.ndarray, old: Grid, grid: Grid) -> np.ndarray:
+    """Label of the largest linearly interpolated mask at each voxel of `grid`, uint8 (z, y, x).
 
-    `masks` yields (label, binary image). The background's share is what the masks leave of 1.
+    The background's share is what the masks leave of 1; it wins where it is larger than each of theirs.
     """
-    best = np.zeros(grid.shape, np.float32)
-    total = np.zeros(grid.shape, np.float32)
+    way = _Way(old, grid, 1)
     result = np.zeros(grid.shape, np.uint8)
-    for label, mask in masks:
-        image = _onto(sitk.Cast(mask, sitk.sitkFloat32), grid, sitk.sitkLinear)
-        share = sitk.GetArrayViewFromImage(image)  # valid only as long as the image is there
-        total += share
-        larger = share > best
-        result[larger] = label
-        best[larger] = share[larger]
-    result[best < 1 - total] = 0
+    for z, plane in enumerate(result):
+        found = sum(np.bincount(labels[index].ravel(), minlength=256) for index in way.old_planes(z))
+        best = total = np.zeros(plane.shape, np.float32)
+        for label in np.flatnonzero(found[1:]) + 1:
+            share = way.plane(z, lambda index, label=label: labels[index] == label)
+            plane[share > best] = label
+            best, total = np.maximum(best, share), total + share
+        plane[best < 1 - total] = 0
     return result
 
 
-def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, old_per_new: np.ndarray) -> None:
+def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, new_of_old: list[np.ndarray]) -> None:
     """Give `label` to new voxels, best filled first, until no voxel of the old `mask` is farther than one from it.
 
-    `old_per_new` is the old spacing over the new one, (z, y, x).
+    `new_of_old` holds for each axis (z, y, x) the voxel of `result` that contains each voxel of `mask`.
     """
-    # The boxes share their centre: old voxel i of m lies in new voxel round((i - (m-1)/2) old/new + (n-1)/2) of n.
-    inside = tuple(
-        np.clip(np.floor((i - (m - 1) / 2) * ratio + n / 2).astype(int), 0, n - 1)
-        for i, m, n, ratio in zip(np.nonzero(mask), mask.shape, result.shape, old_per_new)
-    )
-    filled = np.bincount(np.ravel_multi_index(inside, result.shape), minlength=result.size).reshape(result.shape)
-    box = tuple(slice(max(0, i.min() - 2), i.max() + 3) for i in inside)
-    filled, part = filled[box], result[box]
+    box = tuple(slice(max(0, new[0] - 2), new[-1] + 3) for new in new_of_old)
+    part = result[box]
+    inside = [(new - span.start)[i] for new, span, i in zip(new_of_old, box, np.nonzero(mask))]
+    filled = np.bincount(np.ravel_multi_index(inside, part.shape), minlength=part.size).reshape(part.shape)
     while True:
-        reached = ndimage.binary_dilation(part == label, np.ones((3, 3, 3)))
+        reached = ndimage.maximum_filter((part == label).view(np.uint8), 3)
         lost = np.where(reached, 0, filled)
         if not lost.any():
             return
@@ -128,9 +173,25 @@ def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, old_per_n
 
 def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid) -> Iterator[np.ndarray]:
     """Bring each of `channels`, float32 (z, y, x) on `grid`, linearly back to `original` (in LPS order)."""
+    way = _Way(grid, original, 1)
     for values in channels:
-        yield (
-            values
-            if grid == original
-            else sitk.GetArrayFromImage(_onto(from_array(values, grid), original, sitk.sitkLinear))
-        )
+        yield np.stack([way.plane(z, values.__getitem__) for z in range(original.shape[0])])
+
+
+def restore_decision(probabilities: np.ndarray, grid: Grid, original: Grid) -> np.ndarray:
+    """The most probable class on `original`, uint8 (z, y, x), as `restore_channels` brings back `probabilities`.
+
+    A plane at a time, to spare memory. Of equally probable classes the first.
+
+    Args:
+        probabilities: float32 (classes, z, y, x) on `grid`.
+    """
+    way = _Way(grid, original, 1)
+    result = np.zeros(original.shape, np.uint8)
+    for z, plane in enumerate(result):
+        best = way.plane(z, probabilities[0].__getitem__)
+        for number, values in enumerate(probabilities[1:], start=1):
+            share = way.plane(z, values.__getitem__)
+            plane[share > best] = number
+            best = np.maximum(best, share)
+    return result

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from base.atomic_file import replacing
+from utils.boxes import bounding_box
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
@@ -31,20 +32,22 @@ def draw_overlay(
     """
     shown = reference if reference is not None and reference.any() else prediction
     centre = _busiest_position(shown)
-    low, high = np.percentile(image[:: max(1, len(image) // 32)], (1, 99.5))
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), constrained_layout=True)
+    sparse = image[tuple(slice(None, None, max(1, size // 64)) for size in image.shape)]
+    low, high = np.percentile(sparse, (1, 99.5))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.88, wspace=0.02)
     for axis_plot, (name, axis) in zip(axes, _PLANES):
         position = centre[axis]
         rows, columns = (mm for other, mm in enumerate(spacing_mm) if other != axis)
 
         def cut(volume, axis=axis, position=position):
-            section = np.take(volume, position, axis)
+            section = volume[(slice(None),) * axis + (position,)]
             return section if axis == 0 else section[::-1]  # the head is above
 
         axis_plot.imshow(cut(image), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=rows / columns)
         for colour, (_, label) in zip(_COLOURS * 40, classes):
             for volume, style in ((prediction, "solid"), (reference, "dashed")):
-                mask = None if volume is None else cut(volume == label)
+                mask = None if volume is None else cut(volume) == label
                 if mask is not None and mask.any() and min(mask.shape) > 1:
                     axis_plot.contour(mask, [0.5], colors=[colour], linestyles=style, linewidths=1)
         axis_plot.set_title(f"{name}, slice {position}", fontsize=9)
@@ -62,7 +65,11 @@ def _busiest_position(labels: np.ndarray) -> list[int]:
     foreground = labels > 0
     if not foreground.any():
         return [size // 2 for size in labels.shape]
-    return [int(foreground.sum(axis=tuple(other for other in range(3) if other != axis)).argmax()) for axis in range(3)]
+    box = bounding_box(foreground)
+    return [
+        part.start + int(foreground[box].sum(axis=tuple(other for other in range(3) if other != axis)).argmax())
+        for axis, part in enumerate(box)
+    ]
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: Sequence[str]) -> None:
@@ -87,7 +94,7 @@ def _number(value) -> float:
 
 def _save(figure, path: Path) -> None:
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+        figure.savefig(temporary, dpi=100, pil_kwargs={"compress_level": 1})
     plt.close(figure)
 
 

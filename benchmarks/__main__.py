@@ -1,0 +1,42 @@
+"""Every benchmark in turn, one table and one JSON file at the end.
+
+    python -m benchmarks --data KITS19/ --json benchmark_output/benchmarks.json
+
+A program is a module with `run(data_folder, work_folder)`, which gives its rows. One that fails costs a line.
+"""
+
+import importlib
+
+from benchmarks.measure import parse_options, report
+
+PROGRAMS = (
+    "training_step",
+    "patch_drawing",
+    "whole_volume",
+    "windows",
+    "resampling",
+    "ensemble_members",
+    "many_cases",
+    "largest_case",
+    "start",
+)
+
+
+def main() -> None:
+    args = parse_options("Every benchmark in turn.")
+    rows, failures = [], []
+    for name in PROGRAMS:
+        print(f"\n== {name}", flush=True)
+        try:
+            rows += importlib.import_module(f"benchmarks.{name}").run(args.data, args.work)
+        except Exception as error:  # whatever it is: the others shall run
+            failures.append(f"{name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            print(failures[-1], flush=True)
+    report("benchmark", rows, args.json or args.work / "benchmarks.json")
+    for failure in failures:
+        print(failure)
+    raise SystemExit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What every benchmark stands on: rows of a table, times side by side, memory of a command, the table itself."""
+
+import argparse
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from base.atomic_file import write_json
+from benchmarks.machine import describe_machine
+
+WORK_FOLDER = Path("benchmark_output")
+
+_POLLS_PER_SECOND = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure, which is to be small: `value` of `name` over `reference`, that of `against`, both in `unit`.
+
+    Without a `reference` the value itself is held against the `target`, see `absolute`.
+    """
+
+    name: str
+    against: str
+    value: float
+    reference: float | None
+    target: float
+    unit: str
+
+    @classmethod
+    def absolute(cls, name: str, value: float, target: float, unit: str) -> "Row":
+        """A figure that is compared with nothing but its target, which is in the same unit."""
+        return cls(name, "", value, None, target, unit)
+
+    @property
+    def ratio(self) -> float | None:
+        """`value` over `reference`; None without one."""
+        return self.value / self.reference if self.reference else None
+
+    @property
+    def is_met(self) -> bool:
+        return (self.value if self.ratio is None else self.ratio) <= self.target
+
+
+def side_by_side(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median wall times, in seconds, of two callables that run in turn, each after one run that does not count."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for number in range(repeats + 1):
+        for call, times in zip((first, second), seconds):
+            began = time.perf_counter()
+            call()
+            if number:
+                times.append(time.perf_counter() - began)
+    return median(seconds[0]), median(seconds[1])
+
+
+def run_measured(command: Sequence[object]) -> tuple[float, int]:
+    """Run a command; give its wall time in seconds and its peak resident memory in bytes (on Linux).
+
+    The memory is that of the process and of all that it starts, together: anonymous pages, and those of files that are
+    mapped (libraries too), as far as they are resident; a page that two processes share counts in each. It is looked at
+    50 times a second, and of each process alone the kernel's own record of its peak counts too.
+
+    Raises:
+        RuntimeError: the command failed; with the end of its output.
+    """
+    with tempfile.TemporaryFile() as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        peak = 0
+        try:
+            while process.poll() is None:
+                sizes = _resident_bytes(process.pid)
+                peak = max([peak, sum(now for now, _ in sizes), *(highest for _, highest in sizes)])
+                time.sleep(1 / _POLLS_PER_SECOND)
+        except BaseException:  # Ctrl-C does not reach another session
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            output.seek(0)
+            end = output.read().decode("utf-8", "replace").strip()[-2000:]
+            raise RuntimeError(f"{' '.join(str(word) for word in command)}: exit status {process.returncode}\n{end}")
+    return seconds, peak
+
+
+def _resident_bytes(session: int) -> list[tuple[int, int]]:
+    """Of each process of a session: resident bytes now, and the most there ever were."""
+    sizes = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if not folder.name.isdigit() or os.getsid(int(folder.name)) != session:
+                continue
+            lines = (folder / "status").read_text().splitlines()
+        except OSError:  # it ended meanwhile
+            continue
+        fields = dict(line.split(":", 1) for line in lines)
+        if "VmRSS" in fields:  # a process that has ended, and is not yet waited for, has none
+            sizes.append(tuple(1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")))
+    return sizes
+
+
+def report(title: str, rows: Sequence[Row], json_path: Path | None) -> None:
+    """Print a table of `rows`; write it, with the machine, as JSON."""
+    width = max([len(title), *(len(row.name) for row in rows)])
+    against = max([len("against"), *(len(row.against) for row in rows)])
+    print(
+        f"\n{title:{width}}  {'against':{against}} {'value':>9} {'against':>9} {'':4} {'ratio':>7} {'target':>7}  met"
+    )
+    for row in rows:
+        figures = [f"{number:9.4g}" if number is not None else f"{'-':>9}" for number in (row.value, row.reference)]
+        ratio = f"{row.ratio:7.3f}" if row.ratio is not None else f"{'-':>7}"
+        met = "yes" if row.is_met else "NO"
+        print(
+            f"{row.name:{width}}  {row.against:{against}} {' '.join(figures)} {row.unit:4} {ratio} {row.target:7.4g}"
+            f"  {met}"
+        )
+    if json_path:
+        measured = [{**asdict(row), "ratio": row.ratio, "met": row.is_met} for row in rows]
+        write_json(json_path, {"title": title, "machine": describe_machine(), "rows": measured})
+
+
+def parse_options(description: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options that every benchmark has: `data`, `work` and `json`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of case folders like KiTS19's, of real size (default: phantoms)",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=WORK_FOLDER, metavar="FOLDER", help=f"for what is made (default: {WORK_FOLDER})"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here, too")
+    return parser.parse_args(arguments)
+
+
+def run_alone(title: str, run: Callable[[Path | None, Path], list[Row]]) -> None:
+    """What the `main` of a benchmark does: its options, its `run`, its report."""
+    args = parse_options(title)
+    report(title, run(args.data, args.work), args.json)
