@@ -1,0 +1,29 @@
+"""The arithmetic of a network alone: its forward passes, recorded while it predicts and then taken again."""
+
+from collections.abc import Callable
+from unittest import mock
+
+import torch
+
+from utils.classifier import Classifier
+
+
+class ForwardPasses:
+    """The forward passes that networks take while `predict` runs."""
+
+    def __init__(self, predict: Callable[[], object]):
+        self._calls = []
+        classify = Classifier.__call__
+
+        def recording(classifier, network, images, *rest):
+            self._calls.append((network, torch.from_numpy(images.copy())[:, None], rest))
+            return classify(classifier, network, images, *rest)
+
+        with mock.patch.object(Classifier, "__call__", recording):
+            predict()
+
+    @torch.inference_mode()
+    def __call__(self) -> None:
+        """Take them again, with the same inputs."""
+        for network, images, rest in self._calls:
+            network(images, *rest)

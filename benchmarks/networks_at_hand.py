@@ -1,0 +1,39 @@
+"""Trained networks: what they predict looks like a prediction, so that measuring it costs what it does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from benchmarks.material import ROOT
+from networks.weights import load_weights, save_weights
+
+CLASSES = "0,1,2"
+
+
+def trained_network(data_folder: Path, save_folder: Path, receptive_field: int, iterations: int = 300) -> Path:
+    """Weights of a dil2D that was trained for a few minutes at most. Trained once."""
+    name = f"rf{receptive_field}"
+    command = [sys.executable, "training_network.py", "-n", "dil2D", "-d", data_folder, "-s", save_folder, "-r", name]
+    command += ["-i", iterations, "--receptive-field-size", receptive_field, "--sample-size", "24", "-b", "8"]
+    command += ["--classes", CLASSES, "--validate-every", iterations, "--checkpoint-every", "50", "--visdom-port", "0"]
+    subprocess.run([*map(str, command), "--resume"], cwd=ROOT, check=True)
+    return save_folder / name / f"FINAL_{name}_{iterations}.pth"
+
+
+def members_like(weights: Path, folder: Path, count: int) -> list[Path]:
+    """Weights of `count` networks that differ a little from those at `weights`, as members of an ensemble do."""
+    trained = load_weights(weights)
+    paths = []
+    for number in range(count):
+        name = f"member{number}"
+        network = trained.build()
+        generator = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter += 0.02 * float(parameter.abs().mean()) * noise
+        paths.append(folder / name / f"FINAL_{name}_1.pth")
+        save_weights(paths[-1], network, {**trained.description, "experiment": name})
+    return paths

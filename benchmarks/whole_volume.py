@@ -1,0 +1,78 @@
+"""Whole volumes through dil2D, beside the plain way; what a stage takes for a case beside the network; and a clip."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import testing_network
+from benchmarks.forward_passes import ForwardPasses
+from benchmarks.material import prepared_cases
+from benchmarks.measure import Row, run_alone, side_by_side
+from benchmarks.networks_at_hand import trained_network
+from data.cases import find_cases
+from data.intensities import Normalization
+from networks.weights import TrainedNetwork, inference_options, load_weights
+from utils.inference import predictor_of
+
+RECEPTIVE_FIELDS = (35, 131)
+REPEATS = 3
+
+
+def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
+    data = prepared_cases(data_folder, work_folder)
+    return [row for receptive_field in RECEPTIVE_FIELDS for row in _rows(receptive_field, data, work_folder / "SAVE")]
+
+
+def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
+    """What is measured of one network."""
+    (case,) = find_cases(data, "test")
+    weights = trained_network(data, save, receptive_field)
+    trained = load_weights(weights)
+    volume, outside = Normalization.from_json(trained.description["normalization"]).apply(case.resampled_image())
+    mask = case.resampled_reference() > 0
+    predict = partial(
+        predictor_of(trained.build(), torch.device("cpu"), **inference_options(trained.description)), volume, outside
+    )
+    name = f"dil2D rf {receptive_field}, volume of {' × '.join(str(side) for side in volume.shape[::-1])}"
+    plain = partial(_slice_by_slice, trained, volume, outside)
+    rows = [
+        Row(f"{name}, planes", "each slice alone, default format", *side_by_side(predict, plain, REPEATS), 0.5, "s"),
+        _stage_beside_network(name, data, save, weights),
+    ]
+    if receptive_field == RECEPTIVE_FIELDS[0]:
+        times = side_by_side(partial(predict, mask), predict, REPEATS)
+        rows.append(Row(f"{name}, second stage with a clip", "over the whole volume", *times, 0.15, "s"))
+    return rows
+
+
+@torch.inference_mode()
+def _slice_by_slice(trained: TrainedNetwork, volume: np.ndarray, outside: float) -> np.ndarray:
+    """The plain way: pad, and put each slice of each plane through the network."""
+    network, margin = trained.build(), trained.description["receptive_field"] // 2
+    total = np.zeros((len(trained.classes), *volume.shape), np.float32)
+    for axis in range(3):
+        amounts = [(0, 0) if other == axis else (margin, margin) for other in range(3)]
+        padded = np.pad(volume, amounts, constant_values=outside)
+        for number, image in enumerate(np.moveaxis(padded, axis, 0)):
+            logits = network(torch.from_numpy(np.ascontiguousarray(image))[None, None])
+            np.moveaxis(total, axis + 1, 1)[:, number] += logits.softmax(dim=1)[0].numpy() / 3
+    return total
+
+
+def _stage_beside_network(name: str, data: Path, save: Path, weights: Path) -> Row:
+    """Stage 3 for a case, from its options to its tables, beside the forward passes alone."""
+    options = ["-d", data, "-s", save, "-e", "test", "-r", weights.parent.name, "--network-weights", weights]
+    args = testing_network.build_parser().parse_args([*map(str, options), "--overwrite"])
+    stage = partial(testing_network.main, args)
+    times = side_by_side(stage, ForwardPasses(stage), REPEATS)
+    return Row(f"{name}, testing_network.py", "forward passes alone", *times, 1.25, "s")
+
+
+def main() -> None:
+    run_alone("whole volumes", run)
+
+
+if __name__ == "__main__":
+    main()
