@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.contributions import contributions
+from utils.processes import ALONE, Processes
 from utils.tables import CaseTable
 from utils.uncertainty import error_ranking
 
@@ -23,14 +24,15 @@ class EnsembleReports:
     Args:
         member_names: of all members.
         done: names of the cases whose rows, if there are some, still hold.
+        processes: among which the cases are shared out; the first must begin before the others do.
     """
 
-    def __init__(self, folder: Path, member_names: Sequence[str], done: Iterable[str]):
+    def __init__(self, folder: Path, member_names: Sequence[str], done: Iterable[str], processes: Processes = ALONE):
         done = set(done)
         shares = (f"disagreement {name}" for name in member_names)
         columns = ("case", "member", "class", "dice", "ensemble_dice", "dice_without", *shares)
-        self._members = CaseTable(folder / "members.csv", columns, done)
-        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done)
+        self._members = CaseTable(folder / "members.csv", columns, done, processes)
+        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
 
     def add(
         self,
@@ -55,6 +57,11 @@ class EnsembleReports:
         prediction = mean.argmax(axis=0)
         areas = {name: error_ranking(values, prediction, reference, spacing_mm) for name, values in maps.items()}
         self._rankings.add(case_name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
+
+    def gather(self) -> None:
+        """Put the rows of all processes into the two tables: in the first, when all have theirs."""
+        self._members.gather()
+        self._rankings.gather()
 
     def print_means(self) -> None:
         """Print how much Dice the ensemble has without each member, and how well the maps rank errors."""

@@ -73,9 +73,7 @@ def cross_entropy_and_dice(
 HARD_LOSSES: dict[str, Callable] = {"CE": cross_entropy, "dice": dice_loss, "CE+dice": cross_entropy_and_dice}
 
 
-def soft_mse(
-    logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone
-) -> torch.Tensor:
+def soft_mse(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
     """T² times the mean over voxels and classes of (p - soft)², p = softmax(logits / T) (Noothout et al., 2022, T = 1).
 
     As in `soft_cross_entropy`, T² keeps the size of the gradients: p - soft and the softmax's slope both shrink by 1/T.
@@ -96,9 +94,7 @@ def soft_cross_entropy(
     return temperature**2 * _mean_where_known(entropies, soft, all_sum)
 
 
-def soft_kl(
-    logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone
-) -> torch.Tensor:
+def soft_kl(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
     """T² times the mean of sum soft (log soft - log p): the soft cross entropy less its least value."""
     divergences = (torch.xlogy(soft, soft) - soft * torch.log_softmax(logits / temperature, dim=1)).sum(dim=1)
     return temperature**2 * _mean_where_known(divergences, soft, all_sum)
@@ -151,9 +147,7 @@ class TrainingLoss:
         shares = [0.5**level for level in range(len(levels))]
         return sum(share * self._of(logits, batch) for share, logits in zip(shares, levels)) / sum(shares)
 
-    def hard(
-        self, logits: torch.Tensor, reference: torch.Tensor, all_sum: AllSum = _alone
-    ) -> torch.Tensor:
+    def hard(self, logits: torch.Tensor, reference: torch.Tensor, all_sum: AllSum = _alone) -> torch.Tensor:
         """The hard loss alone, with its class weights."""
         weights = None if self._class_weights is None else logits.new_tensor(self._class_weights)
         return self._hard(logits, reference, weights, all_sum)

@@ -13,7 +13,8 @@ from datetime import timedelta
 
 from base.errors import InputError
 
-_SECONDS_BETWEEN_LOOKS = 0.01  # of a process that waits for the others
+PATIENCE = timedelta(days=7)  # of a process whose cases are done before the others'
+_SECONDS_BETWEEN_LOOKS = 0.01  # whether they are
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ class Processes:
             distributed.destroy_process_group()
 
     def wait(self) -> None:
-        """Wait until all processes have come here."""
-        self.largest(0)()
+        """Wait until all processes have come here; Ctrl-C and SIGTERM are heard meanwhile."""
+        if self.are_several:
+            comparison = self._compare(0)[0]
+            while not comparison.is_completed():
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            comparison.wait()
 
     @contextmanager
     def first_ahead(self) -> Iterator[None]:
@@ -97,18 +102,20 @@ class Processes:
         """Begin to compare a `number` of each process; what is returned waits for the largest of them."""
         if not self.are_several:
             return lambda: number
-        import torch
-
-        values = torch.tensor([number])
-        comparison = torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX, async_op=True)
+        comparison, values = self._compare(number)
 
         def answer() -> int:
-            while not comparison.is_completed():  # rather than in PyTorch's code, where Ctrl-C is not heard
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
             comparison.wait()
             return int(values)
 
         return answer
+
+    def _compare(self, number: int):
+        """Begin to compare; the pending work, and the tensor that will hold the largest number."""
+        import torch
+
+        values = torch.tensor([number])
+        return torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX, async_op=True), values
 
     def gather(self, value) -> list | None:
         """The `value` of every process, by rank, in the first one; None in the others."""
@@ -120,3 +127,6 @@ class Processes:
         values = [None] * self.count if self.is_first else None
         distributed.gather_object(value, values)
         return values
+
+
+ALONE = Processes()

@@ -4,10 +4,10 @@ import signal
 
 
 class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets `signal_number`; a second one interrupts at once."""
+    """While it is entered, the first SIGINT or SIGTERM sets `signal_number`, 0 before; a second interrupts at once."""
 
     def __init__(self):
-        self.signal_number: int | None = None
+        self.signal_number = 0
 
     def __enter__(self) -> "StopRequest":
         self._previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -17,11 +17,6 @@ class StopRequest:
 
     def __exit__(self, *exception) -> None:
         self._restore()
-
-    @property
-    def status(self) -> int:
-        """Exit status that tells of the signal, as shells have it: 130 or 143."""
-        return 128 + self.signal_number
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

@@ -10,7 +10,7 @@ from base.label_classes import IGNORED
 from utils.arithmetic import with_arithmetic
 from utils.global_batch import sum_over_processes, synchronize_normalization
 from utils.losses import TrainingLoss
-from utils.processes import Processes
+from utils.processes import ALONE, Processes
 
 _SGD_MOMENTUM = 0.99  # with Nesterov's form, as nnU-Net
 OPTIMIZERS = {
@@ -68,7 +68,7 @@ class Training:
         seed: int = 0,
         precision: str = "fp32",
         compiled: bool = False,
-        processes: Processes = Processes(),
+        processes: Processes = ALONE,
     ):
         network = _channels_last(network).to(device).train()
         self.network = synchronize_normalization(network, device) if processes.are_several else network
@@ -90,7 +90,7 @@ class Training:
         return self._schedule.get_last_lr()[0]
 
     def step(self, batch) -> None:
-        """Take one step on a batch, or this process's share of it, with `image`, `reference`, `soft` and `deviation`."""
+        """Take one step on a batch, or this process's share of it: `image`, `reference`, `soft` and `deviation`."""
         batch = batch.to(self.device)
         self._seed_dropout()
         loss = self._loss(self._stepping(batch.image), batch)
