@@ -79,7 +79,8 @@ def main(args) -> None:
         with processes.first_ahead():
             run = Run(args, device, processes)
         mine = processes.share(run.to_do)
-        with tqdm(total=sum(len(run.members_of(case)) for case in mine), unit="member and case") as bar:
+        total = sum(len(run.members_of(case)) for case in mine)
+        with tqdm(total=total, unit="member and case", disable=not processes.is_first) as bar:
             for case in mine:
                 run.average(case, bar)
         processes.wait()
@@ -201,12 +202,16 @@ class Run:
 
     def report(self) -> None:
         """Put together what all processes measured, and print a summary."""
+        from utils.ensemble_reports import print_mean_dice
+
         self._evaluation.gather()
         self._reports.gather()
         print(f"soft labels: {self._soft_labels.folder}")
         self._evaluation.print_summary()
         self._reports.print_means()
-        print_beside_members(self._args, self._members, self._folder, self._regions)
+        split, save = self._args.evaluate, self._args.save
+        folders = {member.experiment: save / member.experiment / split for member in self._members}
+        print_mean_dice({"ensemble": self._folder} | folders, self._regions)
 
 
 def run_name(args) -> str:
@@ -311,25 +316,6 @@ class Average:
             "mutual_information": self._entropies.mutual_information(self.mean),
             "deviation": self.soft.deviation().max(axis=0),
         }
-
-
-def print_beside_members(args, members, folder: Path, regions) -> None:
-    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
-
-    A region that a member was not measured on is a dash.
-    """
-    from utils.evaluation import read_metrics, summarise_measure
-
-    print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
-    folders = {"ensemble": folder} | {m.experiment: args.save / m.experiment / args.evaluate for m in members}
-    for name, place in folders.items():
-        rows = read_metrics(place)
-        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
-        if any(summaries):
-            means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
-            print(f"{'':>12} {' '.join(means)}  {name}")
-        else:
-            print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")
 
 
 if __name__ == "__main__":

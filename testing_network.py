@@ -51,7 +51,7 @@ def main(args) -> None:
     with processes.together(PATIENCE):
         with processes.first_ahead():
             run = Run(args, weights_path, device, processes)
-        for case in tqdm(processes.share(run.to_do), "predicting", unit="case"):
+        for case in tqdm(processes.share(run.to_do), "predicting", unit="case", disable=not processes.is_first):
             run.predict(case)
         processes.wait()
         if processes.is_first:

@@ -168,7 +168,7 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         draw = partial(draw_augmentation, STRENGTHS[args.augmentation], flip=args.flip)
 
     def load(cases, *soft):
-        bar = tqdm(cases, "reading", unit="case")
+        bar = tqdm(cases, "reading", unit="case", disable=not processes.is_first)
         return [load_training_case(case, classes, normalization, *soft) for case in bar]
 
     training = load(train_cases, soft_labels, args.predict_uncertainty)

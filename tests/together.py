@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _CONTEXT = multiprocessing.get_context("forkserver")  # a fork of the test itself would not have SimpleITK's threads
-_CONTEXT.set_forkserver_preload(["torch", "SimpleITK", "scipy.ndimage", "matplotlib.pyplot", "tqdm"])
+_CONTEXT.set_forkserver_preload(["torch", "SimpleITK", "scipy.ndimage", "matplotlib.pyplot"])
 _SECONDS = 60
 
 

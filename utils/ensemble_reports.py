@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from base.regions import Region
 from utils.contributions import contributions
+from utils.evaluation import read_metrics, summarise_measure
 from utils.processes import ALONE, Processes
 from utils.tables import CaseTable
 from utils.uncertainty import error_ranking
@@ -67,3 +69,22 @@ class EnsembleReports:
         """Print how much Dice the ensemble has without each member, and how well the maps rank errors."""
         self._members.print_mean("dice_without", "member", "mean Dice of the ensemble without it")
         self._rankings.print_mean("error_ranking", "map", RANKING_TITLE)
+
+
+def print_mean_dice(folders: Mapping[str, Path], regions: Sequence[Region]) -> None:
+    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
+
+    A region that a member was not measured on is a dash.
+
+    Args:
+        folders: of the results of each, by name.
+    """
+    print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
+    for name, folder in folders.items():
+        rows = read_metrics(folder)
+        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
+        if any(summaries):
+            means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
+            print(f"{'':>12} {' '.join(means)}  {name}")
+        else:
+            print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")

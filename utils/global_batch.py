@@ -45,19 +45,20 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(values)
         columns = (1, -1, *[1] * (values.ndim - 2))
-        axes = (0, *range(2, values.ndim))
-        # Moments about the running mean, which is near: those about 0 would lose digits in the difference.
-        origin = self.running_mean.clone()
-        moved = values - origin.view(columns)
-        voxels = torch.full_like(origin, values.numel() / values.shape[1])
-        voxels, sums, squares = sum_over_processes(torch.stack([voxels, moved.sum(axes), moved.square().sum(axes)]))
+        variance, mean = torch.var_mean(values.to(self.weight), (0, *range(2, values.ndim)), correction=0)
+        # In double precision: the variance is a small difference of second moments.
+        variance, mean = variance.double(), mean.double()
+        voxels = torch.full_like(mean, values.numel() / values.shape[1])
+        moments = torch.stack([voxels, voxels * mean, voxels * (variance + mean.square())])
+        voxels, sums, squares = sum_over_processes(moments)
         mean = sums / voxels
         variance = (squares / voxels - mean.square()).clamp(min=0)
         with torch.no_grad():
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(origin + mean, self.momentum)
-            self.running_var.lerp_(variance * voxels / (voxels - 1), self.momentum)
-        normalized = (moved - mean.view(columns)) * (self.weight * torch.rsqrt(variance + self.eps)).view(columns)
+            self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+            self.running_var.lerp_((variance * voxels / (voxels - 1)).to(self.running_var), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps).to(self.weight)
+        normalized = (values - mean.to(self.weight).view(columns)) * scale.view(columns)
         return (normalized + self.bias.view(columns)).to(values.dtype)
 
 

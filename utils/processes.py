@@ -50,10 +50,9 @@ class Processes:
         return items[self.rank :: self.count]
 
     def silence_all_but_first(self) -> None:
-        """Let only the first process print and show bars; warnings and errors (standard error) go through."""
+        """Let only the first process print; warnings and errors go to standard error from each."""
         if not self.is_first:
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
-            os.environ["TQDM_DISABLE"] = "1"
 
     @contextmanager
     def together(self, patience: timedelta, cuda: bool = False) -> Iterator[None]:

@@ -29,7 +29,8 @@ def take_steps(
     Raises:
         SystemExit: status 130 or 143, after Ctrl-C or SIGTERM and a checkpoint.
     """
-    with StopRequest() as stop, tqdm(total=iterations, initial=training.iteration, unit="it") as bar:
+    hidden = not training.processes.is_first
+    with StopRequest() as stop, tqdm(total=iterations, initial=training.iteration, unit="it", disable=hidden) as bar:
         began, first = time.perf_counter(), training.iteration
         for batch in batches(training.iteration, iterations):
             asked = training.processes.largest(stop.signal_number)  # compared while the step is taken
