@@ -116,16 +116,16 @@ class Processes:
         values = torch.tensor([number])
         return torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX, async_op=True), values
 
-    def gather(self, value) -> list | None:
-        """The `value` of every process, by rank, in the first one; None in the others."""
+    def gather(self, results: Sequence) -> list:
+        """The results of all processes for their shares, in the order of what was shared out; [] but in the first."""
         if not self.are_several:
-            return [value]
+            return list(results)
         from torch import distributed
 
         self.wait()
-        values = [None] * self.count if self.is_first else None
-        distributed.gather_object(value, values)
-        return values
+        shares = [None] * self.count if self.is_first else None
+        distributed.gather_object(list(results), shares)
+        return [shares[n % self.count][n // self.count] for n in range(sum(map(len, shares or ())))]
 
 
 ALONE = Processes()
