@@ -62,7 +62,7 @@ class Processes:
             patience: how long one waits for the others before it gives up.
 
         Raises:
-            InputError: another process ended before its time.
+            InputError: another process ended before its time, or does not answer.
         """
         if not self.are_several:
             yield
@@ -73,8 +73,8 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            if "Connection closed by peer" in str(error) or isinstance(error, distributed.DistError):
-                raise InputError("torchrun", "another process ended before its time", "see what it says") from error
+            if "gloo" in str(error) or isinstance(error, distributed.DistError):
+                raise InputError("torchrun", "another process has ended, or is cut off", "see what it says") from error
             raise
         finally:
             distributed.destroy_process_group()

@@ -4,7 +4,10 @@ import signal
 
 
 class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets `signal_number`, 0 before; a second interrupts at once."""
+    """While it is entered, SIGINT or SIGTERM sets `signal_number`, 0 before; a second SIGINT interrupts at once.
+
+    A second SIGTERM does not: Slurm sends one to every process of a job, and `torchrun` hands its own on.
+    """
 
     def __init__(self):
         self.signal_number = 0
@@ -23,5 +26,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _remember(self, signal_number, frame) -> None:
+        if signal_number == self.signal_number == signal.SIGINT:
+            self._restore()
+            signal.raise_signal(signal.SIGINT)
         self.signal_number = signal_number
-        self._restore()

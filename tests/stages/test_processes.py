@@ -128,7 +128,7 @@ def test_what_a_killed_process_left_is_done_by_the_next_run(call, kidneys, save,
     assert killed.status == -signal.SIGKILL
     assert (survivor.status, survivor.output.splitlines()) == (
         2,
-        ["error: torchrun: another process ended before its time; see what it says"],
+        ["error: torchrun: another process has ended, or is cut off; see what it says"],
     )
     folders = [tmp_path / name / "run" / "train" for name in ("one", "two")]
     assert [row["case"] for row in rows_of(folders[1] / "metrics.csv")] == ["case_00000"] * 2
@@ -165,7 +165,7 @@ def test_an_error_of_one_process_ends_the_others(kidneys, save, tmp_path):
     ]
     first, second = together(stage, "testing_network", *options)
     assert (first.status, second.status) == (2, 2)
-    assert "another process ended" in first.output
+    assert "another process has ended" in first.output
     assert "case_00005" in second.output
     assert [row["case"] for row in rows_of(tmp_path / "SAVE" / "one" / "test" / "metrics.csv")] == ["case_00004"] * 2
 

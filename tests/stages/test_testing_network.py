@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from base.errors import InputError
 from data.image_files import Grid
 from data.phantom import make_phantom
 from tests.conftest import ROOT
@@ -94,10 +95,12 @@ def test_what_is_done_is_skipped_unless_told_otherwise(run, kidneys, saved):
     assert all(third[name] > second[name] for name in first)
 
 
-def test_predictions_of_two_networks_are_not_mixed(run, kidneys, saved):
+def test_predictions_of_two_networks_or_precisions_are_not_mixed(run, call, kidneys, saved):
     run(*options(kidneys, saved, "-e", "val", "-r", "mixed"))
     process = run(*options(kidneys, saved, "-e", "val", "-r", "mixed", name="two"), status=2)
     assert "-r" in process.stderr
+    with pytest.raises(InputError, match="precision fp32, not bf16"):
+        call("testing_network", *options(kidneys, saved, "-e", "val", "-r", "mixed", "--precision", "bf16")[1:])
     run(*options(kidneys, saved, "-e", "val", "-r", "mixed", "--overwrite", name="two"))
 
 

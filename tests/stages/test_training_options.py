@@ -76,6 +76,7 @@ OPTIONS = [
     ["--schedule", "constant"],
     ["--schedule", "poly"],
     ["--weight-decay", 0.1],
+    ["--precision", "bf16"],
 ]
 
 
