@@ -1,9 +1,10 @@
 """The processes that a stage is one of: `torchrun` starts them, and tells each its number in the environment.
 
-A stage that runs alone pays nothing for it: torch.distributed is imported only where there are several processes.
+A stage that runs alone pays nothing for it: PyTorch is imported here only where there are several processes.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +70,8 @@ class Processes:
             return
         from torch import distributed
 
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=patience)
+        with _ended_by_signals():  # PyTorch does not hear them while it looks for the other processes
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=patience)
         try:
             yield
         except RuntimeError as error:
@@ -126,6 +128,17 @@ class Processes:
         shares = [None] * self.count if self.is_first else None
         distributed.gather_object(list(results), shares)
         return [shares[n % self.count][n // self.count] for n in range(sum(map(len, shares or ())))]
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While entered, Ctrl-C and SIGTERM end the process at once, whatever it is busy with."""
+    answers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, answer in answers.items():
+            signal.signal(number, answer)
 
 
 ALONE = Processes()
