@@ -17,6 +17,7 @@ from base.regions import regions_of
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
+from utils.processes import PATIENCE, Processes
 
 
 def build_parser() -> OneLineParser:
@@ -66,95 +67,152 @@ def main(args) -> None:
     arguments.check_folders(args)
     if args.clip and args.clip_to:
         raise InputError("--clip-to", "contradicts --clip", "give one of them")
+    processes = Processes.of_environment()
 
     from tqdm import tqdm
 
-    from data.cases import check_voxel_size, find_cases
-    from data.components import keep_largest
-    from data.predictions import Scan
-    from data.soft_labels import SoftLabels, soft_label_folder
-    from networks.members import member_weights, strangers_to
-    from utils.case_measures import Probabilities, Segmentation
-    from utils.contributions import MemberStore
+    from utils.arithmetic import choose_precision
     from utils.devices import choose_device
-    from utils.ensemble_reports import EnsembleReports
-    from utils.evaluation import Evaluation
 
-    device = choose_device(args.device)
-    cases = find_cases(args.data, args.evaluate)
-    members = find_members(args, cases[0].voxel_size_mm)
-    classes = members[0].classes
-    regions = regions_of(classes, args.report_regions)
-    for member in members:
-        check_voxel_size(cases, member.description["voxel_size_mm"], member.path)
-    without_reference = [case for case in cases if not case.has_reference]
-    if args.clip and without_reference:
-        raise InputError("--clip", f"{without_reference[0].folder} has no reference to clip to", "leave --clip out")
-    members_of = {case.name: strangers_to(case.name, members) if args.cross_fit else members for case in cases}
+    device = choose_device(args.device, processes)
+    args.precision = choose_precision(args.precision, device)
+    with processes.together(PATIENCE):
+        with processes.first_ahead():
+            run = Run(args, device, processes)
+        mine = processes.share(run.to_do)
+        total = sum(len(run.members_of(case)) for case in mine)
+        with tqdm(total=total, unit="member and case", disable=not processes.is_first) as bar:
+            for case in mine:
+                run.average(case, bar)
+        processes.wait()
+        if processes.is_first:
+            run.report()
 
-    record = {
-        "weights": {member.experiment: member.sha256 for member in members},
-        "member_weights": member_weights(members, args.member_weights),
-        "cross_fit": args.cross_fit,
-        "classes": classes.to_json(),
-        "clip": args.clip,
-        **arguments.recorded_inference(args),
-    }
-    folder = args.save / (args.run or run_name(args)) / args.evaluate
-    fingerprints = {case.name: case.fingerprint for case in cases}
-    evaluation = Evaluation(folder, record, fingerprints, regions, args.tolerance_mm, args.overwrite)
-    root = args.soft_labels / args.evaluate if args.soft_labels else None
-    soft_labels = SoftLabels(root or soft_label_folder(args.save, classes, args.evaluate), classes)
-    soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
-    soft_labels.begin({**soft_record, "temperature": args.temperature}, fingerprints, args.overwrite)
 
-    written_maps = ("entropy", "mutual_information") if args.uncertainty_maps else ()
-    done = {
-        case.name
-        for case in cases
-        if evaluation.is_done(case.name)
-        and soft_labels.is_complete(case)
-        and all((folder / f"{case.name}_{name}.nii.gz").is_file() for name in written_maps)
-    }
-    reports = EnsembleReports(folder, [member.experiment for member in members], done)
-    todo = [case for case in cases if case.name not in done]
-    with tqdm(total=sum(len(members_of[case.name]) for case in todo), unit="member and case") as bar:
-        for case in todo:
-            began = time.perf_counter()
-            clip = clip_of(args, case, classes)
-            average = Average(args.temperature)
-            with MemberStore() as store:
-                for name, probabilities in predictions_of(members_of[case.name], args, case, clip, device):
-                    average.add(probabilities, record["member_weights"][name])
-                    if case.has_reference:
-                        store.add(name, probabilities)
-                    bar.update()
-                soft_labels.write(case, average.soft.mean, average.deviation)
-                scan = Scan(case)
-                prediction = scan.decide(average.mean, classes)
-                if clip:
-                    prediction[~clip.on_scan] = 0
-                prediction = keep_largest(prediction, args.keep_largest)
-                scan.write(prediction, evaluation.prediction_path(case.name))
-                seconds = time.perf_counter() - began
-                maps = average.uncertainty_maps()
-                for name in written_maps:
-                    scan.write_map(maps[name], folder / f"{case.name}_{name}.nii.gz")
-                reference = case.resampled_classes(classes)
-                if reference is not None:
-                    weights = record["member_weights"]
-                    described = (reference, case.spacing_mm, classes.names)
-                    reports.add(case.name, store, weights, average.mean, maps, *described)
-            evaluation.add(
-                case.name,
-                Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
-                Probabilities(average.mean, reference, case.spacing_mm),
-                seconds,
-            )
-    print(f"soft labels: {soft_labels.folder}")
-    evaluation.print_summary()
-    reports.print_means()
-    print_beside_members(args, members, evaluation.folder, regions)
+class Run:
+    """One ensemble on the cases of one split.
+
+    Attributes:
+        to_do: the cases that are not done.
+    """
+
+    def __init__(self, args, device, processes: Processes):
+        from data.cases import check_voxel_size, find_cases
+        from data.soft_labels import SoftLabels, soft_label_folder
+        from networks.members import member_weights
+        from utils.ensemble_reports import EnsembleReports
+        from utils.evaluation import Evaluation
+
+        cases = find_cases(args.data, args.evaluate)
+        self._args = args
+        self._device = device
+        self._members = find_members(args, cases[0].voxel_size_mm)
+        self._classes = self._members[0].classes
+        self._regions = regions_of(self._classes, args.report_regions)
+        for member in self._members:
+            check_voxel_size(cases, member.description["voxel_size_mm"], member.path)
+        without_reference = [case for case in cases if not case.has_reference]
+        if args.clip and without_reference:
+            raise InputError("--clip", f"{without_reference[0].folder} has no reference to clip to", "leave --clip out")
+        for case in cases:
+            self.members_of(case)  # there are some
+
+        self._weights = member_weights(self._members, args.member_weights)
+        record = {
+            "weights": {member.experiment: member.sha256 for member in self._members},
+            "member_weights": self._weights,
+            "cross_fit": args.cross_fit,
+            "classes": self._classes.to_json(),
+            "clip": args.clip,
+            **arguments.recorded_inference(args),
+        }
+        self._folder = args.save / (args.run or run_name(args)) / args.evaluate
+        fingerprints = {case.name: case.fingerprint for case in cases}
+        measured = (self._regions, args.tolerance_mm)
+        self._evaluation = Evaluation(self._folder, record, fingerprints, *measured, args.overwrite, processes)
+        root = args.soft_labels / args.evaluate if args.soft_labels else None
+        self._soft_labels = SoftLabels(
+            root or soft_label_folder(args.save, self._classes, args.evaluate), self._classes
+        )
+        soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
+        self._soft_labels.begin({**soft_record, "temperature": args.temperature}, fingerprints, args.overwrite)
+
+        self._written_maps = ("entropy", "mutual_information") if args.uncertainty_maps else ()
+        done = {case.name for case in cases if self._is_done(case)}
+        self.to_do = [case for case in cases if case.name not in done]
+        names = [member.experiment for member in self._members]
+        self._reports = EnsembleReports(self._folder, names, done, processes)
+
+    def _is_done(self, case) -> bool:
+        return (
+            self._evaluation.is_done(case.name)
+            and self._soft_labels.is_complete(case)
+            and all(self._map_path(case, name).is_file() for name in self._written_maps)
+        )
+
+    def _map_path(self, case, name: str) -> Path:
+        return self._folder / f"{case.name}_{name}.nii.gz"
+
+    def members_of(self, case) -> list:
+        """The members that predict a case.
+
+        Raises:
+            InputError: there is none.
+        """
+        from networks.members import strangers_to
+
+        return strangers_to(case.name, self._members) if self._args.cross_fit else self._members
+
+    def average(self, case, bar) -> None:
+        """Average what the members predict of a case, and measure it; `bar` counts them."""
+        from data.components import keep_largest
+        from data.predictions import Scan
+        from utils.case_measures import Probabilities, Segmentation
+        from utils.contributions import MemberStore
+
+        began = time.perf_counter()
+        clip = clip_of(self._args, case, self._classes)
+        average = Average(self._args.temperature)
+        with MemberStore() as store:
+            for name, probabilities in predictions_of(self.members_of(case), self._args, case, clip, self._device):
+                average.add(probabilities, self._weights[name])
+                if case.has_reference:
+                    store.add(name, probabilities)
+                bar.update()
+            self._soft_labels.write(case, average.soft.mean, average.deviation)
+            scan = Scan(case)
+            prediction = scan.decide(average.mean, self._classes)
+            if clip:
+                prediction[~clip.on_scan] = 0
+            prediction = keep_largest(prediction, self._args.keep_largest)
+            scan.write(prediction, self._evaluation.prediction_path(case.name))
+            seconds = time.perf_counter() - began
+            maps = average.uncertainty_maps()
+            for name in self._written_maps:
+                scan.write_map(maps[name], self._map_path(case, name))
+            reference = case.resampled_classes(self._classes)
+            if reference is not None:
+                described = (reference, case.spacing_mm, self._classes.names)
+                self._reports.add(case.name, store, self._weights, average.mean, maps, *described)
+        self._evaluation.add(
+            case.name,
+            Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm),
+            Probabilities(average.mean, reference, case.spacing_mm),
+            seconds,
+        )
+
+    def report(self) -> None:
+        """Put together what all processes measured, and print a summary."""
+        from utils.ensemble_reports import print_mean_dice
+
+        self._evaluation.gather()
+        self._reports.gather()
+        print(f"soft labels: {self._soft_labels.folder}")
+        self._evaluation.print_summary()
+        self._reports.print_means()
+        split, save = self._args.evaluate, self._args.save
+        folders = {member.experiment: save / member.experiment / split for member in self._members}
+        print_mean_dice({"ensemble": self._folder} | folders, self._regions)
 
 
 def run_name(args) -> str:
@@ -211,9 +269,10 @@ def predictions_of(members, args, case, clip, device):
     from utils.inference import predictor_of
 
     image = case.resampled_image()
-    limits = {"overlap": args.overlap, "memory_limit_bytes": args.memory_limit * 1e9}
+    settings = {"overlap": args.overlap, "memory_limit_bytes": args.memory_limit * 1e9}
+    settings |= {"precision": args.precision, "compiled": args.compile}
     for member in members:
-        predict = predictor_of(member.build(), device, **inference_options(member.description), **limits)
+        predict = predictor_of(member.build(), device, **inference_options(member.description), **settings)
         normalized = Normalization.from_json(member.description["normalization"]).apply(image)
         probabilities = predict(*normalized, clip.on_grid if clip else None)
         yield member.experiment, probabilities[: len(member.classes)]
@@ -259,25 +318,6 @@ class Average:
             "mutual_information": self._entropies.mutual_information(total),
             "deviation": self.deviation.max(axis=0),
         }
-
-
-def print_beside_members(args, members, folder: Path, regions) -> None:
-    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
-
-    A region that a member was not measured on is a dash.
-    """
-    from utils.evaluation import read_metrics, summarise_measure
-
-    print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
-    folders = {"ensemble": folder} | {m.experiment: args.save / m.experiment / args.evaluate for m in members}
-    for name, place in folders.items():
-        rows = read_metrics(place)
-        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
-        if any(summaries):
-            means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
-            print(f"{'':>12} {' '.join(means)}  {name}")
-        else:
-            print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")
 
 
 if __name__ == "__main__":

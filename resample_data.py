@@ -17,6 +17,7 @@ from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognis
 from data.layouts.acdc import FRAMES
 from utils.arguments import parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
+from utils.processes import PATIENCE, Processes
 
 NAME_WIDTH = 28
 
@@ -44,7 +45,13 @@ def build_parser() -> OneLineParser:
     )
     parser.add_argument("--split-file", type=Path, help="JSON file that lists case names under train, val and test")
     parser.add_argument("--seed", type=parse_natural_number, default=0, help="seed of --split")
-    parser.add_argument("-j", "--jobs", type=parse_positive_int, default=1, help="number of processes")
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=parse_positive_int,
+        default=1,
+        help="number of processes; with torchrun: of each of its own",
+    )
     return parser
 
 
@@ -87,7 +94,7 @@ def main(args) -> None:
         if args.output.resolve() == origin.resolve():
             raise InputError("--output", f"{origin} is the data set itself", "name another folder")
 
-    from data.split import read_split_file, split_patients
+    from data.split import current_folder, read_split_file, split_patients
 
     names = [source.name for source in sources]
     split = {}
@@ -97,8 +104,27 @@ def main(args) -> None:
     elif args.split:
         split = split_patients(sources, args.split, args.seed)
     print(f"{len(sources)} cases in {origin}, layout {layout}")
-    outcomes = prepare_all(sources, args.output or origin, args.output is None, voxel_size_mm, split, args.jobs)
-    report(outcomes, len(names) - len(sources))
+    root = args.output or origin
+    folders = [
+        source.image.parent if args.output is None else current_folder(root, source, split) for source in sources
+    ]
+    processes = Processes.of_environment()
+    with processes.together(PATIENCE):
+        processes.wait()  # until none looks any more where the cases are: they may move
+        pairs = processes.share(list(zip(sources, folders)))
+        outcomes = prepare_all(pairs, root, voxel_size_mm, split, args.jobs, hide_bar=not processes.is_first)
+        outcomes = processes.gather(outcomes)
+    if processes.is_first:
+        conclude(outcomes, len(names), origin)
+
+
+def conclude(outcomes: list, number_of_cases: int, origin: Path) -> None:
+    """Report on all outcomes.
+
+    Raises:
+        InputError: cases were refused.
+    """
+    report(outcomes, number_of_cases - len(outcomes))
     refused = [outcome for outcome in outcomes if outcome.problem]
     if len(refused) == 1:
         raise InputError(refused[0].name, f"refused: {refused[0].problem}")
@@ -131,8 +157,8 @@ def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
     return x, y, z
 
 
-def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[str, str], jobs: int) -> list:
-    """Prepare every case in its folder, then move the folder to its split; the outcomes in the order of `sources`."""
+def prepare_all(pairs: list, root: Path, voxel_size_mm, split: dict[str, str], jobs: int, hide_bar: bool) -> list:
+    """Prepare each case in its folder, then move the folder to its split; the outcomes in the order of the `pairs`."""
     import multiprocessing
     import signal
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -141,9 +167,8 @@ def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[
     from tqdm import tqdm
 
     from data.preparation import prepare_case
-    from data.split import current_folder, move_to_split
+    from data.split import move_to_split
 
-    folders = [source.image.parent if in_place else current_folder(root, source, split) for source in sources]
     outcomes = {}
     # Spawned, not forked: SimpleITK's threads do not survive a fork.
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
@@ -151,11 +176,11 @@ def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[
         # Processes start with the submissions, and inherit that Ctrl-C is answered here alone.
         answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures = {
-            pool.submit(prepare_case, source, folder, voxel_size_mm): (source, folder)
-            for source, folder in zip(sources, folders)
+            pool.submit(prepare_case, source, folder, voxel_size_mm): (source, folder) for source, folder in pairs
         }
         signal.signal(signal.SIGINT, answer)
-        for future in tqdm(as_completed(futures), total=len(futures), unit="case", desc="resampling"):
+        bar = {"total": len(futures), "unit": "case", "desc": "resampling", "disable": hide_bar}
+        for future in tqdm(as_completed(futures), **bar):
             source, folder = futures[future]
             outcomes[source.name] = future.result()
             if not outcomes[source.name].problem and source.name in split:
@@ -164,7 +189,7 @@ def prepare_all(sources, root: Path, in_place: bool, voxel_size_mm, split: dict[
         raise InputError("--jobs", "a process died, probably for want of memory", "run again with fewer jobs") from None
     finally:
         pool.shutdown(cancel_futures=True)
-    return [outcomes[source.name] for source in sources]
+    return [outcomes[source.name] for source, _ in pairs]
 
 
 def report(outcomes: list, left_out: int) -> None:

@@ -9,12 +9,14 @@ options that contradict them are refused. Cases that are done are skipped.
 """
 
 import time
+from pathlib import Path
 
 from base.label_classes import parse_classes
 from base.regions import regions_of
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
+from utils.processes import PATIENCE, Processes
 
 
 def build_parser() -> OneLineParser:
@@ -37,87 +39,125 @@ def build_parser() -> OneLineParser:
 def main(args) -> None:
     arguments.check_folders(args)
     weights_path = arguments.one_file("--network-weights", args.network_weights)
+    processes = Processes.of_environment()
 
     from tqdm import tqdm
 
-    from data.cases import check_voxel_size, find_cases
-    from data.clipping import clip_of_prediction
-    from data.components import keep_largest
-    from data.intensities import Normalization
-    from data.predictions import Scan, probability_path
-    from networks.weights import inference_options, load_weights
-    from utils.case_measures import Probabilities, Segmentation
-    from utils.decisions import decide
+    from utils.arithmetic import choose_precision
     from utils.devices import choose_device
-    from utils.ensemble_reports import RANKING_COLUMNS, RANKING_TITLE
-    from utils.evaluation import Evaluation
-    from utils.inference import predictor_of
-    from utils.tables import CaseTable
-    from utils.uncertainty import ErrorRanking
 
-    device = choose_device(args.device)
-    trained = load_weights(weights_path)
-    trained.check("--network", "architecture", args.network and args.network.name)
-    trained.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
-    trained.check_classes(args.classes)
-    classes = trained.classes
-    regions = regions_of(classes, args.report_regions)
-    cases = find_cases(args.data, args.evaluate)
-    check_voxel_size(cases, trained.description["voxel_size_mm"], weights_path)
+    device = choose_device(args.device, processes)
+    args.precision = choose_precision(args.precision, device)
+    with processes.together(PATIENCE):
+        with processes.first_ahead():
+            run = Run(args, weights_path, device, processes)
+        for case in tqdm(processes.share(run.to_do), "predicting", unit="case", disable=not processes.is_first):
+            run.predict(case)
+        processes.wait()
+        if processes.is_first:
+            run.report()
 
-    folder = args.save / (args.run or trained.experiment) / args.evaluate
-    record = {
-        "weights": {trained.experiment: trained.sha256},
-        "classes": classes.to_json(),
-        **arguments.recorded_inference(args),
-    }
-    fingerprints = {case.name: case.fingerprint for case in cases}
-    evaluation = Evaluation(folder, record, fingerprints, regions, args.tolerance_mm, args.overwrite)
-    wanted = classes.names if args.save_probabilities else ()
-    done = {
-        case.name
-        for case in cases
-        if evaluation.is_done(case.name) and all(probability_path(folder, case.name, name).is_file() for name in wanted)
-    }
-    ranking = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done)
-    normalization = Normalization.from_json(trained.description["normalization"])
-    predict = predictor_of(
-        trained.build(),
-        device,
-        **inference_options(trained.description),
-        overlap=args.overlap,
-        memory_limit_bytes=args.memory_limit * 1e9,
-    )
 
-    for case in tqdm([case for case in cases if case.name not in done], "predicting", unit="case"):
+class Run:
+    """One network on the cases of one split.
+
+    Attributes:
+        to_do: the cases that are not done.
+    """
+
+    def __init__(self, args, weights_path: Path, device, processes: Processes):
+        from data.cases import check_voxel_size, find_cases
+        from data.intensities import Normalization
+        from data.predictions import probability_path
+        from networks.weights import inference_options, load_weights
+        from utils.ensemble_reports import RANKING_COLUMNS
+        from utils.evaluation import Evaluation
+        from utils.inference import predictor_of
+        from utils.tables import CaseTable
+
+        trained = load_weights(weights_path)
+        trained.check("--network", "architecture", args.network and args.network.name)
+        trained.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
+        trained.check_classes(args.classes)
+        cases = find_cases(args.data, args.evaluate)
+        check_voxel_size(cases, trained.description["voxel_size_mm"], weights_path)
+
+        self._args = args
+        self._classes = trained.classes
+        self._folder = args.save / (args.run or trained.experiment) / args.evaluate
+        record = {
+            "weights": {trained.experiment: trained.sha256},
+            "classes": trained.classes.to_json(),
+            **arguments.recorded_inference(args),
+        }
+        fingerprints = {case.name: case.fingerprint for case in cases}
+        measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
+        self._evaluation = Evaluation(self._folder, record, fingerprints, *measured, args.overwrite, processes)
+        wanted = trained.classes.names if args.save_probabilities else ()
+        done = {
+            case.name
+            for case in cases
+            if self._evaluation.is_done(case.name)
+            and all(probability_path(self._folder, case.name, name).is_file() for name in wanted)
+        }
+        self.to_do = [case for case in cases if case.name not in done]
+        self._ranking = CaseTable(self._folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
+        self._normalization = Normalization.from_json(trained.description["normalization"])
+        self._predict = predictor_of(
+            trained.build(),
+            device,
+            **inference_options(trained.description),
+            overlap=args.overlap,
+            memory_limit_bytes=args.memory_limit * 1e9,
+            precision=args.precision,
+            compiled=args.compile,
+        )
+
+    def predict(self, case) -> None:
+        """Predict one case, and measure the prediction."""
+        from data.clipping import clip_of_prediction
+        from data.components import keep_largest
+        from data.predictions import Scan
+        from utils.case_measures import Probabilities, Segmentation
+        from utils.decisions import decide
+        from utils.uncertainty import ErrorRanking
+
+        args, classes = self._args, self._classes
         began = time.perf_counter()
-        image, outside = normalization.apply(case.resampled_image())
+        image, outside = self._normalization.apply(case.resampled_image())
         clip = None
         if args.clip_to:
             clip = clip_of_prediction(arguments.prediction_of(args, case.name), case)
-        outputs = predict(image, outside, clip.on_grid if clip else None)
+        outputs = self._predict(image, outside, clip.on_grid if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
         scan = Scan(case)
-        prediction = scan.decide(probabilities, classes, folder if args.save_probabilities else None)
+        prediction = scan.decide(probabilities, classes, self._folder if args.save_probabilities else None)
         if clip:
             prediction[~clip.on_scan] = 0
         prediction = keep_largest(prediction, args.keep_largest)
-        scan.write(prediction, evaluation.prediction_path(case.name))
+        scan.write(prediction, self._evaluation.prediction_path(case.name))
         reference = case.resampled_classes(classes)
         for values in uncertainty:
-            scan.write_map(values, folder / f"{case.name}_uncertainty.nii.gz")
+            scan.write_map(values, self._folder / f"{case.name}_uncertainty.nii.gz")
             if reference is not None:
                 area = ErrorRanking(decide(probabilities), reference, case.spacing_mm).area(values)
-                ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
+                self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
         seconds = time.perf_counter() - began
-        evaluation.add(
+        self._evaluation.add(
             case.name,
             Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
             Probabilities(probabilities, reference, case.spacing_mm),
             seconds,
         )
-    evaluation.print_summary()
-    ranking.print_mean("error_ranking", "map", RANKING_TITLE)
+
+    def report(self) -> None:
+        """Put together what all processes measured, and print a summary."""
+        from utils.ensemble_reports import RANKING_TITLE
+
+        self._evaluation.gather()
+        self._ranking.gather()
+        self._evaluation.print_summary()
+        self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,16 @@ The experiment goes to SAVE/<experiment>/. A training that was stopped or killed
 weights as if it had never stopped.
 """
 
+from datetime import timedelta
+
 from base.errors import InputError
 from base.label_classes import notice, resolve
 from networks import ARCHITECTURES, find_architecture
 from utils import arguments, training_arguments
 from utils.command_line import OneLineParser, run_stage
+from utils.processes import Processes
 
+PATIENCE = timedelta(minutes=30)  # of a process that waits for the others
 VALIDATION_VOXELS = 100_000  # classified in each validation, in so many patches at least and at most:
 VALIDATION_PATCHES = {2: (40, 400), 3: (16, 100)}
 
@@ -37,24 +41,26 @@ def build_parser() -> OneLineParser:
 
 
 def main(args) -> None:
-    training_arguments.settle(args)
+    processes = Processes.of_environment()
+    training_arguments.settle(args, processes.count)
     import torch
 
     from data.cases import find_cases, with_reference
     from data.soft_labels import find_soft_labels, soft_label_folder
+    from data.split import outside_fold
     from networks.weights import build_network
+    from utils.arithmetic import choose_precision
     from utils.devices import choose_device
     from utils.experiment import Experiment, versions
-    from utils.losses import TrainingLoss
-    from utils.training import Training
 
-    device = choose_device(args.device)
+    device = choose_device(args.device, processes)
+    args.precision = choose_precision(args.precision, device)
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     labels = set().union(*(case.labels for case in train_cases))
     classes = resolve(args.classes, labels, args.data / "train")
     if message := notice(args.classes, labels):
         print(message)
-    train_cases = cases_outside_fold(train_cases, args.fold)
+    train_cases = outside_fold(train_cases, args.fold)
     soft_labels, soft_record = None, {}
     if args.soft:
         folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
@@ -74,22 +80,12 @@ def main(args) -> None:
     if final.exists():
         print(f"finished before: {final}")
         return
-    print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, on {device}")
-    loss = TrainingLoss(args.loss, args.softloss, args.alpha, soft_record.get("temperature"), args.class_weights)
-    optimization = (args.learning_rate, args.optimizer, args.schedule, args.weight_decay)
-    training = Training(network, loss, len(classes), args.iterations, device, *optimization)
-    streams = make_streams(args, description, train_cases, val_cases, soft_labels)
-    train(args, training, experiment, description, *streams)
-
-
-def cases_outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
-    """Those of `cases` that do not belong to fold (number, of how many); all for None."""
-    from data.split import fold_of
-
-    kept = [case for case in cases if fold is None or fold_of(case.name, fold[1]) != fold[0]]
-    if not kept:
-        raise InputError("--fold", "leaves no training case", "choose another fold, or leave --fold out")
-    return kept
+    where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
+    print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
+    streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
+    with processes.together(PATIENCE, cuda=device.type == "cuda"):
+        training = begin_training(args, network, description, device, processes)
+        train(args, training, experiment, description, *streams)
 
 
 def begin_with(path, network, description: dict) -> None:
@@ -116,7 +112,7 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
 
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
-        "experiment": args.run or name_of(args),
+        "experiment": args.run or training_arguments.name_of(args),
         "architecture": args.network.name,
         "receptive_field": args.receptive_field_size,
         **args.network.options(args.features, args.dropout, args.deep_supervision),
@@ -138,24 +134,8 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     }
 
 
-def name_of(args) -> str:
-    from utils.experiment import experiment_name
-
-    return experiment_name(
-        args.seed,
-        args.network.name,
-        args.receptive_field_size,
-        args.sample_size,
-        args.classes.folder_name.replace("_", "-"),
-        args.loss,
-        args.iterations,
-        student=f"soft-{args.softloss}-a{args.alpha:g}" if args.soft else "",
-        fold="fold{}of{}".format(*args.fold) if args.fold else "",
-    )
-
-
-def make_streams(args, description, train_cases, val_cases, soft_labels):
-    """Read the cases; return the stream of training batches, the validation batches, and slices to show."""
+def make_streams(args, description, train_cases, val_cases, soft_labels, device, processes):
+    """Read the cases; return this process's share of training and validation batches, and slices to show."""
     from functools import partial
 
     from tqdm import tqdm
@@ -188,60 +168,93 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
         draw = partial(draw_augmentation, STRENGTHS[args.augmentation], flip=args.flip)
 
     def load(cases, *soft):
-        bar = tqdm(cases, "reading", unit="case")
+        bar = tqdm(cases, "reading", unit="case", disable=not processes.is_first)
         return [load_training_case(case, classes, normalization, *soft) for case in bar]
 
     training = load(train_cases, soft_labels, args.predict_uncertainty)
-    batches = BatchStream(PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw))
+    sampler = PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw)
+    batches = BatchStream(sampler, processes.rank, processes.count, pinned=device.type == "cuda")
     validation = load(val_cases)
     fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0)))
     fewest, most = VALIDATION_PATCHES[dimensions]
     patches = min(most, max(fewest, VALIDATION_VOXELS // args.sample_size**dimensions))
-    validation_batches = [fixed.make(number) for number in range(-(-patches // args.batch_size))]
+    validation_batches = [fixed.make(number) for number in processes.share(range(-(-patches // args.batch_size)))]
     return batches, validation_batches, busiest_slices(validation[0], 1 if dimensions == 2 else args.sample_size)
+
+
+def begin_training(args, network, description, device, processes):
+    """The training of `network`, before its first step."""
+    from utils.losses import TrainingLoss
+    from utils.training import Training
+
+    temperature = (description["soft_labels"] or {}).get("temperature")
+    return Training(
+        network,
+        TrainingLoss(args.loss, args.softloss, args.alpha, temperature, args.class_weights),
+        len(args.classes),
+        args.iterations,
+        device,
+        args.learning_rate,
+        args.optimizer,
+        args.schedule,
+        args.weight_decay,
+        seed=args.seed,
+        precision=args.precision,
+        compiled=args.compile,
+        processes=processes,
+    )
 
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
     """Take the steps that are left, and write the final weights."""
+    from math import isfinite
+
     from networks.weights import read_torch_file, save_checkpoint, save_weights
     from utils.dashboard import Dashboard
     from utils.training_log import TrainingLog
     from utils.training_loop import take_steps
 
-    rows = []
-    experiment.begin()
+    rows, processes = [], training.processes
+    processes.wait()  # until none looks any more whether the experiment exists
+    if processes.is_first:
+        experiment.begin()
     if experiment.checkpoint_path.exists():
         state = read_torch_file(experiment.checkpoint_path)
         training.restore(state["training"])
         rows = state["rows"]
         print(f"resumed at iteration {training.iteration}")
-    dashboard = Dashboard(args.visdom_server, args.visdom_port, experiment.name)
+    dashboard = Dashboard(args.visdom_server, args.visdom_port if processes.is_first else 0, experiment.name)
     dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
     log = TrainingLog(experiment, dashboard, rows, dice_columns)
 
     def validate(iterations_per_second: float) -> None:
+        train_loss = training.take_mean_loss()
         val_loss, dices = training.validate(validation_batches)
         figures = {
             "iteration": training.iteration,
-            "train_loss": training.take_mean_loss(),
+            "train_loss": train_loss,
             "val_loss": val_loss,
             "learning_rate": training.learning_rate,
             "iterations_per_second": iterations_per_second,
         }
-        log.add(figures, dices, show_slice(training, description, shown))
+        if processes.is_first:
+            log.add(figures, dices, show_slice(training, description, shown))
+        if not isfinite(train_loss):
+            processes.wait()
+            raise InputError("--learning-rate", f"the loss became {train_loss}", "lower the rate, in a new run (-r)")
 
     def checkpoint() -> None:
-        save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
+        if processes.is_first:
+            save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
 
     take_steps(
         training, batches.numbered, args.iterations, args.validate_every, args.checkpoint_every, validate, checkpoint
     )
     dashboard.close()
-    validation_dice = [log.rows[-1][column] for column in dice_columns]
-    save_weights(
-        experiment.final_path(args.iterations), training.network, {**description, "validation_dice": validation_dice}
-    )
-    print(f"weights: {experiment.final_path(args.iterations)}")
+    if processes.is_first:
+        described = {**description, "validation_dice": [log.rows[-1][column] for column in dice_columns]}
+        save_weights(experiment.final_path(args.iterations), training.network, described)
+        print(f"weights: {experiment.final_path(args.iterations)}")
 
 
 def show_slice(training, description, shown):
@@ -252,7 +265,12 @@ def show_slice(training, description, shown):
     from utils.inference import predictor_of
     from utils.pictures import label_picture
 
-    predict = predictor_of(training.network, training.device, **inference_options(description))
+    predict = predictor_of(
+        training.network,
+        training.device,
+        **inference_options(description),
+        precision=description["options"]["precision"],
+    )
     probabilities = predict(shown.image, shown.outside)
     training.network.train()
     middle = len(shown.image) // 2

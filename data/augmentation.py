@@ -48,7 +48,7 @@ class AugmentationDraw:
             to the offset in the patch whose value appears there.
         scales, shifts, gammas: float32 (n,); intensities become ``image ** gamma * scale + shift``, the power taken
             between the darkest and the brightest of the patch.
-        noises: float32 (n,), standard deviations; `noise_seed` decides the noise itself.
+        noises: float32 (n,), standard deviations; `noise_seeds`, int64 (n,), decide the noise itself.
         blurs: float32 (n,), standard deviations in voxels.
     """
 
@@ -58,12 +58,16 @@ class AugmentationDraw:
     gammas: np.ndarray
     noises: np.ndarray
     blurs: np.ndarray
-    noise_seed: int
+    noise_seeds: np.ndarray
 
     @property
     def enlargement(self) -> float:
         """Share by which a patch's side must grow so that every transform finds its values inside."""
         return max(0.0, float(np.abs(self.matrices).sum(axis=2).max()) - 1)
+
+    def share(self, rank: int, count: int) -> "AugmentationDraw":
+        """What was drawn for every `count`-th patch, from number `rank` on."""
+        return AugmentationDraw(**{name: values[rank::count] for name, values in vars(self).items()})
 
 
 def draw_augmentation(
@@ -95,7 +99,7 @@ def draw_augmentation(
         "blurs": blurred * rng.uniform(0, strength.blur_voxels, n),
     }
     arrays = {name: value.astype(np.float32) for name, value in values.items()}
-    return AugmentationDraw(**arrays, noise_seed=int(rng.integers(2**31)))
+    return AugmentationDraw(**arrays, noise_seeds=rng.integers(2**31, size=n))
 
 
 def rotations_in_plane(radians: np.ndarray) -> np.ndarray:
@@ -167,9 +171,9 @@ def _change_intensities(draw: AugmentationDraw, image):
         low, span = (bound.reshape(column(draw.gammas).shape) for bound in (low, (high - low).clamp(min=1e-6)))
         image = ((image - low) / span).clamp(min=0) ** column(draw.gammas) * span + low
     image = image * column(draw.scales) + column(draw.shifts)
-    if draw.noises.any():
-        generator = torch.Generator().manual_seed(draw.noise_seed)
-        image = image + torch.randn(image.shape, generator=generator) * column(draw.noises)
+    for number in np.flatnonzero(draw.noises):
+        generator = torch.Generator().manual_seed(int(draw.noise_seeds[number]))
+        image[number] += torch.randn(image.shape[1:], generator=generator) * float(draw.noises[number])
     return image
 
 

@@ -1,6 +1,6 @@
 """Batches as tensors, made in the background while the network works on the one before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,8 +28,16 @@ class TensorBatch:
     deviation: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "TensorBatch":
+        """The batch on a device; one that is pinned is copied while the program goes on."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "TensorBatch":
+        """The batch in memory that CUDA devices can read by themselves."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "TensorBatch":
         tensors = (self.image, self.reference, self.soft, self.deviation)
-        return TensorBatch(*(None if tensor is None else tensor.to(device) for tensor in tensors))
+        return TensorBatch(*(None if tensor is None else function(tensor) for tensor in tensors))
 
 
 def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
@@ -51,14 +59,22 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
 
 
 class BatchStream:
-    """The batches of one sampler, the next ones prepared in a thread."""
+    """The batches of one sampler, the next ones prepared in a thread.
 
-    def __init__(self, sampler: PatchSampler):
+    Args:
+        rank, count: which share of each batch, of how many, is made.
+        pinned: for a CUDA device.
+    """
+
+    def __init__(self, sampler: PatchSampler, rank: int = 0, count: int = 1, pinned: bool = False):
         self._sampler = sampler
+        self._share = (rank, count)
+        self._pinned = pinned
 
     def make(self, number: int) -> TensorBatch:
         options = self._sampler.options
-        return to_tensors(self._sampler.batch(number), options.input_size, options.sample_size)
+        batch = to_tensors(self._sampler.batch(number, *self._share), options.input_size, options.sample_size)
+        return batch.pinned() if self._pinned else batch
 
     def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
         """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""

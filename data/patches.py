@@ -160,15 +160,16 @@ class PatchSampler:
                 option = "--background-share" if " " in name else "--classes"
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
 
-    def batch(self, number: int) -> Batch:
-        """Batch `number`."""
+    def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
+        """Batch `number`, or every `count`-th of its patches, from number `rank` on."""
         rng = np.random.default_rng((*self._seed, number))
         places = [self._draw_place(rng) for _ in range(self.options.batch_size)]
         spacings = np.array([[place.case.spacing_mm[axis] for axis in place.axes] for place in places], np.float32)
         draw = self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
-        parts = [self._cut(place, draw.enlargement if draw else 0.0) for place in places]
+        enlargement = draw.enlargement if draw else 0.0  # of the whole batch: a patch is the same in every share
+        parts = [self._cut(place, enlargement) for place in places[rank::count]]
         arrays = [None if some[0] is None else np.stack(some) for some in zip(*parts)]
-        return Batch(*arrays, draw)
+        return Batch(*arrays, draw and draw.share(rank, count))
 
     def _draw_place(self, rng: np.random.Generator) -> _Place:
         """Draw group, case, voxel, plane, and where in the sample area the voxel lies."""

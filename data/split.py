@@ -24,6 +24,18 @@ def fold_of(name: str, count: int) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % count + 1
 
 
+def outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
+    """Those of `cases` that do not belong to fold (number, of how many); all for None.
+
+    Raises:
+        InputError: none is left.
+    """
+    kept = [case for case in cases if fold is None or fold_of(case.name, fold[1]) != fold[0]]
+    if not kept:
+        raise InputError("--fold", "leaves no training case", "choose another fold, or leave --fold out")
+    return kept
+
+
 def split_patients(sources: list[SourceCase], shares: list[float], seed: int) -> dict[str, str]:
     """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split."""
     patients = {source.name: source.patient or source.name for source in sources}

@@ -169,7 +169,15 @@ def add_evaluation(parser, default_run: str) -> None:
 
 
 def add_device(parser) -> None:
+    """Add the options of where networks run, and how they calculate."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="bf16: convolutions in bfloat16; auto: where a GPU calculates in it, else fp32",
+    )
+    add_flag(parser, "--compile", "let PyTorch compile the networks: minutes at first, faster then")
 
 
 def check_folders(args) -> None:
@@ -187,11 +195,12 @@ def prediction_of(args, case_name: str) -> Path:
 
 
 def recorded_inference(args) -> dict:
-    """The options of `add_evaluation` that change predictions."""
-    return {name: getattr(args, name) for name in ("clip_to", "overlap", "memory_limit", "keep_largest")}
+    """The options of evaluation and arithmetic that change predictions."""
+    names = ("clip_to", "overlap", "memory_limit", "keep_largest", "precision")
+    return {name: getattr(args, name) for name in names}
 
 
-_NOT_RECORDED = {"debug", "resume", "device", "visdom_port", "visdom_server", "data", "save", "overwrite"}
+_NOT_RECORDED = {"debug", "resume", "device", "compile", "visdom_port", "visdom_server", "data", "save", "overwrite"}
 
 
 def recorded_options(args) -> dict:

@@ -12,18 +12,17 @@ class Classifier:
 
     Args:
         number_of_classes: channels of the outputs that are logits of classes; one more is a student's uncertainty.
-        precision: of the arithmetic of networks; softmax is always taken in float32.
+        precision: of the networks' arithmetic, ``fp32`` or ``bf16``; softmax is always taken in float32.
     """
 
-    def __init__(self, device: torch.device, number_of_classes: int, precision: torch.dtype = torch.float32):
+    def __init__(self, device: torch.device, number_of_classes: int, precision: str = "fp32"):
         self.device = device
         self._number_of_classes = number_of_classes
         self._precision = precision
 
     def __call__(self, network: Callable[..., torch.Tensor], images: np.ndarray, *rest) -> np.ndarray:
         """Probabilities (n, channels, sides...), float32, of images (n, sides...); `rest` is for the network."""
-        lower = self._precision != torch.float32
-        with torch.autocast(self.device.type, self._precision, enabled=lower):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             outputs = network(torch.from_numpy(images)[:, None].to(self.device), *rest)
         return self.probabilities(outputs).cpu().numpy()
 

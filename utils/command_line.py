@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from base.errors import InputError
+from utils.processes import Processes
 
 STATUS_OF_ERROR = 2
 
@@ -43,7 +44,10 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
     """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
 
     0: done. 2: an error of input. 130 and 143: stopped by Ctrl-C or SIGTERM; the same command takes the work up.
+    Of several processes the first alone prints; an error is told by each that meets it.
     """
+    processes = Processes.of_environment()
+    processes.silence_all_but_first()
     try:
         args = build_parser().parse_args()
     except InputError as error:
@@ -56,7 +60,8 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
             raise
         fail(_one_line(error))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)
+        if processes.is_first:
+            print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from base.regions import Region
 from utils.contributions import contributions
 from utils.decisions import decide
+from utils.evaluation import read_metrics, summarise_measure
+from utils.processes import ALONE, Processes
 from utils.tables import CaseTable
 from utils.uncertainty import ErrorRanking
 
@@ -24,14 +27,15 @@ class EnsembleReports:
     Args:
         member_names: of all members.
         done: names of the cases whose rows, if there are some, still hold.
+        processes: among which the cases are shared out; the first must begin before the others do.
     """
 
-    def __init__(self, folder: Path, member_names: Sequence[str], done: Iterable[str]):
+    def __init__(self, folder: Path, member_names: Sequence[str], done: Iterable[str], processes: Processes = ALONE):
         done = set(done)
         shares = (f"disagreement {name}" for name in member_names)
         columns = ("case", "member", "class", "dice", "ensemble_dice", "dice_without", *shares)
-        self._members = CaseTable(folder / "members.csv", columns, done)
-        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done)
+        self._members = CaseTable(folder / "members.csv", columns, done, processes)
+        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
 
     def add(
         self,
@@ -57,7 +61,31 @@ class EnsembleReports:
         areas = {name: ranking.area(values) for name, values in maps.items()}
         self._rankings.add(case_name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
 
+    def gather(self) -> None:
+        """Put the rows of all processes into the two tables: in the first, when all have theirs."""
+        self._members.gather()
+        self._rankings.gather()
+
     def print_means(self) -> None:
         """Print how much Dice the ensemble has without each member, and how well the maps rank errors."""
         self._members.print_mean("dice_without", "member", "mean Dice of the ensemble without it")
         self._rankings.print_mean("error_ranking", "map", RANKING_TITLE)
+
+
+def print_mean_dice(folders: Mapping[str, Path], regions: Sequence[Region]) -> None:
+    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
+
+    A region that a member was not measured on is a dash.
+
+    Args:
+        folders: of the results of each, by name.
+    """
+    print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
+    for name, folder in folders.items():
+        rows = read_metrics(folder)
+        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
+        if any(summaries):
+            means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
+            print(f"{'':>12} {' '.join(means)}  {name}")
+        else:
+            print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")

@@ -17,8 +17,9 @@ from base.errors import InputError
 from base.regions import Region
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.pictures import draw_overlay
+from utils.processes import ALONE, Processes
 from utils.statistics import Summary, summarise
-from utils.tables import write_table
+from utils.tables import CaseTable
 
 RECORD = "predictions.json"
 METRICS = "metrics.csv"
@@ -33,6 +34,7 @@ class Evaluation:
         fingerprints: of the content of each case of the split, by name; a case that changed since is done again.
         regions: what is measured: the foreground classes, then unions of them.
         tolerance_mm: of the surface Dice.
+        processes: among which the cases are shared out; the first must begin before the others do.
 
     Raises:
         InputError: the folder holds results of another record, or measured otherwise, and `overwrite` is not given.
@@ -46,6 +48,7 @@ class Evaluation:
         regions: Sequence[Region],
         tolerance_mm: float,
         overwrite: bool,
+        processes: Processes = ALONE,
     ):
         self.folder = folder
         self._regions = regions
@@ -55,13 +58,12 @@ class Evaluation:
         known = before.pop("cases", {})
         if before:
             self._check_record(before, record)
-        rows = read_metrics(folder) if before else {}
-        self._rows = {
-            name: row for name, row in rows.items() if name in fingerprints and known.get(name) == fingerprints[name]
-        }
+            read_metrics(folder)  # may be damaged
+        kept = [name for name in fingerprints if before and known.get(name) == fingerprints[name]]
         # The table first: a record never vouches for rows of an earlier one.
-        self._write_metrics()
-        write_json(folder / RECORD, {**record, "cases": fingerprints})
+        self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
+        if processes.is_first:
+            write_json(folder / RECORD, {**record, "cases": fingerprints})
 
     def _check_record(self, before: dict, record: dict) -> None:
         for key in {**record, **before}:
@@ -77,7 +79,7 @@ class Evaluation:
 
     def is_done(self, case_name: str) -> bool:
         """Whether the case is predicted and its row written."""
-        return case_name in self._rows and self.prediction_path(case_name).is_file()
+        return case_name in self._table and self.prediction_path(case_name).is_file()
 
     def add(self, case_name: str, segmentation: Segmentation, probabilities: Probabilities, seconds: float) -> None:
         """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored."""
@@ -91,28 +93,27 @@ class Evaluation:
             [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1],
         )
         rows = measure_case(segmentation, probabilities, self._regions, self._tolerance_mm)
-        self._rows[case_name] = [{"case": case_name, **row, "seconds": seconds} for row in rows]
-        self._write_metrics()
+        rows = [{**row, "seconds": seconds} for row in rows]
+        self._table.add(case_name, [{key: _rounded(value) for key, value in row.items()} for row in rows])
 
-    def _write_metrics(self) -> None:
-        rows = (row for case_name in sorted(self._rows) for row in self._rows[case_name])
-        write_table(
-            self.folder / METRICS, COLUMNS, ({key: _rounded(value) for key, value in row.items()} for row in rows)
-        )
+    def gather(self) -> None:
+        """Put the measures of all processes into one table: in the first, when all have theirs."""
+        self._table.gather()
 
     def print_summary(self) -> None:
         """Print mean ± sd, median and worst case of every measure and region."""
-        print(f"\n{len(self._rows)} cases in {self.folder / METRICS} (surface Dice at {self._tolerance_mm:g} mm)")
+        rows = read_metrics(self.folder)
+        print(f"\n{len(rows)} cases in {self.folder / METRICS} (surface Dice at {self._tolerance_mm:g} mm)")
         print(f"{'class':>8} {'measure':>16} {'mean':>8} {'± sd':>8} {'median':>8} {'worst':>8}  in case")
         for name in (region.name for region in self._regions):
             for measure, higher_is_better in MEASURES.items():
-                summary = summarise_measure(self._rows, name, measure, higher_is_better)
+                summary = summarise_measure(rows, name, measure, higher_is_better)
                 if summary:
                     print(
                         f"{name:>8} {measure:>16} {summary.mean:8.4f} {summary.deviation:8.4f} {summary.median:8.4f}"
                         f" {summary.worst:8.4f}  {summary.worst_case} (of {summary.count})"
                     )
-        seconds = [rows[0]["seconds"] for rows in self._rows.values()]
+        seconds = [some[0]["seconds"] for some in rows.values()]
         print(f"{np.mean(seconds):.2f} s per case")
 
 

@@ -27,7 +27,8 @@ def predictor_of(
     predicts_uncertainty: bool = False,
     overlap: float = 0.5,
     memory_limit_bytes: float = 4 * 2**30,
-    precision: torch.dtype = torch.float32,
+    precision: str = "fp32",
+    compiled: bool = False,
 ) -> "VolumePredictor":
     """What predicts whole volumes with `network`, in the way that suits it.
 
@@ -44,9 +45,12 @@ def predictor_of(
         predicts_uncertainty: whether its outputs have one channel more than classes.
         overlap: share of a window's side that the next one covers too, at least, where there are windows.
         memory_limit_bytes: what the activations of one pass over a volume may take; slices always fit.
-        precision: of the network's arithmetic.
+        precision: of the network's arithmetic, ``fp32`` or ``bf16``.
+        compiled: whether PyTorch compiles the network when it first runs; one that pads nothing takes another way.
     """
     network = arranged(network.to(device)).eval()
+    if compiled and pads:
+        network.compile()
     classifier = Classifier(device, number_of_classes, precision)
     if dimensions == 2:
         memory_limit_bytes = math.inf

@@ -4,10 +4,13 @@ import signal
 
 
 class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets `signal_number`; a second one interrupts at once."""
+    """While it is entered, SIGINT or SIGTERM sets `signal_number`, 0 before; a second SIGINT interrupts at once.
+
+    A second SIGTERM does not: Slurm sends one to every process of a job, and `torchrun` hands its own on.
+    """
 
     def __init__(self):
-        self.signal_number: int | None = None
+        self.signal_number = 0
 
     def __enter__(self) -> "StopRequest":
         self._previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -18,15 +21,12 @@ class StopRequest:
     def __exit__(self, *exception) -> None:
         self._restore()
 
-    @property
-    def status(self) -> int:
-        """Exit status that tells of the signal, as shells have it: 130 or 143."""
-        return 128 + self.signal_number
-
     def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _remember(self, signal_number, frame) -> None:
+        if signal_number == self.signal_number == signal.SIGINT:
+            self._restore()
+            signal.raise_signal(signal.SIGINT)
         self.signal_number = signal_number
-        self._restore()

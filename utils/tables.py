@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from base.atomic_file import write_text
+from utils.processes import ALONE, Processes
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
@@ -20,23 +21,57 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
 class CaseTable:
     """A table with some rows a case, written anew whenever a case is added.
 
+    Of several processes, the first adds to the table itself, each other one to a part of its own beside it
+    (``metrics.part1.csv``). The parts go into the table when it is gathered; those of a run that was stopped, when the
+    next one begins.
+
     Args:
         columns: names of the columns; the first is ``case``.
-        kept: names of the cases whose rows, if the file has some, still hold.
+        kept: names of the cases whose rows, if there are some, still hold; the others are dropped.
+        processes: that add to the table; the first must begin before the others do.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], kept: Iterable[str]):
+    def __init__(self, path: Path, columns: Sequence[str], kept: Iterable[str], processes: Processes = ALONE):
         self._path = path
         self._columns = columns
+        self._is_first = processes.is_first
+        self._own_path = path if self._is_first else path.with_name(f"{path.stem}.part{processes.rank}{path.suffix}")
         self._rows: dict[str, list[dict]] = {name: [] for name in kept}
-        for row in _read_rows(path, columns):
-            if row["case"] in self._rows:
-                self._rows[row["case"]].append(row)
+        self._own_rows = self._rows if self._is_first else {}
+        self._take(path, kept=self._rows)
+        if self._is_first:
+            self.gather(kept=self._rows)
+
+    def __contains__(self, case_name: str) -> bool:
+        """Whether the case has rows."""
+        return bool(self._rows.get(case_name))
 
     def add(self, case_name: str, rows: Iterable[dict]) -> None:
         """Put `rows` in the place of those of the case."""
-        self._rows[case_name] = [{"case": case_name, **row} for row in rows]
-        write_table(self._path, self._columns, (row for name in sorted(self._rows) for row in self._rows[name]))
+        self._rows[case_name] = self._own_rows[case_name] = [{"case": case_name, **row} for row in rows]
+        self._write()
+
+    def gather(self, kept: Container[str] | None = None) -> None:
+        """Put all parts into the table, in the first process when all have added theirs; only the cases in `kept`."""
+        parts = sorted(self._path.parent.glob(f"{self._path.stem}.part*{self._path.suffix}"))
+        for part in parts:
+            self._take(part, kept)
+        if parts or self._path.exists():
+            self._write()
+        for part in parts:
+            part.unlink()
+
+    def _take(self, path: Path, kept: Container[str] | None = None) -> None:
+        """Let the rows of a file take the place of those of the same cases."""
+        rows: dict[str, list[dict]] = {}
+        for row in _read_rows(path, self._columns):
+            if kept is None or row["case"] in kept:
+                rows.setdefault(row["case"], []).append(row)
+        self._rows.update(rows)
+
+    def _write(self) -> None:
+        rows = (row for name in sorted(self._own_rows) for row in self._own_rows[name])
+        write_table(self._own_path, self._columns, rows)
 
     def print_mean(self, column: str, by: str, title: str) -> None:
         """Print the mean of a column over cases, for each value of the column `by`; nothing where it is empty."""

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
 from base.label_classes import IGNORED
+from utils.arithmetic import with_arithmetic
+from utils.global_batch import sum_over_processes, synchronize_normalization
 from utils.losses import TrainingLoss
 from utils.memory_layout import arranged
+from utils.processes import ALONE, Processes
 
 _SGD_MOMENTUM = 0.99  # with Nesterov's form, as nnU-Net
 OPTIMIZERS = {
@@ -34,10 +38,20 @@ def make_schedule(name: str, optimizer: torch.optim.Optimizer, iterations: int):
 class Training:
     """A network with its optimizer, schedule and loss.
 
+    Several processes train one network together: each is given its share of every batch, and takes the step that one
+    process would take on the whole of it.
+
     Args:
         optimizer: one of `OPTIMIZERS`, begun with the highest rate, `learning_rate`.
         schedule: ``constant``, ``one-cycle`` or ``poly``.
         number_of_classes: channels of the logits that are classes; one more is a student's uncertainty.
+        seed: of dropout.
+        precision, compiled: as for `with_arithmetic`.
+        processes: that train together.
+
+    Attributes:
+        network: whose weights are trained.
+        answering: what calculates its outputs, in the training's precision.
     """
 
     def __init__(
@@ -51,13 +65,23 @@ class Training:
         optimizer: str = "Adam",
         schedule: str = "one-cycle",
         weight_decay: float = 0.0,
+        *,
+        seed: int = 0,
+        precision: str = "fp32",
+        compiled: bool = False,
+        processes: Processes = ALONE,
     ):
-        self.network = arranged(network.to(device)).train()
+        network = arranged(network.to(device)).train()
+        self.network = synchronize_normalization(network, device) if processes.are_several else network
+        self.answering = with_arithmetic(self.network, device, precision, compiled)
+        self._stepping = _averaging_gradients(self.answering, device) if processes.are_several else self.answering
         self.device = device
+        self.processes = processes
+        self._seed = seed
         self.iteration = 0
         self._loss = loss
         self._number_of_classes = number_of_classes
-        self._optimizer = OPTIMIZERS[optimizer](network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self._optimizer = OPTIMIZERS[optimizer](self.network.parameters(), lr=learning_rate, weight_decay=weight_decay)
         self._schedule = make_schedule(schedule, self._optimizer, iterations)
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
@@ -67,9 +91,10 @@ class Training:
         return self._schedule.get_last_lr()[0]
 
     def step(self, batch) -> None:
-        """Take one step on a batch with `image`, `reference`, `soft` and `deviation`."""
+        """Take one step on a batch, or this process's share of it: `image`, `reference`, `soft` and `deviation`."""
         batch = batch.to(self.device)
-        loss = self._loss(self.network(batch.image), batch)
+        self._seed_dropout()
+        loss = self._loss(self._stepping(batch.image), batch)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -77,6 +102,15 @@ class Training:
         self.iteration += 1
         self._loss_sum += loss.detach()
         self._loss_count += 1
+
+    def _seed_dropout(self) -> None:
+        """Make what is dropped depend on seed, iteration and process alone, so that nothing of it need be stored."""
+        words = np.random.SeedSequence((self._seed, self.iteration, self.processes.rank)).generate_state(1, np.uint64)
+        seed = int(words[0])
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for every other device, too
 
     def take_mean_loss(self) -> float:
         """Mean loss of the steps since the last call."""
@@ -87,22 +121,29 @@ class Training:
 
     @torch.inference_mode()
     def validate(self, batches: Sequence) -> tuple[float, list[float]]:
-        """Mean hard loss, and Dice of each foreground class, over all `batches` together, in evaluation mode."""
+        """Mean hard loss, and Dice of each foreground class, over all `batches` together, in evaluation mode.
+
+        Args:
+            batches: those of this process; the results are over those of all.
+        """
         self.network.eval()
-        losses, overlap, sizes = 0.0, 0, 0
+        classes = torch.arange(self._number_of_classes, device=self.device)
+        count, losses = len(batches), 0.0
+        overlap, sizes = torch.zeros(2, len(classes), dtype=torch.float64, device=self.device)
         for batch in batches:
             batch = batch.to(self.device)
-            logits = self.network(batch.image)[:, : self._number_of_classes]
+            logits = self.answering(batch.image)[:, : self._number_of_classes]
             losses += float(self._loss.hard(logits, batch.reference))
             known = batch.reference != IGNORED
-            classes = torch.arange(logits.shape[1], device=self.device)
             predicted = logits.argmax(dim=1)[known][:, None] == classes
             true = batch.reference[known][:, None] == classes
-            overlap = overlap + (predicted & true).sum(dim=0)
-            sizes = sizes + predicted.sum(dim=0) + true.sum(dim=0)
+            overlap += (predicted & true).sum(dim=0)
+            sizes += predicted.sum(dim=0) + true.sum(dim=0)
         self.network.train()
+        means = sum_over_processes(torch.tensor([count, losses], dtype=torch.float64, device=self.device))
+        overlap, sizes = sum_over_processes(torch.stack([overlap, sizes]))
         dices = torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0)
-        return losses / len(batches), dices[1:].tolist()
+        return float(means[1] / means[0]), dices[1:].tolist()
 
     def state(self) -> dict:
         """Everything that the next step depends on."""
@@ -113,8 +154,6 @@ class Training:
             "schedule": self._schedule.state_dict(),
             "loss_sum": self._loss_sum,
             "loss_count": self._loss_count,
-            "torch_random_state": torch.get_rng_state(),
-            "cuda_random_states": torch.cuda.get_rng_state_all(),
         }
 
     def restore(self, state: dict) -> None:
@@ -125,6 +164,10 @@ class Training:
         self._schedule.load_state_dict(state["schedule"])
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_count = state["loss_count"]
-        torch.set_rng_state(state["torch_random_state"])
-        if len(state["cuda_random_states"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda_random_states"])
+
+
+def _averaging_gradients(network: nn.Module, device: torch.device) -> nn.Module:
+    """What runs `network` so that the gradients become their means over all processes."""
+    places = [device] if device.type == "cuda" else None
+    # Normalization gives all of them the same buffers.
+    return nn.parallel.DistributedDataParallel(network, places, forward_sync_buffers=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 from base.errors import InputError
 from base.label_classes import parse_classes
 from utils import arguments
+from utils.experiment import experiment_name
 
 _SOFT_DEFAULTS = {"softloss": "KL", "alpha": 0.1}
 _LEARNING_RATES = {"Adam": 3e-3, "AdamW": 3e-3, "SGD": 1e-2}
@@ -134,7 +135,7 @@ def add_progress_options(parser) -> None:
     group.add_argument("--visdom-server", default="http://localhost", help="address of the visdom server")
 
 
-def settle(args) -> None:
+def settle(args, number_of_processes: int) -> None:
     """Refuse what can be refused before anything is loaded, and fill in defaults that depend on other options.
 
     Raises:
@@ -154,6 +155,9 @@ def settle(args) -> None:
                 f"{len(given)} numbers for {len(args.classes)} classes",
                 "give one a class",
             )
+    if args.batch_size < number_of_processes:
+        problem = f"{args.batch_size} patches for {number_of_processes} processes"
+        raise InputError("--batch-size", problem, "give each one patch at least, or start fewer processes")
     if args.class_weights and not any(args.class_weights[1:]):
         raise InputError("--class-weights", "every foreground class weighs 0", "give one of them a weight")
     for name in ("soft_labels", "softloss", "alpha", "temperature"):
@@ -171,3 +175,18 @@ def settle(args) -> None:
     if args.learning_rate is None:
         args.learning_rate = _LEARNING_RATES[args.optimizer]
     arguments.check_folders(args)
+
+
+def name_of(args) -> str:
+    """The name of an experiment that is given none."""
+    return experiment_name(
+        args.seed,
+        args.network.name,
+        args.receptive_field_size,
+        args.sample_size,
+        args.classes.folder_name.replace("_", "-"),
+        args.loss,
+        args.iterations,
+        student=f"soft-{args.softloss}-a{args.alpha:g}" if args.soft else "",
+        fold="fold{}of{}".format(*args.fold) if args.fold else "",
+    )

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from base.errors import InputError
 from utils.dashboard import Dashboard
 from utils.experiment import Experiment
 from utils.pictures import draw_curves
@@ -23,15 +22,8 @@ class TrainingLog:
         self._dice_columns = dice_columns
 
     def add(self, figures: dict[str, float], dices: list[float], picture: np.ndarray) -> None:
-        """Add a row, and show it with a `picture`, uint8 (3, rows, columns), in log.csv, curves.png and visdom.
-
-        Raises:
-            InputError: the training loss is no number any more.
-        """
+        """Add a row, and show it with a `picture`, uint8 (3, rows, columns), in log.csv, curves.png and visdom."""
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
         self._experiment.write_log(self.rows)
         draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)
         self._dashboard.update(self.rows, self._dice_columns, picture)
-        if not np.isfinite(figures["train_loss"]):
-            loss = figures["train_loss"]
-            raise InputError("--learning-rate", f"the loss became {loss}", "lower the rate, in a new run (-r)")

@@ -19,7 +19,7 @@ def take_steps(
     validate: Callable[[float], None],
     save_checkpoint: Callable[[], None],
 ) -> None:
-    """Take the steps that are left of `iterations`.
+    """Take the steps that are left of `iterations`; a stop asked of one process stops all after the same step.
 
     Args:
         batches: of (first, end), gives the batches of those numbers in order.
@@ -29,22 +29,27 @@ def take_steps(
     Raises:
         SystemExit: status 130 or 143, after Ctrl-C or SIGTERM and a checkpoint.
     """
-    with StopRequest() as stop, tqdm(total=iterations, initial=training.iteration, unit="it") as bar:
+    hidden = not training.processes.is_first
+    with StopRequest() as stop, tqdm(total=iterations, initial=training.iteration, unit="it", disable=hidden) as bar:
         began, first = time.perf_counter(), training.iteration
         for batch in batches(training.iteration, iterations):
+            asked = training.processes.largest(stop.signal_number)  # compared while the step is taken
             training.step(batch)
             bar.update()
             last = training.iteration == iterations
-            stopped = stop.signal_number is not None and not last
+            signal_number = asked()
+            stopped = signal_number > 0 and not last
             if training.iteration % validate_every == 0 or last:
                 validate((training.iteration - first) / (time.perf_counter() - began))
                 began, first = time.perf_counter(), training.iteration
             if stopped or last or training.iteration % checkpoint_every == 0:
                 save_checkpoint()
             if stopped:
+                training.processes.wait()  # torchrun ends the others when one has ended
                 bar.close()
-                print(
-                    f"stopped at iteration {training.iteration}; go on with the same command and --resume",
-                    file=sys.stderr,
-                )
-                raise SystemExit(stop.status)
+                if training.processes.is_first:
+                    print(
+                        f"stopped at iteration {training.iteration}; go on with the same command and --resume",
+                        file=sys.stderr,
+                    )
+                raise SystemExit(128 + signal_number)  # as shells have it: 130 or 143

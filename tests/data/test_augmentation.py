@@ -19,7 +19,7 @@ from data.patches import Batch
 def draw_of(matrices, scale=1.0, shift=0.0, gamma=1.0, noise=0.0, blur=0.0) -> AugmentationDraw:
     n = len(matrices)
     values = [np.full(n, value, np.float32) for value in (scale, shift, gamma, noise, blur)]
-    return AugmentationDraw(matrices.astype(np.float32), *values, noise_seed=7)
+    return AugmentationDraw(matrices.astype(np.float32), *values, noise_seeds=np.arange(len(matrices)))
 
 
 def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> AugmentationDraw:

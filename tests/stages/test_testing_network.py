@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from base.errors import InputError
 from data.image_files import Grid
 from data.phantom import make_phantom
 from tests.conftest import ROOT
@@ -25,6 +26,10 @@ def saved(save, tmp_path):
 
 def options(data, saved, *more, name="one"):
     return ["testing_network.py", "-d", data, "-s", saved, "--network-weights", saved / name / "FINAL*.pth", *more]
+
+
+def predict(call, *arguments, **name) -> None:
+    call("testing_network", *options(*arguments, **name)[1:])
 
 
 def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, saved):
@@ -80,25 +85,27 @@ def surface_dice(one, other, tolerance_mm):
     return np.concatenate(near).mean()
 
 
-def test_what_is_done_is_skipped_unless_told_otherwise(run, kidneys, saved):
-    run(*options(kidneys, saved, "-e", "test", "-r", "named"))
+def test_what_is_done_is_skipped_unless_told_otherwise(call, kidneys, saved):
+    predict(call, kidneys, saved, "-e", "test", "-r", "named")
     folder = saved / "named" / "test"
     first = {path.name: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
     (folder / "case_00005_prediction.nii.gz").unlink()
-    run(*options(kidneys, saved, "-e", "test", "-r", "named"))
+    predict(call, kidneys, saved, "-e", "test", "-r", "named")
     second = {path.name: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
     assert second["case_00004_prediction.nii.gz"] == first["case_00004_prediction.nii.gz"]
     assert second["case_00005_prediction.nii.gz"] > first["case_00005_prediction.nii.gz"]
-    run(*options(kidneys, saved, "-e", "test", "-r", "named", "--overwrite"))
+    predict(call, kidneys, saved, "-e", "test", "-r", "named", "--overwrite")
     third = {path.name: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
     assert all(third[name] > second[name] for name in first)
 
 
-def test_predictions_of_two_networks_are_not_mixed(run, kidneys, saved):
-    run(*options(kidneys, saved, "-e", "val", "-r", "mixed"))
-    process = run(*options(kidneys, saved, "-e", "val", "-r", "mixed", name="two"), status=2)
-    assert "-r" in process.stderr
-    run(*options(kidneys, saved, "-e", "val", "-r", "mixed", "--overwrite", name="two"))
+def test_predictions_of_two_networks_or_precisions_are_not_mixed(call, kidneys, saved):
+    predict(call, kidneys, saved, "-e", "val", "-r", "mixed")
+    with pytest.raises(InputError, match="choose another run name with -r"):
+        predict(call, kidneys, saved, "-e", "val", "-r", "mixed", name="two")
+    with pytest.raises(InputError, match="precision fp32, not bf16"):
+        predict(call, kidneys, saved, "-e", "val", "-r", "mixed", "--precision", "bf16")
+    predict(call, kidneys, saved, "-e", "val", "-r", "mixed", "--overwrite", name="two")
 
 
 def test_an_overwriting_run_that_is_stopped_vouches_for_nothing_of_the_run_before(run, kidneys, saved):
@@ -155,16 +162,16 @@ def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_pa
         assert row["asd_mm"] == row["hausdorff_mm"] == row["hausdorff95_mm"] == row["ece"] == row["brier"] == ""
 
 
-def test_other_voxels_than_the_trainings_are_refused(run, saved, tmp_path):
+def test_other_voxels_than_the_trainings_are_refused(run, call, saved, tmp_path):
     write_kidney(tmp_path / "DATA" / "test" / "case", seed=4)
     run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 4, 4, 5)
-    process = run(*options(tmp_path / "DATA", saved, "-e", "test"), status=2)
-    assert "[4.0, 4.0, 5.0]" in process.stderr
-    assert "[3.0, 3.0, 5.0]" in process.stderr
+    with pytest.raises(InputError, match=r"\[4\.0, 4\.0, 5\.0\] mm.* trained on \[3\.0, 3\.0, 5\.0\] mm"):
+        predict(call, tmp_path / "DATA", saved, "-e", "test")
 
 
 @pytest.mark.parametrize(
     "more", [["--receptive-field-size", 35], ["--classes", "0,3"]], ids=["receptive field", "classes"]
 )
-def test_options_that_contradict_the_weights_are_refused(run, kidneys, saved, more):
-    assert "contradicts" in run(*options(kidneys, saved, "-e", "val", *more), status=2).stderr
+def test_options_that_contradict_the_weights_are_refused(call, kidneys, saved, more):
+    with pytest.raises(InputError, match="contradicts"):
+        predict(call, kidneys, saved, "-e", "val", *more)

@@ -76,6 +76,7 @@ OPTIONS = [
     ["--schedule", "constant"],
     ["--schedule", "poly"],
     ["--weight-decay", 0.1],
+    ["--precision", "bf16"],
 ]
 
 
@@ -150,7 +151,7 @@ def test_the_sample_size_suits_the_network_unless_it_is_given(tmp_path, network,
     def settled(*more):
         words = ["-n", network, "-d", tmp_path, "-s", tmp_path / "SAVE", "--classes", "0,1", *more]
         args = training_network.build_parser().parse_args([str(word) for word in words])
-        training_arguments.settle(args)
+        training_arguments.settle(args, 1)
         return args.sample_size
 
     assert settled() == side

@@ -345,7 +345,7 @@ def test_a_channel_beyond_the_classes_is_an_uncertainty(planes):
 def test_half_precision_is_nearly_the_same(planes):
     network = dilated(2 if planes else 3)
     volume = body_in_air((9, 14, 30), (2, 7, 3, 11, 4, 9))
-    settings = {"pads": False, "precision": torch.bfloat16}
+    settings = {"pads": False, "precision": "bf16"}
     half = (of_slices(network, planes, **settings) if planes else of_volumes(network, **settings))(volume, OUTSIDE)
     assert half.dtype == np.float32
     expected = plain(network, volume, planes, 19)

@@ -1,0 +1,24 @@
+"""A batch in shares is the batch."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from data.augmentation import STRENGTHS, draw_augmentation
+from data.batches import BatchStream
+from data.patches import PatchOptions, PatchSampler
+from tests.data.test_patches import NAMES, case
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_each_process_makes_its_share_of_the_same_batch(dimensions):
+    options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 5)
+    draw = partial(draw_augmentation, STRENGTHS["strong"], flip=True)
+    sampler = PatchSampler([case(seed) for seed in range(3)], NAMES, options, (3,), draw)
+    whole = BatchStream(sampler).make(7)
+    assert len(whole.image) == 5
+    for rank in (0, 1):
+        share = BatchStream(sampler, rank, 2).make(7)
+        torch.testing.assert_close(share.image, whole.image[rank::2], rtol=0, atol=1e-5)
+        assert torch.equal(share.reference, whole.reference[rank::2])

@@ -1,0 +1,38 @@
+"""In which numbers a network calculates, and whether PyTorch compiles it first."""
+
+import torch
+from torch import nn
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto: bf16 where a GPU calculates in it."""
+    if name == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if able else "fp32"
+    return name
+
+
+def with_arithmetic(network: nn.Module, device: torch.device, precision: str, compiled: bool) -> nn.Module:
+    """What calculates the float32 outputs of `network` on `device`; the weights and their names are left alone.
+
+    Args:
+        precision: ``fp32``, or ``bf16`` for convolutions in bfloat16, wherever PyTorch deems that safe.
+        compiled: whether PyTorch compiles the network when it first runs (`torch.compile`).
+    """
+    if compiled:
+        network.compile()  # in place, unlike torch.compile
+    return network if precision == "fp32" else _InBfloat16(network, device.type)
+
+
+class _InBfloat16(nn.Module):
+    """A network in mixed precision (Micikevicius et al., 2018; bfloat16 needs no scaling of the loss)."""
+
+    def __init__(self, network: nn.Module, device_type: str):
+        super().__init__()
+        self.network = network
+        self._device_type = device_type
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        with torch.autocast(self._device_type, torch.bfloat16):
+            outputs = self.network(image)
+        return [level.float() for level in outputs] if isinstance(outputs, list) else outputs.float()
