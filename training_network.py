@@ -265,12 +265,7 @@ def show_slice(training, description, shown):
     from utils.inference import predictor_of
     from utils.pictures import label_picture
 
-    predict = predictor_of(
-        training.network,
-        training.device,
-        **inference_options(description),
-        precision=description["options"]["precision"],
-    )
+    predict = predictor_of(training.network, training.device, **inference_options(description))
     probabilities = predict(shown.image, shown.outside)
     training.network.train()
     middle = len(shown.image) // 2
