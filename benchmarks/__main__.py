@@ -35,7 +35,7 @@ def main() -> None:
     report("benchmark", rows, args.json or args.work / "benchmarks.json")
     for failure in failures:
         print(failure)
-    raise SystemExit(bool(failures))
+    raise SystemExit(1 if failures else 0)
 
 
 if __name__ == "__main__":

@@ -94,18 +94,17 @@ def run_measured(command: Sequence[object]) -> tuple[float, int]:
 
 def _resident_bytes(session: int) -> list[tuple[int, int]]:
     """Of each process of a session: resident bytes now, and the most there ever were."""
-    sizes = []
+    memories = set()  # a child that does not yet run its own program is in its parent's, and shows the very same
     for folder in Path("/proc").iterdir():
         try:
-            if not folder.name.isdigit() or os.getsid(int(folder.name)) != session:
-                continue
-            lines = (folder / "status").read_text().splitlines()
+            if folder.name.isdigit() and os.getsid(int(folder.name)) == session:
+                lines = (folder / "status").read_text().splitlines()
+                memories.add(tuple(line for line in lines if line.startswith("Vm")))
         except OSError:  # it ended meanwhile
             continue
-        fields = dict(line.split(":", 1) for line in lines)
-        if "VmRSS" in fields:  # a process that has ended, and is not yet waited for, has none
-            sizes.append(tuple(1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")))
-    return sizes
+    sizes = [{name: int(value.split()[0]) for name, value in (line.split(":") for line in m)} for m in memories]
+    # A process that has ended, and is not yet waited for, has none.
+    return [(1024 * kilobytes["VmRSS"], 1024 * kilobytes["VmHWM"]) for kilobytes in sizes if kilobytes]
 
 
 def report(title: str, rows: Sequence[Row], json_path: Path | None) -> None:

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from data.case_folder import REFERENCE
 from data.image_files import Grid, from_array, read_image, to_lps
-from data.resampling import resample_reference, resampled_grid, restore_channels
+from data.resampling import resample_reference, resampled_grid, restore_decision
 from utils.metrics import dice
 
 
@@ -24,9 +24,8 @@ def there_and_back(reference: sitk.Image, grid: Grid) -> np.ndarray:
     """The labels (z, y, x) of a reference in LPS order after stage 1 and the way back of a certain prediction."""
     labels = resample_reference(reference, grid)
     known = np.unique(labels)
-    certain = ((labels == label).astype(np.float32) for label in known)
-    back = np.stack(list(restore_channels(certain, grid, Grid.of(reference))))
-    return known[back.argmax(axis=0)]
+    certain = np.stack([labels == label for label in known]).astype(np.float32)
+    return known[restore_decision(certain, grid, Grid.of(reference))]
 
 
 def by_nearest_neighbours(reference: sitk.Image, grid: Grid) -> np.ndarray:

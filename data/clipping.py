@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from base.label_classes import LabelClasses
-from data.cases import Case
+from data.cases import Case, class_indices
 from data.image_files import Grid, read_image, to_array, to_lps
 from data.resampling import resample_reference
 
@@ -23,8 +23,8 @@ class Clip:
 
 def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
     """The foreground of the reference: all that `classes` do not count as background."""
-    foreground = np.frombuffer(classes.table(), np.uint8) > 0
-    return Clip(foreground[case.original_reference()], case.resampled_classes(classes) > 0)
+    on_scan = class_indices(case.original_reference(), classes.table())
+    return Clip(on_scan > 0, case.resampled_classes(classes) > 0)
 
 
 def clip_of_prediction(path: Path, case: Case) -> Clip:

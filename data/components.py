@@ -19,11 +19,15 @@ def keep_largest(labels: np.ndarray, count: int) -> np.ndarray:
         uint8 (z, y, x).
     """
     kept = labels.copy()
-    for label, box in enumerate(ndimage.find_objects(labels) if count else [], start=1):
+    planes = np.flatnonzero(labels.any(axis=(1, 2)))
+    if not (count and planes.size):
+        return kept
+    part = kept[planes[0] : planes[-1] + 1]
+    for label, box in enumerate(ndimage.find_objects(part), start=1):
         if box is None:
             continue
-        mask = labels[box] == label
+        mask = part[box] == label
         components = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8)), True)
-        by_size = sitk.GetArrayFromImage(sitk.RelabelComponent(components))  # 1 is the largest
-        kept[box][by_size > count] = 0
+        by_size = sitk.RelabelComponent(components)  # 1 is the largest
+        part[box][sitk.GetArrayViewFromImage(by_size) > count] = 0
     return kept

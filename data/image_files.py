@@ -58,7 +58,7 @@ class Grid:
         """
         shift_mm = np.linalg.solve(np.reshape(self.direction, (3, 3)), np.subtract(other.origin, self.origin))
         along_xyz = [
-            (shift + np.arange(count) * step) / spacing
+            np.round((shift + np.arange(count) * step) / spacing, 9)  # what lies halfway does so whatever the rounding
             for shift, count, step, spacing in zip(shift_mm, other.size, other.spacing, self.spacing)
         ]
         return along_xyz[::-1]

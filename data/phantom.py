@@ -33,7 +33,8 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     shape = (shape[0] + int(rng.integers(-2, 3)), *shape[1:])
     spacing = np.array(spacing_mm) * [1.0, *[rng.uniform(0.9, 1.1)] * 2]
     size = np.array(shape) * spacing
-    grid = np.stack(np.meshgrid(*((np.arange(n) + 0.5) * s for n, s in zip(shape, spacing)), indexing="ij"))
+    along = ((np.arange(n) + 0.5) * s for n, s in zip(shape, spacing))
+    grid = np.meshgrid(*along, indexing="ij", sparse=True)
     middle = size / 2 + rng.normal(0, 4, 3)
 
     def ellipsoid(centre, radii, tilt=0.0):

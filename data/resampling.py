@@ -161,14 +161,23 @@ def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, new_of_ol
     """
     box = tuple(slice(max(0, new[0] - 2), new[-1] + 3) for new in new_of_old)
     part = result[box]
-    inside = [(new - span.start)[i] for new, span, i in zip(new_of_old, box, np.nonzero(mask))]
-    filled = np.bincount(np.ravel_multi_index(inside, part.shape), minlength=part.size).reshape(part.shape)
+    along_z, along_y, along_x = (new - span.start for new, span in zip(new_of_old, box))
+    sum_y, sum_x = (_sums(new, size) for new, size in zip((along_y, along_x), part.shape[1:]))
+    filled = np.zeros(part.shape, np.int32)  # old voxels of the label in each new one
+    for z, plane in zip(along_z, mask.view(np.uint8)):
+        filled[z] += (sum_x @ (sum_y @ plane).T).T
     while True:
         reached = ndimage.maximum_filter((part == label).view(np.uint8), 3)
         lost = np.where(reached, 0, filled)
         if not lost.any():
             return
         part[(lost > 0) & (lost == ndimage.maximum_filter(lost, 3))] = label
+
+
+def _sums(new_of_old: np.ndarray, size: int) -> sparse.csr_array:
+    """The matrix (size, old) that adds up the old voxels in each of `size` new ones."""
+    count = len(new_of_old)
+    return sparse.csr_array((np.ones(count, np.int32), (new_of_old, np.arange(count))), shape=(size, count))
 
 
 def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid) -> Iterator[np.ndarray]:

@@ -68,7 +68,7 @@ def _measure_segmentation(
     segmentation: Segmentation, regions: Sequence[Region], tolerance_mm: float
 ) -> Iterator[dict[str, float | None]]:
     prediction, reference, spacing_mm = segmentation.prediction, segmentation.reference, segmentation.spacing_mm
-    box = bounding_box(prediction > 0 if reference is None else (prediction > 0) | (reference > 0))
+    box = bounding_box(prediction if reference is None else prediction | reference)
     for region in regions:
         mask = np.isin(prediction[box], region.labels)
         measures = {"volume_ml": volume_ml(mask, spacing_mm)}

@@ -62,12 +62,12 @@ def draw_overlay(
 
 def _busiest_position(labels: np.ndarray) -> list[int]:
     """Per axis, the slice with the most foreground; the middle slice without any."""
-    foreground = labels > 0
-    if not foreground.any():
+    box = bounding_box(labels)
+    foreground = labels[box] > 0
+    if not foreground.size:
         return [size // 2 for size in labels.shape]
-    box = bounding_box(foreground)
     return [
-        part.start + int(foreground[box].sum(axis=tuple(other for other in range(3) if other != axis)).argmax())
+        part.start + int(foreground.sum(axis=tuple(other for other in range(3) if other != axis)).argmax())
         for axis, part in enumerate(box)
     ]
 

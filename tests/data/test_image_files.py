@@ -3,7 +3,17 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.image_files import Grid, from_array, read_image, to_array, to_lps, to_orientation_of, write_image
+from data.image_files import (
+    Grid,
+    from_array,
+    lps_grid,
+    lps_view,
+    read_image,
+    to_array,
+    to_lps,
+    to_orientation_of,
+    write_image,
+)
 from tests.material import image_of
 
 
@@ -23,6 +33,13 @@ def test_arrays_run_along_lps_and_voxels_keep_their_place(image):
         index = [int(i) for i in index]
         there = lps.TransformPhysicalPointToIndex(image.TransformIndexToPhysicalPoint(index))
         assert lps[there] == image[index]
+
+
+def test_axes_are_turned_as_simpleitk_turns_them(image):
+    expected = sitk.DICOMOrient(image, "LPS")
+    for ours in (to_lps(image), from_array(lps_view(image).copy(), lps_grid(image))):
+        assert Grid.of(ours) == Grid.of(expected)
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(expected))
 
 
 def test_an_array_goes_back_to_the_exact_header(image):

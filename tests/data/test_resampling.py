@@ -3,7 +3,14 @@ import pytest
 import SimpleITK as sitk
 
 from data.image_files import Grid, to_lps
-from data.resampling import resample_image, resample_reference, resampled_grid, restore_channels
+from data.resampling import (
+    SIGMA_PER_FWHM,
+    resample_image,
+    resample_reference,
+    resampled_grid,
+    restore_channels,
+    restore_decision,
+)
 from tests.material import image_of
 
 
@@ -53,6 +60,54 @@ def test_a_linear_ramp_stays_where_it_is(grid):
     np.testing.assert_allclose(there[inner], ramp(new)[inner], atol=0.05)
     (back,) = restore_channels([ramp(new)], new, grid)
     np.testing.assert_allclose(back[inner], ramp(grid)[inner], atol=1e-3)
+
+
+def by_simpleitk(image: sitk.Image, grid: Grid, interpolator: int) -> np.ndarray:
+    """Values on `grid`; 9999 where `image` has none."""
+    empty = image_of(np.zeros(grid.shape, np.uint8), grid.spacing, grid.origin, grid.direction)
+    image = sitk.Cast(image, sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(sitk.Resample(image, empty, sitk.Transform(), interpolator, 9999.0))
+
+
+@pytest.mark.parametrize("voxel_size_mm", [(1.5, 1.5, 2.5), (0.6, 2.0, 5.0)])
+def test_intensities_are_those_of_simpleitk(grid, voxel_size_mm):
+    new = resampled_grid(grid, voxel_size_mm)
+    values = np.random.default_rng(0).integers(-1000, 1000, grid.shape).astype(np.int16)
+    image = image_of(values, grid.spacing, grid.origin, grid.direction)
+    variances = [max(0.0, after**2 - mm**2) * SIGMA_PER_FWHM**2 for mm, after in zip(grid.spacing, new.spacing)]
+    blurred = sitk.DiscreteGaussian(sitk.Cast(image, sitk.sitkFloat32), variances, 32, 0.01, True)
+    expected = np.rint(np.clip(by_simpleitk(blurred, new, sitk.sitkBSpline3), values.min(), values.max()))
+    difference = np.abs(sitk.GetArrayFromImage(resample_image(image, new)) - expected)
+    assert difference.max() <= 1  # where the last digits decide how a half is rounded
+    assert np.count_nonzero(difference) < 0.001 * difference.size
+
+
+def test_probabilities_come_back_as_by_simpleitk_and_the_largest_is_decided_for(grid):
+    new = resampled_grid(grid, (1.5, 1.1, 2.5))
+    shares = np.random.default_rng(0).random((3, *new.shape), np.float32)
+    back = np.stack(list(restore_channels(shares, new, grid)))
+    for ours, values in zip(back, shares):
+        theirs = by_simpleitk(image_of(values, new.spacing, new.origin, new.direction), grid, sitk.sitkLinear)
+        inside = theirs < 9999
+        assert inside.mean() > 0.9
+        np.testing.assert_allclose(ours[inside], theirs[inside], atol=1e-6)
+    np.testing.assert_array_equal(restore_decision(shares, new, grid), back.argmax(axis=0))
+
+
+def test_beyond_the_outermost_voxel_centres_the_outermost_value_goes_on():
+    """Six voxels of 1 mm become two of 2.5 mm, whose centres lie at 1.25 and 3.75 mm: 0.25 of the first voxel."""
+    old = Grid((6, 1, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
+    new = resampled_grid(old, (2.5, 1.0, 1.0))
+    assert (new.size, new.origin) == ((2, 1, 1), (1.25, 0, 0))
+    (back,) = restore_channels([np.float32([[[10, 20]]])], new, old)
+    np.testing.assert_allclose(back.ravel(), [10, 10, 13, 17, 20, 20], atol=1e-5)
+
+
+def test_of_equally_probable_classes_the_first_is_decided_for(grid):
+    new = resampled_grid(grid, (1.5, 1.1, 2.5))
+    shares = np.random.default_rng(0).random((1, *new.shape), np.float32)
+    decision = restore_decision(np.concatenate([np.zeros_like(shares), shares, shares]), new, grid)
+    assert (decision == 1).all()
 
 
 def test_only_axes_whose_voxels_grow_are_blurred():
