@@ -110,10 +110,14 @@ def begin_with(path, network, description: dict) -> None:
 
 def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
-    from data.intensities import decide_normalization
+    from tqdm import tqdm
+
+    from data.case_cache import settle_normalization
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
+    reading = tqdm(train_cases, "reading", unit="case")
+    normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
         "experiment": args.run or name_of(args),
@@ -125,7 +129,7 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
         "sample_size": args.sample_size,
         "planes": planes if args.network.dimensions == 2 else (),
         "classes": classes.to_json(),
-        "normalization": decide_normalization(args.normalization, train_cases).to_json(),
+        "normalization": normalization.to_json(),
         "voxel_size_mm": train_cases[0].voxel_size_mm,
         "iterations": args.iterations,
         "seed": args.seed,
@@ -155,7 +159,7 @@ def name_of(args) -> str:
 
 
 def make_streams(args, description, train_cases, val_cases, soft_labels):
-    """Read the cases; return the stream of training batches, the validation batches, and slices to show."""
+    """Open the cases; return the stream of training batches, the validation batches, and slices to show."""
     from functools import partial
 
     from tqdm import tqdm
@@ -163,9 +167,9 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
     from base.label_classes import LabelClasses
     from data.augmentation import STRENGTHS, draw_augmentation
     from data.batches import BatchStream
+    from data.case_cache import Drawing, TrainingLabels, open_case
     from data.intensities import Normalization
     from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchOptions, PatchSampler, busiest_slices
-    from data.training_cases import load_training_case
 
     classes = LabelClasses.from_json(description["classes"])
     normalization = Normalization.from_json(description["normalization"])
@@ -178,7 +182,6 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
         args.patch_inclusion_criteria,
         args.balance_ratios or (1,) * len(classes),
         args.batch_size,
-        args.crop_to_labels,
         args.background_share,
         # What a network that pads sees of the volume's surroundings must be what it will see of them in prediction.
         inside=args.network.pads and args.patch_inclusion_criteria == "entire-sample-area",
@@ -187,11 +190,20 @@ def make_streams(args, description, train_cases, val_cases, soft_labels):
     if args.augmentation != "none":
         draw = partial(draw_augmentation, STRENGTHS[args.augmentation], flip=args.flip)
 
-    def load(cases, *soft):
-        bar = tqdm(cases, "reading", unit="case")
-        return [load_training_case(case, classes, normalization, *soft) for case in bar]
+    drawing = Drawing(
+        classes,
+        apart=None if args.background_share is None else args.sample_size,
+        around=args.sample_size if args.crop_to_labels else None,
+    )
+    labels = None
+    if soft_labels:
+        labels = TrainingLabels(soft_labels, description["soft_labels"], args.predict_uncertainty)
 
-    training = load(train_cases, soft_labels, args.predict_uncertainty)
+    def load(cases, labels=None):
+        bar = tqdm(cases, "indexing", unit="case")
+        return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
+
+    training = load(train_cases, labels)
     batches = BatchStream(PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw))
     validation = load(val_cases)
     fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0)))
