@@ -5,7 +5,7 @@ from scipy import stats
 from base.errors import InputError
 from base.label_classes import IGNORED
 from data.intensities import Scaling
-from data.patches import PatchOptions, PatchSampler, busiest_slices, choose_planes
+from data.patches import PatchOptions, PatchSampler, choose_planes
 from data.training_cases import TrainingCase, drawing_classes
 from data.voxel_index import VoxelIndex, groups_of_voxels
 
