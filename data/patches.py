@@ -15,10 +15,10 @@ import numpy as np
 from base.errors import InputError
 from base.label_classes import IGNORED
 from data.augmentation import AugmentationDraw
+from data.recent_cases import RecentCases
 from data.training_cases import TrainingCase
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
-_BYTES_IN_MEMORY = 256 * 2**20  # of files that patches are cut from
 _THICK_SLICES = 3  # beyond this ratio of spacings only axial planes are trained on
 
 # First words of the seeds of independent streams of random numbers.
@@ -80,32 +80,8 @@ class Batch:
     draw: AugmentationDraw | None
 
 
-class _Resident:
-    """The cases that were looked at last, whose files may stay in memory: as many as take 256 MB."""
-
-    def __init__(self, cases: Sequence[TrainingCase]):
-        self._cases = cases
-        self._numbers: dict[int, None] = {}  # the last one last
-        self._bytes = 0
-
-    def look_at(self, number: int) -> TrainingCase:
-        """Case `number`, of which something is to be read."""
-        case = self._cases[number]
-        if number in self._numbers:
-            del self._numbers[number]
-        else:
-            self._bytes += case.bytes_in_files
-        self._numbers[number] = None
-        while self._bytes > _BYTES_IN_MEMORY and len(self._numbers) > 1:
-            oldest = next(iter(self._numbers))
-            del self._numbers[oldest]
-            self._bytes -= self._cases[oldest].bytes_in_files
-            self._cases[oldest].release()
-        return case
-
-
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """Where n patches with d axes are cut.
 
     Attributes:
@@ -118,8 +94,8 @@ class _Places:
     axes: np.ndarray
     starts: np.ndarray
 
-    def part(self, which: slice) -> "_Places":
-        return _Places(self.cases[which], self.axes[which], self.starts[which])
+    def part(self, which: slice) -> "Places":
+        return Places(self.cases[which], self.axes[which], self.starts[which])
 
 
 class PatchSampler:
@@ -164,26 +140,29 @@ class PatchSampler:
         self._shapes = np.array([case.image.shape for case in cases])
         self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
         self._scalings = np.array([case.scaling for case in cases], np.float32)
-        self._resident = _Resident(cases)
+        self._recent = RecentCases(cases)
 
     def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
         """Batch `number`; of `count` processes that share it out, the patches of process `rank`."""
+        places, draw = self.places(number)
+        mine = slice(rank, None, count)
+        return self._cut(places.part(mine), draw and draw.part(mine), draw.enlargement if draw else 0.0)
+
+    def places(self, number: int) -> tuple[Places, AugmentationDraw | None]:
+        """Where the patches of batch `number` are cut, and how they are transformed."""
         rng = np.random.default_rng((*self._seed, number))
         places = self._draw_places(rng)
         spacings = np.take_along_axis(self._spacings_mm[places.cases], places.axes, axis=1)
-        draw = self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
-        extra = draw.enlargement if draw else 0.0
-        mine = slice(rank, None, count)
-        return self._cut(places.part(mine), draw and draw.part(mine), extra)
+        return places, self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
 
-    def _draw_places(self, rng: np.random.Generator) -> _Places:
+    def _draw_places(self, rng: np.random.Generator) -> Places:
         """Draw, of each patch, group, case, voxel, plane, and where in the sample area the voxel lies."""
         n, side = self.options.batch_size, self.options.sample_size
         groups = self._up_to.searchsorted(rng.random(n), side="right")
         cases = self._holders[groups, rng.integers(self._number_of_holders[groups])]
         numbers = rng.integers(self._counts[groups, cases])
         drawn = zip(cases.tolist(), groups.tolist(), numbers.tolist())
-        starts = np.array([self._resident.look_at(case).index.voxel(group, number) for case, group, number in drawn])
+        starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in drawn])
         axes = np.tile(np.arange(3), (n, 1))
         if self.options.dimensions == 2:
             normals = np.asarray(self.options.planes)[rng.integers(len(self.options.planes), size=n)]
@@ -194,9 +173,9 @@ class PatchSampler:
         if self.options.inside:
             along = shift_inside(along, side, np.take_along_axis(self._shapes[cases], axes, axis=1))
         np.put_along_axis(starts, axes, along, axis=1)
-        return _Places(cases, axes, starts)
+        return Places(cases, axes, starts)
 
-    def _cut(self, places: _Places, draw: AugmentationDraw | None, extra: float) -> Batch:
+    def _cut(self, places: Places, draw: AugmentationDraw | None, extra: float) -> Batch:
         """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as `draw` needs them."""
         n, d = places.axes.shape
         first, options = self._cases[0], self.options
@@ -208,7 +187,7 @@ class PatchSampler:
         reference = np.full((n, *[side] * d), IGNORED, np.uint8)
         soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
         deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
-        for number, case in enumerate(map(self._resident.look_at, places.cases.tolist())):
+        for number, case in enumerate(map(self._recent.look_at, places.cases.tolist())):
             box, place = image_boxes[number]
             image[(number, *place)] = case.image[box]
             box, place = boxes[number]
@@ -224,7 +203,7 @@ class PatchSampler:
         image /= deviation
         return Batch(image, reference, soft, deviations, draw)
 
-    def _boxes(self, places: _Places, draw: AugmentationDraw | None, side: int, extra: float):
+    def _boxes(self, places: Places, draw: AugmentationDraw | None, side: int, extra: float):
         """Where the areas of `side` are read, and where that goes in the enlarged area.
 
         Returns:

@@ -1,9 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from base.errors import InputError
 from base.label_classes import IGNORED
+from data.augmentation import STRENGTHS, draw_augmentation
+from data.batches import BatchStream
 from data.intensities import Scaling
 from data.patches import PatchOptions, PatchSampler, choose_planes
 from data.training_cases import TrainingCase, drawing_classes
@@ -198,6 +202,19 @@ def test_a_batch_follows_from_seed_and_number_alone():
     np.testing.assert_array_equal(one.batch(2).image, other.batch(2).image)
     assert not np.array_equal(one.batch(2).image, one.batch(3).image)
     assert not np.array_equal(one.batch(2).image, sampler(cases, seed=(4,)).batch(2).image)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_processes_that_share_out_a_batch_have_it_all_to_the_last_bit(dimensions):
+    options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 10)
+    soft = np.full((3, *SHAPE), 85, np.uint8)
+    cases = [case_of(one.image, one.labels, soft) for one in (case(0), case(1))]
+    patches = PatchSampler(cases, NAMES, options, (3,), partial(draw_augmentation, STRENGTHS["strong"]))
+    whole = BatchStream(patches).make(5)
+    for rank in range(3):
+        share = BatchStream(patches, rank, 3).make(5)
+        for name in ("image", "reference", "soft"):
+            np.testing.assert_array_equal(getattr(share, name), getattr(whole, name)[rank::3])
 
 
 def test_only_holders_of_a_rare_class_are_drawn():
