@@ -39,6 +39,7 @@ class StoredArrays:
     def __init__(self, path: Path, header: dict):
         self.facts, self.bytes = header["facts"], header["bytes"]
         self._memory = torch.from_file(str(path), size=header["bytes"], dtype=torch.uint8).numpy()
+        self._memory.flags.writeable = False
         self._extent = (self._memory.ctypes.data, header["bytes"], mmap.MADV_DONTNEED)
         self.arrays = {}
         for name, (kind, shape, offset) in header["arrays"].items():
