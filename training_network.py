@@ -45,6 +45,7 @@ def main(args) -> None:
     training_arguments.settle(args, processes.count)
     import torch
 
+    from data.case_cache import stored_volumes
     from data.cases import find_cases, with_reference
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
@@ -69,21 +70,26 @@ def main(args) -> None:
     else:
         train_cases = with_reference(train_cases)
 
-    description = describe(args, classes, train_cases, val_cases, soft_record)
-    torch.manual_seed(args.seed)
-    network = build_network(description)
-    if args.init_weights:
-        begin_with(args.init_weights, network, description)
-    description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
-    experiment = Experiment(args.save, description["experiment"], {**description, "versions": versions()}, args.resume)
-    final = experiment.final_path(args.iterations)
-    if final.exists():
-        print(f"finished before: {final}")
-        return
-    where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
-    print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
-    streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
     with processes.together(PATIENCE, cuda=device.type == "cuda"):
+        if processes.are_several:
+            for case in processes.share([*train_cases, *val_cases]):
+                stored_volumes(args.save / "cache", case)
+            processes.wait()
+        description = describe(args, classes, train_cases, val_cases, soft_record)
+        torch.manual_seed(args.seed)
+        network = build_network(description)
+        if args.init_weights:
+            begin_with(args.init_weights, network, description)
+        description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+        record = {**description, "versions": versions()}
+        experiment = Experiment(args.save, description["experiment"], record, args.resume)
+        final = experiment.final_path(args.iterations)
+        if final.exists():
+            print(f"finished before: {final}")
+            return
+        where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
+        print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
+        streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
         training = begin_training(args, network, description, device, processes)
         train(args, training, experiment, description, *streams)
 
@@ -106,10 +112,14 @@ def begin_with(path, network, description: dict) -> None:
 
 def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
-    from data.intensities import decide_normalization
+    from tqdm import tqdm
+
+    from data.case_cache import settle_normalization
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
+    reading = tqdm(train_cases, "reading", unit="case")
+    normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
         "experiment": args.run or training_arguments.name_of(args),
@@ -121,7 +131,7 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
         "sample_size": args.sample_size,
         "planes": planes if args.network.dimensions == 2 else (),
         "classes": classes.to_json(),
-        "normalization": decide_normalization(args.normalization, train_cases).to_json(),
+        "normalization": normalization.to_json(),
         "voxel_size_mm": train_cases[0].voxel_size_mm,
         "iterations": args.iterations,
         "seed": args.seed,
@@ -135,7 +145,7 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
 
 
 def make_streams(args, description, train_cases, val_cases, soft_labels, device, processes):
-    """Read the cases; return this process's share of training and validation batches, and slices to show."""
+    """Open the cases; return this process's share of training and validation batches, and slices to show."""
     from functools import partial
 
     from tqdm import tqdm
@@ -143,9 +153,9 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
     from base.label_classes import LabelClasses
     from data.augmentation import STRENGTHS, draw_augmentation
     from data.batches import BatchStream
+    from data.case_cache import Drawing, TrainingLabels, open_case
     from data.intensities import Normalization
     from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchOptions, PatchSampler, busiest_slices
-    from data.training_cases import load_training_case
 
     classes = LabelClasses.from_json(description["classes"])
     normalization = Normalization.from_json(description["normalization"])
@@ -158,7 +168,6 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         args.patch_inclusion_criteria,
         args.balance_ratios or (1,) * len(classes),
         args.batch_size,
-        args.crop_to_labels,
         args.background_share,
         # What a network that pads sees of the volume's surroundings must be what it will see of them in prediction.
         inside=args.network.pads and args.patch_inclusion_criteria == "entire-sample-area",
@@ -167,11 +176,20 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
     if args.augmentation != "none":
         draw = partial(draw_augmentation, STRENGTHS[args.augmentation], flip=args.flip)
 
-    def load(cases, *soft):
-        bar = tqdm(cases, "reading", unit="case", disable=not processes.is_first)
-        return [load_training_case(case, classes, normalization, *soft) for case in bar]
+    drawing = Drawing(
+        classes,
+        apart=None if args.background_share is None else args.sample_size,
+        around=args.sample_size if args.crop_to_labels else None,
+    )
+    labels = None
+    if soft_labels:
+        labels = TrainingLabels(soft_labels, description["soft_labels"], args.predict_uncertainty)
 
-    training = load(train_cases, soft_labels, args.predict_uncertainty)
+    def load(cases, labels=None):
+        bar = tqdm(cases, "indexing", unit="case", disable=not processes.is_first)
+        return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
+
+    training = load(train_cases, labels)
     sampler = PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw)
     batches = BatchStream(sampler, processes.rank, processes.count, pinned=device.type == "cuda")
     validation = load(val_cases)

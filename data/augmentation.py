@@ -6,6 +6,8 @@ Patches have two axes (slices) or three (boxes); everything here holds for both.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from scipy import ndimage
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ STRENGTHS = {
     "light": Strength(10, 25, 0.05, 0.1, 0.1),
     "strong": Strength(15, 40, 0.1, 0.25, 0.2, gamma=0.2, noise=0.3, blur_voxels=1.0, seldom=0.3),
 }
+_BLUR_RADIUS = 3  # voxels, three standard deviations of the widest blur
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class AugmentationDraw:
             to the offset in the patch whose value appears there.
         scales, shifts, gammas: float32 (n,); intensities become ``image ** gamma * scale + shift``, the power taken
             between the darkest and the brightest of the patch.
-        noises: float32 (n,), standard deviations; `noise_seeds`, int64 (n,), decide the noise itself.
+        noises: float32 (n,), standard deviations; `noise_seeds`, int (n,), decide the noise itself.
         blurs: float32 (n,), standard deviations in voxels.
     """
 
@@ -60,14 +63,14 @@ class AugmentationDraw:
     blurs: np.ndarray
     noise_seeds: np.ndarray
 
+    def part(self, which: slice) -> "AugmentationDraw":
+        """What was drawn for those patches."""
+        return AugmentationDraw(**{name: values[which] for name, values in vars(self).items()})
+
     @property
     def enlargement(self) -> float:
         """Share by which a patch's side must grow so that every transform finds its values inside."""
         return max(0.0, float(np.abs(self.matrices).sum(axis=2).max()) - 1)
-
-    def share(self, rank: int, count: int) -> "AugmentationDraw":
-        """What was drawn for every `count`-th patch, from number `rank` on."""
-        return AugmentationDraw(**{name: values[rank::count] for name, values in vars(self).items()})
 
 
 def draw_augmentation(
@@ -125,73 +128,51 @@ def in_voxels(transforms: np.ndarray, spacings_mm: np.ndarray) -> np.ndarray:
 def apply_augmentation(draw: AugmentationDraw, image, reference, soft, input_size: int, sample_size: int):
     """Transform a batch of enlarged patches with d axes and crop it to its sizes.
 
+    What becomes of a patch does not depend on the others.
+
     Args:
-        image: float32 tensor (n, input+, ...), interpolated linearly.
-        reference: uint8 tensor (n, sample+, ...), of the nearest voxel.
-        soft: float32 tensor (n, channels, sample+, ...) or None, interpolated linearly: rows of weights that sum to
-            one, so that probabilities stay probabilities.
+        image: float32 (n, input+, ...), interpolated linearly.
+        reference: uint8 (n, sample+, ...), of the nearest voxel.
+        soft: float32 (n, channels, sample+, ...) or None, interpolated linearly: rows of weights that sum to one, so
+            that probabilities stay probabilities.
 
     Returns:
         image (n, input, ...), reference (n, sample, ...), soft (n, channels, sample, ...) or None.
     """
-    import torch
-
-    matrices = torch.from_numpy(draw.matrices)
-    image = _change_intensities(draw, _warp(image[:, None], matrices, input_size, "bilinear"))[:, 0]
-    reference = _warp(reference[:, None].float(), matrices, sample_size, "nearest")[:, 0].to(torch.uint8)
+    image = _warp(image[:, None], draw.matrices, input_size, "bilinear")[:, 0]
+    _change_intensities(draw, image)
+    reference = _warp(reference[:, None].astype(np.float32), draw.matrices, sample_size, "nearest")[:, 0]
     if soft is not None:
-        soft = _warp(soft, matrices, sample_size, "bilinear")
-    return image, reference, soft
+        soft = _warp(soft, draw.matrices, sample_size, "bilinear")
+    return image, reference.astype(np.uint8), soft
 
 
-def _warp(values, matrices, side: int, mode: str):
-    """Sample `values` (n, channels, ...) on a square or cube of `side` about their centre."""
-    import torch
-
-    sizes = values.shape[2:]
-    offsets = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
-    target = torch.stack(torch.meshgrid(*[offsets] * len(sizes), indexing="ij"), -1).reshape(1, -1, len(sizes))
-    source = target @ matrices.transpose(1, 2)
-    # grid_sample wants the last axis first, with -1 and 1 at the outer edges of the outermost voxels.
-    grid = (source * 2 / torch.tensor(sizes)).flip(-1).reshape(len(values), *[side] * len(sizes), len(sizes))
-    return torch.nn.functional.grid_sample(values, grid, mode, padding_mode="border", align_corners=False)
-
-
-def _change_intensities(draw: AugmentationDraw, image):
-    """Blur, gamma, scale and shift, and noise of a batch (n, 1, ...)."""
-    import torch
-
-    def column(values):
-        return torch.from_numpy(values).reshape(-1, *[1] * (image.ndim - 1))
-
-    if draw.blurs.any():
-        image = _blur(image, torch.from_numpy(draw.blurs))
-    if (draw.gammas != 1).any():
-        low, high = image.flatten(1).aminmax(dim=1)
-        low, span = (bound.reshape(column(draw.gammas).shape) for bound in (low, (high - low).clamp(min=1e-6)))
-        image = ((image - low) / span).clamp(min=0) ** column(draw.gammas) * span + low
-    image = image * column(draw.scales) + column(draw.shifts)
-    for number in np.flatnonzero(draw.noises):
-        generator = torch.Generator().manual_seed(int(draw.noise_seeds[number]))
-        image[number] += torch.randn(image.shape[1:], generator=generator) * float(draw.noises[number])
-    return image
+def _warp(values: np.ndarray, matrices: np.ndarray, side: int, mode: str) -> np.ndarray:
+    """Sample `values`, float32 (n, channels, ...), on a square or cube of `side` about their centre."""
+    n, d = len(values), values.ndim - 2
+    offsets = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
+    grid = np.empty((n, *[side] * d, d), np.float32)
+    for row, extent in enumerate(values.shape[2:]):
+        # grid_sample wants the last axis first, with -1 and 1 at the outer edges of the outermost voxels.
+        steps = matrices[:, row] * np.float32(2 / extent)
+        along = (steps[:, axis, None] * offsets for axis in range(d))
+        parts = [part.reshape(n, *[side if a == axis else 1 for a in range(d)]) for axis, part in enumerate(along)]
+        np.add(sum(parts[1:-1], parts[0]), parts[-1], out=grid[..., d - 1 - row])
+    sample = torch.nn.functional.grid_sample
+    warped = sample(*map(torch.from_numpy, (values, grid)), mode, padding_mode="border", align_corners=False)
+    return warped.numpy()
 
 
-def _blur(image, sigmas):
-    """Gaussian blur of each patch of a batch (n, 1, ...) with its own standard deviation in voxels."""
-    import torch
-
-    radius = int(np.ceil(3 * float(sigmas.max())))
-    distances = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    weights = torch.exp(-0.5 * (distances / sigmas.clamp(min=1e-3)[:, None]) ** 2)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    d = image.ndim - 2
-    convolve = torch.nn.functional.conv2d if d == 2 else torch.nn.functional.conv3d
-    values = image.transpose(0, 1)  # patches as channels, each with a kernel of its own
-    for axis in range(d):
-        shape, padding = [1] * d, [0] * d
-        shape[axis], padding[axis] = len(distances), radius
-        sides = [side for size in reversed(padding) for side in (size, size)]
-        padded = torch.nn.functional.pad(values, sides, mode="replicate")
-        values = convolve(padded, weights.reshape(-1, 1, *shape), groups=len(image))
-    return values.transpose(0, 1)
+def _change_intensities(draw: AugmentationDraw, image: np.ndarray) -> None:
+    """Blur, gamma, scale and shift, and noise of a batch (n, ...), in place."""
+    for patch, sigma, gamma in zip(image, draw.blurs, draw.gammas):
+        if sigma > 0:
+            ndimage.gaussian_filter(patch, sigma, output=patch, mode="nearest", radius=_BLUR_RADIUS)
+        if gamma != 1:
+            low, span = patch.min(), max(np.ptp(patch), np.float32(1e-6))
+            patch[...] = ((patch - low) / span) ** gamma * span + low
+    image *= draw.scales.reshape(-1, *[1] * (image.ndim - 1))
+    image += draw.shifts.reshape(-1, *[1] * (image.ndim - 1))
+    for patch, deviation, seed in zip(image, draw.noises, draw.noise_seeds):
+        if deviation > 0:
+            patch += deviation * np.random.default_rng(seed).standard_normal(patch.shape, np.float32)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from data.augmentation import apply_augmentation
@@ -42,27 +43,30 @@ class TensorBatch:
 
 def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
     """Turn arrays into tensors, transformed as drawn."""
-    image, reference = torch.from_numpy(batch.image), torch.from_numpy(batch.reference)
-    soft = None if batch.soft is None else torch.from_numpy(batch.soft).float().div_(MEAN_UNITS)
+    image, reference, soft, deviation = batch.image, batch.reference, None, None
+    if batch.soft is not None:
+        soft = batch.soft.astype(np.float32)
+        soft /= MEAN_UNITS
     if batch.deviation is not None:  # travels with the soft labels, as one channel more
-        deviation = torch.from_numpy(batch.deviation).float().div_(DEVIATION_UNITS)
-        soft = torch.cat([soft, deviation[:, None]], dim=1)
+        deviation = batch.deviation[:, None].astype(np.float32)
+        deviation /= DEVIATION_UNITS
+        soft = np.concatenate([soft, deviation], axis=1)
     if batch.draw is not None:
         image, reference, soft = apply_augmentation(batch.draw, image, reference, soft, input_size, sample_size)
-    deviation = None
     if batch.deviation is not None:
-        soft, deviation = soft[:, :-1], soft[:, -1]
+        soft, deviation = soft[:, :-1], torch.from_numpy(soft[:, -1])
     if soft is not None:
-        total = soft.sum(dim=1, keepdim=True)
-        soft = torch.where(total > 0.5, soft / total, 0.0)  # voxels that lie mostly outside the image are outside
-    return TensorBatch(image[:, None], reference.long(), soft, deviation)
+        total = soft.sum(axis=1, keepdims=True)
+        # Voxels that lie mostly outside the image are outside.
+        soft = torch.from_numpy(np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5))
+    return TensorBatch(torch.from_numpy(image[:, None]), torch.from_numpy(reference).long(), soft, deviation)
 
 
 class BatchStream:
     """The batches of one sampler, the next ones prepared in a thread.
 
     Args:
-        rank, count: which share of each batch, of how many, is made.
+        rank, count: of `count` processes that share out each batch, this is number `rank`.
         pinned: for a CUDA device.
     """
 
@@ -78,7 +82,8 @@ class BatchStream:
 
     def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
         """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""
-        with ThreadPoolExecutor(1) as thread:
+        # PyTorch uses one core in that thread: the others are the network's.
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
             pending = [thread.submit(self.make, number) for number in range(first, min(first + ahead, end))]
             try:
                 for number in range(first, end):

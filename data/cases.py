@@ -74,9 +74,13 @@ class Case:
     def spacing_mm(self) -> tuple[float, ...]:
         return self.grid.spacing_mm
 
+    def stored_image(self) -> np.ndarray:
+        """Resampled intensities in the type that stage 1 wrote."""
+        return self._resampled(RESAMPLED_IMAGE, "image")
+
     def resampled_image(self) -> np.ndarray:
         """Resampled intensities, float32."""
-        return self._resampled(RESAMPLED_IMAGE, "image").astype(np.float32)
+        return self.stored_image().astype(np.float32)
 
     def resampled_reference(self) -> np.ndarray:
         """Resampled labels, uint8."""

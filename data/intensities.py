@@ -1,17 +1,51 @@
 """Normalization of intensities: decided once in training, stored with the weights, applied from there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from data.cases import Case
+from base.errors import InputError
 
 KINDS = ("auto", "ct", "zscore", "none")
 
 _AIR_HU = -200  # images of most other kinds have no voxel below this; every CT that shows air has
 _VOXELS_PER_CASE = 20_000  # enough for percentiles within a fraction of their spread
+_CASES_IN_FULL = 50  # of twice as many, every other voxel is taken
 _PERCENTILES = (0.5, 99.5)
+
+
+class Scaling(NamedTuple):
+    """What is done to the intensities of one image: clipped to `low` and `high`, minus `mean`, over `deviation`."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+    @property
+    def outside(self) -> float:
+        """The normalized value of what lies outside the image: air, or its darkest; exactly as `apply` gives it."""
+        return float(self.apply(np.float32([self.low]))[0])
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Normalize `image`: float32."""
+        clipped = np.clip(image.astype(np.float32, copy=False), np.float32(self.low), np.float32(self.high))
+        clipped -= np.float32(self.mean)
+        clipped /= np.float32(self.deviation)
+        return clipped
+
+
+def own_scaling(kind: str, image: np.ndarray) -> Scaling:
+    """The scaling of ``zscore`` or ``none`` that follows from `image`, float32 (z, y, x), itself."""
+    if kind == "none":
+        return Scaling(float(image.min()), float(image.max()), 0.0, 1.0)
+    low, high = (float(value) for value in np.percentile(image, _PERCENTILES))
+    # Slice by slice, for the sake of memory.
+    mean = sum(float(np.clip(part, low, high).sum(dtype=np.float64)) for part in image) / image.size
+    squares = sum(float(np.square(np.clip(part, low, high) - mean, dtype=np.float64).sum()) for part in image)
+    return Scaling(low, high, mean, (squares / image.size) ** 0.5 or 1.0)
 
 
 @dataclass(frozen=True)
@@ -28,19 +62,14 @@ class Normalization:
     mean: float = 0.0
     deviation: float = 1.0
 
+    def scaling(self, own: Callable[[str], Scaling]) -> Scaling:
+        """What is done to an image whose own scaling, of ``zscore`` or ``none``, `own` tells."""
+        return Scaling(*self.window, self.mean, self.deviation) if self.kind == "ct" else own(self.kind)
+
     def apply(self, image: np.ndarray) -> tuple[np.ndarray, float]:
         """Normalize float32 `image` (z, y, x); also give the value of what lies outside it: air, or its darkest."""
-        if self.kind == "ct":
-            low, high, mean, deviation = *self.window, self.mean, self.deviation
-        elif self.kind == "zscore":
-            low, high = np.percentile(image, _PERCENTILES)
-            clipped = np.clip(image, low, high)
-            mean, deviation = float(clipped.mean(dtype=np.float64)), float(clipped.std(dtype=np.float64)) or 1.0
-        else:
-            low, high, mean, deviation = float(image.min()), float(image.max()), 0.0, 1.0
-        low, mean, deviation = (np.float32(value) for value in (low, mean, deviation))
-        normalized = (np.clip(image, low, np.float32(high)) - mean) / deviation
-        return normalized, float((low - mean) / deviation)  # exactly the value that air has in `normalized`
+        scaling = self.scaling(lambda kind: own_scaling(kind, image))
+        return scaling.apply(image), scaling.outside
 
     def to_json(self) -> dict:
         return {**asdict(self), "window": list(self.window)}
@@ -50,23 +79,34 @@ class Normalization:
         return cls(**{**value, "window": tuple(value["window"])})
 
 
-def decide_normalization(kind: str, cases: Sequence[Case]) -> Normalization:
-    """Settle the normalization of `kind` (one of `KINDS`) on the training `cases`.
+def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Intensities (n,) of at least 20,000 voxels of the foreground, spread evenly; all where there are fewer."""
+    foreground = image[reference > 0]
+    return foreground[:: max(1, foreground.size // _VOXELS_PER_CASE)]
+
+
+def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[np.ndarray]) -> Normalization:
+    """Settle the normalization of `kind` (one of `KINDS`) on the training images.
 
     auto is ct where most images hold air in Hounsfield units, and zscore elsewhere.
+
+    Args:
+        lowest: the lowest intensity of each image.
+        samples: the `foreground_sample` of each image with a reference; gone through for ct alone.
+
+    Raises:
+        InputError: it is to be ct, and no image has a reference.
     """
     if kind in ("zscore", "none"):
         return Normalization(kind)
-    with_air, samples = 0, []
-    for case in cases:
-        image = case.resampled_image()
-        with_air += image.min() < _AIR_HU
-        if case.has_reference:
-            foreground = image[case.resampled_reference() > 0]
-            samples.append(foreground[:: max(1, foreground.size // _VOXELS_PER_CASE)])
-    if kind == "auto" and 2 * with_air <= len(cases):
+    if kind == "auto" and 2 * sum(value < _AIR_HU for value in lowest) <= len(lowest):
         return Normalization("zscore")
-    foreground = np.concatenate(samples)
+    step = -(-len(lowest) // _CASES_IN_FULL)
+    parts = [sample[::step].astype(np.float32) for sample in samples]
+    if not parts:
+        problem = "ct is decided by the foreground of references, and no training case has one"
+        raise InputError("--normalization", problem, "give zscore or none")
+    foreground = np.concatenate(parts)
     window = tuple(float(value) for value in np.percentile(foreground, _PERCENTILES))
     clipped = np.clip(foreground, *window)
     return Normalization("ct", window, float(clipped.mean()), float(clipped.std()) or 1.0)

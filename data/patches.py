@@ -8,15 +8,14 @@ area, which it reads:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from base.errors import InputError
 from base.label_classes import IGNORED
 from data.augmentation import AugmentationDraw
+from data.recent_cases import RecentCases
 from data.training_cases import TrainingCase
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
@@ -32,35 +31,6 @@ def choose_planes(planes: str, spacings_mm: Sequence[tuple[float, ...]]) -> tupl
     return (0,) if planes == "axial" or (planes == "auto" and thick) else (0, 1, 2)
 
 
-class VoxelIndex:
-    """Voxels of each class of one volume, as runs of equal class along x.
-
-    A volume has far fewer runs than voxels, and a uniform draw is a binary search among them: the same time however
-    rare the class.
-    """
-
-    def __init__(self, classes: np.ndarray, number_of_classes: int):
-        flat = classes.ravel()
-        starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-        lengths = np.diff(starts, append=flat.size)
-        run_classes = flat[starts]
-        self._shape = classes.shape
-        self._starts = [starts[run_classes == c] for c in range(number_of_classes)]
-        self._ends = [np.cumsum(lengths[run_classes == c]) for c in range(number_of_classes)]
-
-    def count(self, class_index: int) -> int:
-        """Number of voxels of a class."""
-        return int(self._ends[class_index][-1]) if len(self._ends[class_index]) else 0
-
-    def draw(self, class_index: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """Position (z, y, x) of a voxel of the class, all of them equally likely."""
-        ends = self._ends[class_index]
-        number = int(rng.integers(ends[-1]))
-        run = int(np.searchsorted(ends, number, side="right"))
-        past = number - (int(ends[run - 1]) if run else 0)
-        return np.unravel_index(self._starts[class_index][run] + past, self._shape)
-
-
 @dataclass(frozen=True)
 class PatchOptions:
     """How patches are drawn.
@@ -72,8 +42,8 @@ class PatchOptions:
         criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
         ratios: chance of each class, in any unit.
         batch_size: patches a batch.
-        crop_to_labels: draw only voxels in the box around the foreground and one sample area beyond it.
-        background_share: share of the patches drawn for the background that hold nothing else; None: as it comes.
+        background_share: share of the patches drawn for the background that hold nothing else: the cases' index has a
+            group of such voxels, after the classes; None: as it comes.
         inside: shift patches into the volume, or a smaller volume into the patch's middle, as windows lie in
             prediction; the drawn voxel stays in the patch.
     """
@@ -85,7 +55,6 @@ class PatchOptions:
     criterion: str
     ratios: tuple[float, ...]
     batch_size: int
-    crop_to_labels: bool = False
     background_share: float | None = None
     inside: bool = False
 
@@ -100,8 +69,8 @@ class Batch:
         soft: uint8 (patches, classes, sample, ...) in units of 1/255, all 0 outside the image; None for training on
             references alone.
         deviation: uint8 (patches, sample, ...) in units of 1/510, the ensemble's; None where it is not learnt.
-        draw: the transform to apply to all of them; None where they are to stay as they are (then the areas are not
-            enlarged).
+        draw: the transforms to apply; None where they are to stay as they are. With transforms, areas are enlarged: by
+            as many voxels on all sides, of which those that no transform reaches are left at `outside` or 0.
     """
 
     image: np.ndarray
@@ -111,13 +80,22 @@ class Batch:
     draw: AugmentationDraw | None
 
 
-class _Place(NamedTuple):
-    """Where a patch is cut: a case, a voxel of it, the patch's axes, and the voxel's offset in the sample area."""
+@dataclass(frozen=True)
+class Places:
+    """Where n patches with d axes are cut.
 
-    case: TrainingCase
-    voxel: tuple[int, ...]
-    axes: tuple[int, ...]
-    offset: np.ndarray
+    Attributes:
+        cases: int (n,), numbers of the cases.
+        axes: int (n, d), the array axes along the patch's.
+        starts: int (n, 3), the first voxel (z, y, x) of the sample area.
+    """
+
+    cases: np.ndarray
+    axes: np.ndarray
+    starts: np.ndarray
+
+    def part(self, which: slice) -> "Places":
+        return Places(self.cases[which], self.axes[which], self.starts[which])
 
 
 class PatchSampler:
@@ -150,119 +128,134 @@ class PatchSampler:
             names.append(f"{names[0]} {options.sample_size} voxels from all others")
             share = options.background_share
             chances = np.append(chances * [1 - share, *[1] * (len(chances) - 1)], chances[0] * share)
-        self._chances = chances
-        self._indices = [VoxelIndex(groups_of_voxels(case.drawing_classes, options), len(names)) for case in cases]
-        self._holders = [
-            [number for number, index in enumerate(self._indices) if index.count(group)] for group in range(len(names))
-        ]
-        for name, chance, holders in zip(names, chances, self._holders):
+        self._counts = np.stack([case.index.counts for case in cases], axis=1)  # (groups, cases)
+        holds = self._counts > 0
+        self._number_of_holders = holds.sum(axis=1)
+        self._holders = np.argsort(~holds, axis=1, kind="stable")  # of each group, those that hold it first
+        for name, chance, holders in zip(names, chances, self._number_of_holders):
             if chance > 0 and not holders:
                 option = "--background-share" if " " in name else "--classes"
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
+        self._up_to = np.cumsum(chances) / np.sum(chances)
+        self._shapes = np.array([case.image.shape for case in cases])
+        self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
+        self._scalings = np.array([case.scaling for case in cases], np.float32)
+        self._recent = RecentCases(cases)
 
     def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
-        """Batch `number`, or every `count`-th of its patches, from number `rank` on."""
+        """Batch `number`; of `count` processes that share it out, the patches of process `rank`."""
+        places, draw = self.places(number)
+        mine = slice(rank, None, count)
+        return self._cut(places.part(mine), draw and draw.part(mine), draw.enlargement if draw else 0.0)
+
+    def places(self, number: int) -> tuple[Places, AugmentationDraw | None]:
+        """Where the patches of batch `number` are cut, and how they are transformed."""
         rng = np.random.default_rng((*self._seed, number))
-        places = [self._draw_place(rng) for _ in range(self.options.batch_size)]
-        spacings = np.array([[place.case.spacing_mm[axis] for axis in place.axes] for place in places], np.float32)
-        draw = self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
-        enlargement = draw.enlargement if draw else 0.0  # of the whole batch: a patch is the same in every share
-        parts = [self._cut(place, enlargement) for place in places[rank::count]]
-        arrays = [None if some[0] is None else np.stack(some) for some in zip(*parts)]
-        return Batch(*arrays, draw and draw.share(rank, count))
+        places = self._draw_places(rng)
+        spacings = np.take_along_axis(self._spacings_mm[places.cases], places.axes, axis=1)
+        return places, self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
 
-    def _draw_place(self, rng: np.random.Generator) -> _Place:
-        """Draw group, case, voxel, plane, and where in the sample area the voxel lies."""
-        group = rng.choice(len(self._chances), p=self._chances)
-        number = rng.choice(self._holders[group])
-        voxel = self._indices[number].draw(group, rng)
-        axes = (0, 1, 2)
+    def _draw_places(self, rng: np.random.Generator) -> Places:
+        """Draw, of each patch, group, case, voxel, plane, and where in the sample area the voxel lies."""
+        n, side = self.options.batch_size, self.options.sample_size
+        groups = self._up_to.searchsorted(rng.random(n), side="right")
+        cases = self._holders[groups, rng.integers(self._number_of_holders[groups])]
+        numbers = rng.integers(self._counts[groups, cases])
+        drawn = zip(cases.tolist(), groups.tolist(), numbers.tolist())
+        starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in drawn])
+        axes = np.tile(np.arange(3), (n, 1))
         if self.options.dimensions == 2:
-            normal = int(rng.choice(self.options.planes))
-            axes = tuple(axis for axis in axes if axis != normal)
-        side = self.options.sample_size
+            normals = np.asarray(self.options.planes)[rng.integers(len(self.options.planes), size=n)]
+            axes = axes[axes != normals[:, None]].reshape(n, 2)
         centred = self.options.criterion == "patch-center-voxel"
-        offset = np.full(len(axes), side // 2) if centred else rng.integers(side, size=len(axes))
-        return _Place(self._cases[number], voxel, axes, offset)
-
-    def _cut(self, place: _Place, extra: float):
-        """Cut the areas of one patch, each enlarged by the share `extra` of its side, out of a case."""
-        axes = list(place.axes)
-        start = np.array(place.voxel)
-        start[axes] -= place.offset
-        sample_size = self.options.sample_size
+        offsets = np.full(axes.shape, side // 2) if centred else rng.integers(side, size=axes.shape)
+        along = np.take_along_axis(starts, axes, axis=1) - offsets
         if self.options.inside:
-            start[axes] = [shift_inside(start[axis], sample_size, place.case.image.shape[axis]) for axis in axes]
-        flat = [axis for axis in range(3) if axis not in axes]
+            along = shift_inside(along, side, np.take_along_axis(self._shapes[cases], axes, axis=1))
+        np.put_along_axis(starts, axes, along, axis=1)
+        return Places(cases, axes, starts)
 
-        def cut(volume, side, fill):
-            margin = (side - sample_size) // 2 + int(np.ceil(extra * side / 2))
-            corner, shape = start.copy(), np.ones(3, int)
-            corner[axes] -= margin
-            shape[axes] = sample_size + 2 * margin
-            return _cut_box(volume, corner, shape, fill).squeeze(axis=tuple(volume.ndim - 3 + axis for axis in flat))
+    def _cut(self, places: Places, draw: AugmentationDraw | None, extra: float) -> Batch:
+        """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as `draw` needs them."""
+        n, d = places.axes.shape
+        first, options = self._cases[0], self.options
+        image_side, image_boxes = self._boxes(places, draw, options.input_size, extra)
+        side, boxes = self._boxes(places, draw, options.sample_size, extra)
+        low, high, mean, deviation = self._scalings[places.cases].T.reshape(4, n, *[1] * d)
+        image = np.empty((n, *[image_side] * d), np.float32)
+        image[...] = low  # outside
+        reference = np.full((n, *[side] * d), IGNORED, np.uint8)
+        soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
+        deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
+        for number, case in enumerate(map(self._recent.look_at, places.cases.tolist())):
+            box, place = image_boxes[number]
+            image[(number, *place)] = case.image[box]
+            box, place = boxes[number]
+            if case.labels is not None:
+                reference[(number, *place)] = case.table.take(case.labels[box])
+            if soft is not None:
+                soft[(number, slice(None), *place)] = case.soft[(slice(None), *box)]
+            if deviations is not None:
+                deviations[(number, *place)] = case.deviation[box]
+        np.maximum(image, low, out=image)
+        np.minimum(image, high, out=image)
+        image -= mean
+        image /= deviation
+        return Batch(image, reference, soft, deviations, draw)
 
-        case = place.case
-        image = cut(case.image, self.options.input_size, case.outside)
-        reference_volume = case.reference
-        if reference_volume is None:
-            reference_volume = np.broadcast_to(np.uint8(IGNORED), case.image.shape)
-        reference = cut(reference_volume, sample_size, IGNORED)
-        soft = cut(case.soft, sample_size, 0) if case.soft is not None else None
-        deviation = cut(case.deviation, sample_size, 0) if case.deviation is not None else None
-        return image, reference, soft, deviation
+    def _boxes(self, places: Places, draw: AugmentationDraw | None, side: int, extra: float):
+        """Where the areas of `side` are read, and where that goes in the enlarged area.
+
+        Returns:
+            The side of the enlarged area; of each patch, indices into the volume and into the area.
+
+        volume        0 1 2 3 4 5 6 7 8 9
+        area    . . . . . . . .             begins at -3, side 8
+        read          0 1 2 3               [0:4] of the volume goes to [3:7] of the area: no transform needs the last
+        """
+        margin = (side - self.options.sample_size) // 2 + int(np.ceil(extra * side / 2))
+        enlarged = self.options.sample_size + 2 * margin
+        corners = np.take_along_axis(places.starts, places.axes, axis=1) - margin
+        unread = np.zeros_like(corners)
+        if draw is not None:
+            reach = np.abs(draw.matrices).sum(axis=2) * (side - 1) / 2 + 1  # to a neighbour of what is looked for
+            unread = np.maximum(0, np.floor((enlarged - 1) / 2 - reach)).astype(int)
+        shapes = np.take_along_axis(self._shapes[places.cases], places.axes, axis=1)
+        lows = np.maximum(corners + unread, 0)
+        highs = np.maximum(np.minimum(corners + enlarged - unread, shapes), lows)
+        boxes = []
+        arrays = (places.starts, places.axes, lows, highs, corners)
+        for box, axes, low, high, corner in zip(*(array.tolist() for array in arrays)):
+            for axis, first, end in zip(axes, low, high):
+                box[axis] = slice(first, end)
+            place = tuple(slice(first - begin, end - begin) for first, end, begin in zip(low, high, corner))
+            boxes.append((tuple(box), place))
+        return enlarged, boxes
 
 
-def shift_inside(start: int, side: int, extent: int) -> int:
-    """Where a patch of `side` that was to start at `start` starts, if it is to lie inside an axis of `extent` voxels.
+def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarray:
+    """Where patches of `side` that were to start at `starts` start, if they are to lie inside axes of `extents` voxels.
 
     extent 6, side 4:   start -1 becomes 0, start 5 becomes 2
     extent 3, side 6:   every start becomes -1: the axis lies in the patch's middle
     """
-    if side > extent:
-        return -((side - extent) // 2)
-    return min(max(start, 0), extent - side)
+    return np.where(side > extents, -((side - extents) // 2), np.clip(starts, 0, np.maximum(extents - side, 0)))
 
 
-def groups_of_voxels(classes: np.ndarray, options: PatchOptions) -> np.ndarray:
-    """Which group each voxel is drawn with, uint8 (z, y, x): its class, or `IGNORED` where it is not drawn.
+@dataclass(frozen=True)
+class Slices:
+    """A few slices to show: `image` float32 (z, y, x), normalized, `outside` its surroundings, `reference` uint8."""
 
-    With `background_share`, background whose sample area holds nothing else, wherever the voxel lies in it, is a group
-    of its own, after the classes. Along axes of which the patch has none, it may be nearer.
-    """
-    foreground = (classes > 0) & (classes != IGNORED)
-    groups = classes
-    if options.background_share is not None:
-        distance = ndimage.distance_transform_cdt(~foreground, "chessboard") if foreground.any() else np.inf
-        groups = np.where((classes == 0) & (distance >= options.sample_size), np.uint8(len(options.ratios)), groups)
-    if options.crop_to_labels and foreground.any():
-        (box,) = ndimage.find_objects(foreground.astype(np.uint8))
-        inside = tuple(slice(max(0, one.start - options.sample_size), one.stop + options.sample_size) for one in box)
-        cropped = np.full_like(groups, IGNORED)
-        cropped[inside] = groups[inside]
-        groups = cropped
-    return groups
+    image: np.ndarray
+    outside: float
+    reference: np.ndarray
 
 
-def _cut_box(volume: np.ndarray, corner: np.ndarray, shape: np.ndarray, fill) -> np.ndarray:
-    """Copy the box at `corner` of `shape` out of the last three axes of `volume`; `fill` where it reaches beyond.
-
-    volume      0 1 2 3 4 5 6 7 8 9
-    box   . . . 0 1 2 3                 corner -3, shape 7: box[3:7] = volume[0:4]
-    """
-    low = np.maximum(corner, 0)
-    high = np.minimum(corner + shape, volume.shape[-3:])
-    box = np.full((*volume.shape[:-3], *shape), fill, volume.dtype)
-    if (low < high).all():
-        source = tuple(slice(a, b) for a, b in zip(low, high))
-        target = tuple(slice(a, b) for a, b in zip(low - corner, high - corner))
-        box[(..., *target)] = volume[(..., *source)]
-    return box
-
-
-def busiest_slices(case: TrainingCase, count: int) -> TrainingCase:
-    """About `count` axial slices of a case, the one with the most foreground in their middle, as a small volume."""
-    number = int((case.reference > 0).sum(axis=(1, 2)).argmax())
+def busiest_slices(case: TrainingCase, count: int) -> Slices:
+    """About `count` axial slices of a case, the one with the most foreground in their middle."""
+    number = int(np.argmax([np.count_nonzero(case.table[labels]) for labels in case.labels]))
     half = min(count // 2, number, len(case.image) - 1 - number)
     part = slice(number - half, number + half + 1)
-    return replace(case, image=case.image[part], reference=case.reference[part])
+    slices = Slices(case.scaling.apply(case.image[part]), case.scaling.outside, case.table[case.labels[part]])
+    case.release()
+    return slices

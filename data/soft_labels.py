@@ -132,13 +132,17 @@ class SoftLabels:
                 file.unlink()
         write_json(self.folder / RECORD, {**record, "cases": fingerprints})
 
-    def is_complete(self, case: Case) -> bool:
-        """Whether every file of the case is there."""
-        return all(
-            self._path(case.name, statistic, index).is_file()
+    def paths(self, case: Case) -> list[Path]:
+        """The files of a case."""
+        return [
+            self._path(case.name, statistic, index)
             for statistic in ("deviation", "mean")
             for index in range(len(self.classes))
-        )
+        ]
+
+    def is_complete(self, case: Case) -> bool:
+        """Whether every file of the case is there."""
+        return all(path.is_file() for path in self.paths(case))
 
     def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
         """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""

@@ -1,4 +1,4 @@
-"""Cases in memory, as patches are drawn from them."""
+"""Cases as patches are cut from them, and what tells their content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,51 +6,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from base.label_classes import LabelClasses
-from data.cases import Case, class_indices
-from data.intensities import Normalization
-from data.soft_labels import SoftLabels
+from data.cases import Case
+from data.intensities import Scaling
+from data.stored_arrays import StoredArrays
+from data.voxel_index import VoxelIndex
 
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A case in memory, arrays (z, y, x).
+    """A case whose arrays lie in memory, or are mapped into it.
 
     Attributes:
-        image: float32, normalized; `outside` is the value around it.
-        reference: uint8 class indices; None without a reference.
+        image: (z, y, x), intensities as they are stored, a type whose values float32 can hold.
+        scaling: what makes of them what a network reads.
+        table: uint8 (256,), the class index of each label.
+        labels: uint8 (z, y, x), of the reference; None without one.
         soft: uint8 (classes, z, y, x), the ensemble's mean in units of 1/255; None without soft labels.
         deviation: uint8 (z, y, x), the ensemble's standard deviation in units of 1/510, of the class where it is
             largest; None where it is not learnt.
+        index: the voxels by which patches are drawn.
+        stored: the files that arrays are mapped from.
     """
 
     name: str
     image: np.ndarray
-    outside: float
+    scaling: Scaling
     spacing_mm: tuple[float, ...]
-    reference: np.ndarray | None
-    soft: np.ndarray | None = None
-    deviation: np.ndarray | None = None
+    table: np.ndarray
+    labels: np.ndarray | None
+    soft: np.ndarray | None
+    deviation: np.ndarray | None
+    index: VoxelIndex
+    stored: tuple[StoredArrays, ...] = ()
 
     @property
-    def drawing_classes(self) -> np.ndarray:
-        """Class indices by which voxels are drawn: the reference's, else the most probable of the soft labels."""
-        return self.reference if self.reference is not None else self.soft.argmax(axis=0).astype(np.uint8)
+    def bytes_in_files(self) -> int:
+        return sum(arrays.bytes for arrays in self.stored)
+
+    def release(self) -> None:
+        """Let go of the memory that holds what was looked at of mapped arrays."""
+        for arrays in self.stored:
+            arrays.release()
 
 
-def load_training_case(
-    case: Case,
-    classes: LabelClasses,
-    normalization: Normalization,
-    soft_labels: SoftLabels | None = None,
-    with_deviation: bool = False,
-) -> TrainingCase:
-    """Read a case's resampled files; where `soft_labels` says from where, them, and their deviation if asked for."""
-    image, outside = normalization.apply(case.resampled_image())
-    reference = class_indices(case.resampled_reference(), classes.table()) if case.has_reference else None
-    soft = soft_labels.read_mean(case) if soft_labels else None
-    deviation = soft_labels.read_deviation(case) if with_deviation else None
-    return TrainingCase(case.name, image, outside, case.spacing_mm, reference, soft, deviation)
+def drawing_classes(table: np.ndarray, labels: np.ndarray | None, soft: np.ndarray | None) -> np.ndarray:
+    """Class indices by which voxels are drawn: the reference's, else the most probable of the soft labels."""
+    return table[labels] if labels is not None else soft.argmax(axis=0).astype(np.uint8)
 
 
 def fingerprint(cases: Sequence[Case]) -> str:

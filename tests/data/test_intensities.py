@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from data.case_cache import settle_normalization
 from data.cases import find_cases
-from data.intensities import Normalization, decide_normalization
+from data.intensities import Normalization
 
 
 def test_zscore_standardizes_each_image_without_its_extremes():
@@ -34,9 +35,9 @@ def test_a_constant_image_is_no_division_by_zero():
     np.testing.assert_array_equal(normalized, 0)
 
 
-def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys):
+def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys, tmp_path):
     cases = find_cases(kidneys, "train")
-    decided = decide_normalization("auto", cases)
+    decided = settle_normalization(tmp_path, "auto", cases)
     assert decided.kind == "ct"
     foreground = np.concatenate([case.resampled_image()[case.resampled_reference() > 0] for case in cases])
     np.testing.assert_allclose(decided.window, np.percentile(foreground, (0.5, 99.5)), rtol=1e-3)

@@ -1,15 +1,31 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from base.errors import InputError
 from base.label_classes import IGNORED
-from data.patches import PatchOptions, PatchSampler, VoxelIndex, choose_planes
-from data.training_cases import TrainingCase
+from data.augmentation import STRENGTHS, draw_augmentation
+from data.batches import BatchStream
+from data.intensities import Scaling
+from data.patches import PatchOptions, PatchSampler, choose_planes
+from data.training_cases import TrainingCase, drawing_classes
+from data.voxel_index import VoxelIndex, groups_of_voxels
 
 SHAPE = (6, 7, 8)
 OUTSIDE = -7.0
 NAMES = ("0", "1", "2")
+TABLE = np.arange(256, dtype=np.uint8)
+
+
+def case_of(
+    image, labels, soft=None, deviation=None, spacing_mm=(1.0, 1.0, 1.0), low=OUTSIDE, apart=None, around=None
+) -> TrainingCase:
+    """A case in memory whose intensities stay as they are."""
+    groups = groups_of_voxels(drawing_classes(TABLE, labels, soft), 3, apart, around)
+    index = VoxelIndex.of(groups, 3 + (apart is not None))
+    return TrainingCase("case", image, Scaling(low, 1e9, 0.0, 1.0), spacing_mm, TABLE, labels, soft, deviation, index)
 
 
 def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
@@ -19,7 +35,7 @@ def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
     if rare:
         reference[seed % 6, 3, 4] = 2
     image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE) + 1000 * seed
-    return TrainingCase(f"case {seed}", image, OUTSIDE, spacing_mm, reference)
+    return case_of(image, reference, spacing_mm=spacing_mm)
 
 
 def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, seed=(3,), dimensions=2, **options):
@@ -28,19 +44,13 @@ def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, s
     return PatchSampler(cases, NAMES, patches, seed)
 
 
-def test_index_counts_and_finds_every_voxel_equally_often():
-    reference = case(1).reference
-    index = VoxelIndex(reference, 4)
-    rng = np.random.default_rng(0)
+def test_index_counts_and_finds_every_voxel_once():
+    reference = case(1).labels
+    index = VoxelIndex.of(reference, 4)
+    assert index.counts.tolist() == [*np.bincount(reference.ravel()).tolist(), 0]
     for c in range(3):
-        voxels = np.flatnonzero(reference == c)
-        assert index.count(c) == len(voxels)
-        drawn = [np.ravel_multi_index(index.draw(c, rng), SHAPE) for _ in range(30 * len(voxels))]
-        times = np.bincount(drawn, minlength=reference.size)
-        assert times.sum() == times[voxels].sum()
-        if len(voxels) > 1:
-            assert stats.chisquare(times[voxels]).pvalue > 0.001
-    assert index.count(3) == 0
+        found = [np.ravel_multi_index(index.voxel(c, number), SHAPE) for number in range(index.counts[c])]
+        np.testing.assert_array_equal(found, np.flatnonzero(reference == c))
 
 
 def locate(cases, image):
@@ -79,7 +89,7 @@ def test_patches_are_cut_where_they_say(criterion):
             known = all(0 <= p < n for p, n in zip(place, SHAPE))
             assert image[i, j] == (cases[number].image[tuple(place)] if known else OUTSIDE)
             if 1 <= i < 5 and 1 <= j < 5:  # the sample area, in the middle of the input area
-                expected = cases[number].reference[tuple(place)] if known else IGNORED
+                expected = cases[number].labels[tuple(place)] if known else IGNORED
                 assert reference[i - 1, j - 1] == expected
     assert flat_axes == {0, 1, 2}
     assert compared > 180
@@ -99,7 +109,7 @@ def test_boxes_are_cut_where_they_say():
             known = all(0 <= p < n for p, n in zip(place, SHAPE))
             assert image[offset] == (cases[number].image[place] if known else OUTSIDE)
             if all(1 <= i < 5 for i in offset):
-                expected = cases[number].reference[place] if known else IGNORED
+                expected = cases[number].labels[place] if known else IGNORED
                 assert reference[tuple(i - 1 for i in offset)] == expected
 
 
@@ -124,24 +134,19 @@ def test_the_centre_of_a_box_has_the_drawn_class():
     assert (batch.reference[:, 2, 2, 2] == 2).all()
 
 
-def corner_case() -> TrainingCase:
-    """A large case with foreground in one corner only."""
+def corner_case(**drawn) -> TrainingCase:
+    """A large case with foreground in one corner only, whose intensities are numbers of voxels."""
     reference = np.zeros((20, 20, 20), np.uint8)
     reference[:3, :3, :3] = 1
     reference[1, 1, 1] = 2
-    return TrainingCase("corner", np.zeros(reference.shape, np.float32), OUTSIDE, (1.0, 1.0, 1.0), reference)
+    return case_of(np.arange(20**3, dtype=np.float32).reshape(reference.shape), reference, **drawn)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.7, 0.7), (1.0, 1.0)])
 def test_a_share_of_the_background_patches_holds_nothing_else(dimensions, share, expected):
     patches = sampler(
-        [corner_case()],
-        ratios=(1, 0, 0),
-        count=1000,
-        dimensions=dimensions,
-        crop_to_labels=True,
-        background_share=share,
+        [corner_case(apart=4, around=4)], ratios=(1, 0, 0), count=1000, dimensions=dimensions, background_share=share
     )
     references = patches.batch(0).reference.reshape(1000, -1)
     pure = ((references == 0) | (references == IGNORED)).all(axis=1)
@@ -155,21 +160,17 @@ def test_a_share_of_the_background_patches_holds_nothing_else(dimensions, share,
 
 
 def test_a_share_of_background_that_no_case_has_is_an_error():
-    full = TrainingCase("full", np.zeros(SHAPE, np.float32), OUTSIDE, (1.0, 1.0, 1.0), case(0).reference)
+    full = case_of(np.zeros(SHAPE, np.float32), case(0).labels, apart=4)
     with pytest.raises(InputError, match="--background-share"):
         sampler([full], background_share=0.5)
 
 
 def test_cropped_to_labels_nothing_far_away_is_drawn():
-    cases = [corner_case()]
-    positions = np.arange(20**3, dtype=np.float32).reshape(20, 20, 20)
-    cases = [TrainingCase("corner", positions, OUTSIDE, (1.0, 1.0, 1.0), cases[0].reference)]
-
-    def reach(**options):
-        batch = sampler(cases, "patch-center-voxel", (1, 1, 1), 500, **options).batch(0)
+    def reach(**drawn):
+        batch = sampler([corner_case(**drawn)], "patch-center-voxel", (1, 1, 1), 500).batch(0)
         return np.stack(np.unravel_index(batch.image[:, 3, 3].astype(int), (20, 20, 20))).max()
 
-    assert reach(crop_to_labels=True) == 6  # the foreground's last voxel is 2, a sample area is 4 voxels
+    assert reach(around=4) == 6  # the foreground's last voxel is 2, a sample area is 4 voxels
     assert reach() > 15
 
 
@@ -203,6 +204,19 @@ def test_a_batch_follows_from_seed_and_number_alone():
     assert not np.array_equal(one.batch(2).image, sampler(cases, seed=(4,)).batch(2).image)
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_processes_that_share_out_a_batch_have_it_all_to_the_last_bit(dimensions):
+    options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 10)
+    soft = np.full((3, *SHAPE), 85, np.uint8)
+    cases = [case_of(one.image, one.labels, soft) for one in (case(0), case(1))]
+    patches = PatchSampler(cases, NAMES, options, (3,), partial(draw_augmentation, STRENGTHS["strong"]))
+    whole = BatchStream(patches).make(5)
+    for rank in range(3):
+        share = BatchStream(patches, rank, 3).make(5)
+        for name in ("image", "reference", "soft"):
+            np.testing.assert_array_equal(getattr(share, name), getattr(whole, name)[rank::3])
+
+
 def test_only_holders_of_a_rare_class_are_drawn():
     cases = [case(0, rare=False), case(1), case(2, rare=False)]
     batch = sampler(cases, ratios=(0, 0, 1), count=20).batch(0)
@@ -220,7 +234,7 @@ def test_without_a_reference_the_soft_labels_say_where_to_draw():
     soft = np.zeros((3, *SHAPE), np.uint8)
     soft[0] = 255
     soft[:, 2, 3, 4] = (55, 0, 200)
-    unannotated = TrainingCase("u", case(0).image, OUTSIDE, (1.0, 1.0, 1.0), None, soft)
+    unannotated = case_of(case(0).image, None, soft)
     batch = sampler([unannotated], "patch-center-voxel", ratios=(0, 0, 1), count=9).batch(0)
     assert (batch.reference == IGNORED).all()
     np.testing.assert_array_equal(batch.soft[:, :, 2, 2], np.tile((55, 0, 200), (9, 1)))
@@ -229,9 +243,9 @@ def test_without_a_reference_the_soft_labels_say_where_to_draw():
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_soft_labels_are_cut_as_the_reference_is(dimensions):
     one = case(1)
-    soft = np.stack([255 * (one.reference == c) for c in range(3)]).astype(np.uint8)
-    deviation = (10 * one.reference).astype(np.uint8)
-    labelled = TrainingCase("s", one.image, OUTSIDE, one.spacing_mm, one.reference, soft, deviation)
+    soft = np.stack([255 * (one.labels == c) for c in range(3)]).astype(np.uint8)
+    deviation = (10 * one.labels).astype(np.uint8)
+    labelled = case_of(one.image, one.labels, soft, deviation, one.spacing_mm)
     batch = sampler([labelled], count=100, dimensions=dimensions).batch(0)
     outside = batch.reference == IGNORED
     assert outside.any()

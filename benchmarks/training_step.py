@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""A step of training, its batch included, against the network's arithmetic alone.
+
+    python -m benchmarks.training_step --data KITS19/
+
+The bare step is forward pass, loss, backward pass and the optimizer's step of the same network on one batch that stays.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.material import prepared_cases
+from benchmarks.measure import Row, run_alone, side_by_side
+from benchmarks.trainings import CLASSES, block_of_steps, open_cases, stream_of, training_of
+from data.case_cache import TrainingLabels
+from data.cases import Case, find_cases
+from data.soft_labels import SoftLabels
+from utils.training import OPTIMIZERS
+
+
+@dataclass(frozen=True)
+class Program:
+    """A training, and how many steps of it are timed at once, how many times."""
+
+    network: str
+    receptive_field: int
+    sample_size: int
+    batch_size: int
+    soft: bool
+    target: float
+    steps: int
+    repeats: int
+
+
+PROGRAMS = {
+    "dil2D rf 35": Program("dil2D", 35, 10, 40, False, 1.05, 20, 15),
+    "dil2D rf 35 --soft": Program("dil2D", 35, 10, 40, True, 1.08, 20, 15),
+    "dil2D rf 67": Program("dil2D", 67, 10, 40, False, 1.08, 8, 9),
+    "UNet3D, patches of 32, batches of 2": Program("UNet3D", 100, 32, 2, False, 1.08, 3, 9),
+}
+
+
+def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
+    cases = find_cases(prepared_cases(data_folder, work_folder), "train")
+    labels = _soft_labels(work_folder / "soft_labels", cases)
+    cache = work_folder / "cache"
+    return [measure(name, program, cases, labels, cache) for name, program in PROGRAMS.items()]
+
+
+def _soft_labels(folder: Path, cases: list[Case]) -> TrainingLabels:
+    """Soft labels that give the reference's class 0.8: an ensemble's cost no more. Made once."""
+    soft_labels = SoftLabels(folder, CLASSES)
+    for case in cases:
+        if not soft_labels.is_complete(case):
+            mean = np.eye(3, dtype=np.float32)[case.resampled_classes(CLASSES)] * 0.7 + 0.1
+            soft_labels.write(case, np.moveaxis(mean, -1, 0), np.zeros((3, *case.grid.shape), np.float32))
+    return TrainingLabels(soft_labels, {"made of": "references"})
+
+
+def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabels, cache: Path) -> Row:
+    """Time blocks of whole steps and of bare ones in turn."""
+    opened = open_cases(cases, cache, labels if program.soft else None)
+    stream = stream_of(opened, program.network, program.receptive_field, program.sample_size, program.batch_size)
+    training, loss = training_of(program.network, program.receptive_field, program.soft)
+    optimizer = OPTIMIZERS["Adam"](training.network.parameters(), lr=0.003)
+    batch = stream.make(0)
+
+    def bare() -> None:
+        for _ in range(program.steps):
+            optimizer.zero_grad()
+            loss(training.network(batch.image), batch).backward()
+            optimizer.step()
+
+    whole = block_of_steps(training, stream, program.steps)
+    reference, value = side_by_side(bare, whole, program.repeats)
+    ms = 1000 / program.steps
+    return Row(f"training step, {name}", "bare step", value * ms, reference * ms, program.target, "ms")
+
+
+def main() -> None:
+    run_alone("training step", run)
+
+
+if __name__ == "__main__":
+    main()

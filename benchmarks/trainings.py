@@ -1,0 +1,65 @@
+"""Trainings for benchmarks: a network with its stream of batches, and blocks of steps to be timed."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from base.label_classes import parse_classes
+from data.augmentation import STRENGTHS, draw_augmentation
+from data.batches import BatchStream
+from data.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
+from data.cases import Case
+from data.patches import TRAINING_STREAM, PatchOptions, PatchSampler
+from data.training_cases import TrainingCase
+from networks import find_architecture
+from utils.losses import TrainingLoss
+from utils.training import Training
+from utils.training_loop import take_steps
+
+CLASSES = parse_classes("0,1,2")
+NEVER = 10**9
+
+
+def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None = None) -> list[TrainingCase]:
+    """Open cases as a training does, by way of `cache`."""
+    normalization = settle_normalization(cache, "auto", cases)
+    return [open_case(cache, case, normalization, Drawing(CLASSES), labels) for case in cases]
+
+
+def stream_of(
+    cases: Sequence[TrainingCase], network: str, receptive_field: int, sample_size: int, batch_size: int
+) -> BatchStream:
+    """Batches as `training_network.py` makes them by default."""
+    architecture = find_architecture(network)
+    options = PatchOptions(
+        architecture.dimensions,
+        sample_size,
+        architecture.input_size(sample_size, receptive_field),
+        (0, 1, 2),
+        "entire-sample-area",
+        (1, 1, 1),
+        batch_size,
+        inside=architecture.pads,
+    )
+    draw = partial(draw_augmentation, STRENGTHS["light"])
+    return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), draw))
+
+
+def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Training, TrainingLoss]:
+    """A new training on the CPU, and its loss."""
+    torch.manual_seed(0)
+    loss = TrainingLoss("CE+dice", "KL" if soft else None, 0.1)
+    model = find_architecture(network).build(receptive_field, len(CLASSES))
+    return Training(model, loss, len(CLASSES), NEVER, torch.device("cpu"), 0.003), loss
+
+
+def block_of_steps(training: Training, stream: BatchStream, steps: int) -> Callable[[], None]:
+    """What takes the next `steps` steps of a training each time that it is called, as `training_network.py` does."""
+
+    def take_block() -> None:
+        end = training.iteration + steps
+        take_steps(training, stream.numbered, end, NEVER, NEVER, lambda rate: None, lambda: None)
+
+    return take_block

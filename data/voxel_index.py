@@ -1,0 +1,75 @@
+"""Which voxels patches are drawn by: groups of voxels, and an index that finds a voxel of a group at once."""
+
+import itertools
+
+import numpy as np
+from scipy import ndimage
+
+from base.label_classes import IGNORED
+
+
+class VoxelIndex:
+    """Voxels of each group of one volume, as runs of equal group along x.
+
+    A volume has far fewer runs than voxels, and a uniform draw is a binary search among them: the same time however
+    rare the group.
+
+    Args:
+        shape: of the volume, (z, y, x).
+        starts: int64 (runs,), the first voxel of each run; the runs of group 0 first.
+        ends: int64 (runs,), how many voxels of its group a run and those before it hold.
+        bounds: of each group, the number of its first run; then the number of runs.
+    """
+
+    def __init__(self, shape: tuple[int, ...], starts: np.ndarray, ends: np.ndarray, bounds: list[int]):
+        self._shape = tuple(shape)
+        self._runs = [(starts[low:high], ends[low:high]) for low, high in itertools.pairwise(bounds)]
+        self.counts = np.array([int(ends[high - 1]) if high > low else 0 for low, high in itertools.pairwise(bounds)])
+
+    @classmethod
+    def of(cls, groups: np.ndarray, number_of_groups: int) -> "VoxelIndex":
+        """Index `groups`, uint8 (z, y, x)."""
+        starts, ends, bounds = find_runs(groups, number_of_groups)
+        return cls(groups.shape, starts, ends, bounds)
+
+    def voxel(self, group: int, number: int) -> tuple[int, int, int]:
+        """Position (z, y, x) of voxel `number`, from 0 to ``counts[group] - 1``, of a group."""
+        starts, ends = self._runs[group]
+        run = int(ends.searchsorted(number, side="right"))
+        flat = int(starts[run]) + number - (int(ends[run - 1]) if run else 0)
+        _, rows, columns = self._shape
+        row, x = divmod(flat, columns)
+        return *divmod(row, rows), x
+
+
+def find_runs(groups: np.ndarray, number_of_groups: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """`starts`, `ends` and `bounds` of a `VoxelIndex` of `groups`, uint8 (z, y, x)."""
+    flat = groups.ravel()
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size)
+    found = [np.flatnonzero(flat[starts] == group) for group in range(number_of_groups)]
+    bounds = [0, *np.cumsum([len(runs) for runs in found]).tolist()]
+    return starts[np.concatenate(found)], np.concatenate([np.cumsum(lengths[runs]) for runs in found]), bounds
+
+
+def groups_of_voxels(
+    classes: np.ndarray, number_of_classes: int, apart: int | None = None, around: int | None = None
+) -> np.ndarray:
+    """Which group each voxel is drawn with, uint8 (z, y, x): its class, or `IGNORED` where it is not drawn.
+
+    Args:
+        apart: background so many voxels from all else (chessboard distance) is a group of its own, after the classes.
+        around: voxels beyond the box around the foreground and so many voxels more are not drawn.
+    """
+    foreground = (classes > 0) & (classes != IGNORED)
+    groups = classes
+    if apart is not None:
+        distance = ndimage.distance_transform_cdt(~foreground, "chessboard") if foreground.any() else np.inf
+        groups = np.where((classes == 0) & (distance >= apart), np.uint8(number_of_classes), groups)
+    if around is not None and foreground.any():
+        (box,) = ndimage.find_objects(foreground.astype(np.uint8))
+        inside = tuple(slice(max(0, one.start - around), one.stop + around) for one in box)
+        cropped = np.full_like(groups, IGNORED)
+        cropped[inside] = groups[inside]
+        groups = cropped
+    return groups

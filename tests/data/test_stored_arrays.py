@@ -1,0 +1,127 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.stored_arrays import stored
+
+ARRAYS = {
+    "image": np.arange(-3000, 3000, dtype=np.int16).reshape(10, 20, 30),
+    "nothing": np.zeros((0, 3), np.float32),
+    "turned": np.arange(12, dtype=np.int64).reshape(3, 4).T,
+}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "folder" / "volumes"
+
+
+def open_again(path, made_of=1):
+    """What is in the file, and whether it had to be made."""
+    calls = []
+
+    def make():
+        calls.append(None)
+        return ARRAYS, {"made": [1.5, 2]}
+
+    return stored(path, made_of, make), bool(calls)
+
+
+def check(entry) -> None:
+    assert entry.facts == {"made": [1.5, 2]}
+    assert entry.arrays.keys() == ARRAYS.keys()
+    for name, values in ARRAYS.items():
+        assert entry.arrays[name].dtype == values.dtype
+        np.testing.assert_array_equal(entry.arrays[name], values)
+
+
+def test_arrays_are_made_once_and_come_back_as_they_were(path):
+    for expected in (True, False, False):
+        entry, made = open_again(path)
+        check(entry)
+        assert made is expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+def cut_short(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def another_file(path):
+    path.write_text('["something else"]\n')
+
+
+def damaged_in_the_middle(path):
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"?")
+
+
+def removed(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_short, emptied, another_file, damaged_in_the_middle, removed])
+def test_what_is_not_as_it_was_written_is_made_again(path, damage):
+    open_again(path)
+    damage(path)
+    entry, made = open_again(path)
+    check(entry)
+    assert made
+    assert not open_again(path)[1]
+
+
+def test_what_was_made_of_something_else_is_made_again(path):
+    open_again(path)
+    assert open_again(path, made_of=[["other"], 2])[1]
+    assert not open_again(path, made_of=[["other"], 2])[1]
+
+
+def test_a_making_that_fails_leaves_nothing(path):
+    def fail():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stored(path, 1, fail)
+    assert open_again(path)[1]
+
+
+def test_two_that_make_it_at_once_both_have_it(path):
+    def make_meanwhile():
+        check(open_again(path)[0])
+        return ARRAYS, {"made": [1.5, 2]}
+
+    check(stored(path, 1, make_meanwhile))
+    assert not open_again(path)[1]
+
+
+def resident_bytes(path) -> int:
+    """How much of a mapped file, which may have been removed, is in this process's memory."""
+    total, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:  # a mapping begins
+            counts = str(path) in line
+        elif counts and line.startswith("Rss:"):
+            total += 1024 * int(line.split()[1])
+    return total
+
+
+def test_files_are_not_kept_open_and_stay_readable_when_removed_or_released(path):
+    descriptors = Path("/proc/self/fd")
+    open_again(path)
+    before = len(list(descriptors.iterdir()))
+    entries = [open_again(path)[0] for _ in range(100)]
+    assert len(list(descriptors.iterdir())) == before
+    path.unlink()
+    entry = entries[0]
+    for _ in range(2):
+        check(entry)
+        assert resident_bytes(path) > 0
+        entry.release()
+        assert resident_bytes(path) == 0
