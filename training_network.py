@@ -9,6 +9,7 @@ weights as if it had never stopped.
 """
 
 from datetime import timedelta
+from math import isfinite
 
 from base.errors import InputError
 from base.label_classes import notice, resolve
@@ -225,8 +226,6 @@ def begin_training(args, network, description, device, processes):
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
     """Take the steps that are left, and write the final weights."""
-    from math import isfinite
-
     from networks.weights import read_torch_file, save_checkpoint, save_weights
     from utils.dashboard import Dashboard
     from utils.training_log import TrainingLog
