@@ -119,8 +119,8 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
-    reading = tqdm(train_cases, "reading", unit="case")
-    normalization = settle_normalization(args.save / "cache", args.normalization, reading)
+    with tqdm(train_cases, "reading", unit="case") as reading:
+        normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
         "experiment": args.run or training_arguments.name_of(args),
@@ -187,8 +187,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         labels = TrainingLabels(soft_labels, description["soft_labels"], args.predict_uncertainty)
 
     def load(cases, labels=None):
-        bar = tqdm(cases, "indexing", unit="case", disable=not processes.is_first)
-        return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
+        with tqdm(cases, "indexing", unit="case", disable=not processes.is_first) as bar:
+            return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
 
     training = load(train_cases, labels)
     sampler = PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw)
