@@ -76,7 +76,7 @@ def main(args) -> None:
             for case in processes.share([*train_cases, *val_cases]):
                 stored_volumes(args.save / "cache", case)
             processes.wait()
-        description = describe(args, classes, train_cases, val_cases, soft_record)
+        description = describe(args, classes, train_cases, val_cases, soft_record, processes)
         torch.manual_seed(args.seed)
         network = build_network(description)
         if args.init_weights:
@@ -111,7 +111,7 @@ def begin_with(path, network, description: dict) -> None:
     description["initial_weights"] = {initial.experiment: initial.sha256}
 
 
-def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
+def describe(args, classes, train_cases, val_cases, soft_record, processes) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from tqdm import tqdm
 
@@ -119,7 +119,7 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
-    with tqdm(train_cases, "reading", unit="case") as reading:
+    with tqdm(train_cases, "reading", unit="case", disable=not processes.is_first) as reading:
         normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
