@@ -179,7 +179,11 @@ def add_device(parser) -> None:
         default="auto",
         help="bf16: convolutions in bfloat16; auto: where a GPU calculates in it, else fp32",
     )
-    add_flag(parser, "--compile", "let PyTorch compile the networks: minutes at first, faster then")
+    add_flag(
+        parser,
+        "--compile",
+        "let PyTorch compile the networks (dilated ones in training alone): minutes at first, faster then",
+    )
 
 
 def check_folders(args) -> None:
