@@ -13,7 +13,9 @@ CLASSES = parse_classes("0,1,2")
 
 
 def begin(folder, regions="1+2", tolerance_mm=1.0, overwrite=False):
-    return Evaluation(folder, {"weights": {}}, {}, regions_of(CLASSES, parse_regions(regions)), tolerance_mm, overwrite)
+    return Evaluation(
+        folder, {"weights": {}}, {}, {}, regions_of(CLASSES, parse_regions(regions)), tolerance_mm, overwrite
+    )
 
 
 def test_how_it_is_measured_is_recorded(tmp_path):
