@@ -5,7 +5,8 @@
            --network-weights /path/to/network/weights/FINAL*100000.pth --receptive-field-size 131 --classes 0,3
 
 Predictions lie on the exact grid of each imaging.nii.gz. What the weights say of themselves need not be said again;
-options that contradict them are refused. Cases that are done are skipped.
+options that contradict them are refused. Cases that are done are skipped. With --compare, the results are held against
+those of other runs on the same split.
 """
 
 import time
