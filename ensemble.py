@@ -8,7 +8,6 @@ size; students are left out. A student needs the soft labels of the training cas
 """
 
 import time
-from functools import cached_property
 from pathlib import Path
 
 from base.errors import InputError
@@ -107,6 +106,7 @@ class Run:
         self._args = args
         self._device = device
         self._members = find_members(args, cases[0].voxel_size_mm)
+        self._predictors = {}  # by experiment; weights are small, and probabilities of one member are there at a time
         self._classes = self._members[0].classes
         self._regions = regions_of(self._classes, args.report_regions)
         for member in self._members:
@@ -172,15 +172,18 @@ class Run:
         from data.predictions import Scan
         from utils.case_measures import Probabilities, Segmentation
         from utils.contributions import MemberStore
+        from utils.ensemble_average import EnsembleAverage
 
         began = time.perf_counter()
         clip = clip_of(self._args, case, self._classes)
-        average = Average(self._args.temperature)
+        average = EnsembleAverage(self._args.temperature)
         with MemberStore() as store:
-            for name, probabilities in predictions_of(self.members_of(case), self._args, case, clip, self._device):
-                average.add(probabilities, self._weights[name])
+            image, mask = case.resampled_image(), clip.on_grid if clip else None
+            for member in self.members_of(case):
+                probabilities = self._predict(member, image, mask)
+                average.add(probabilities, self._weights[member.experiment])
                 if case.has_reference:
-                    store.add(name, probabilities)
+                    store.add(member.experiment, probabilities)
                 bar.update()
             self._soft_labels.write(case, average.soft.mean, average.deviation)
             scan = Scan(case)
@@ -203,6 +206,20 @@ class Run:
             Probabilities(average.mean, reference, case.spacing_mm),
             seconds,
         )
+
+    def _predict(self, member, image, mask):
+        """What a member says of a resampled `image`, in `mask` alone if given: float32 (classes, z, y, x)."""
+        from data.intensities import Normalization
+        from networks.weights import inference_options
+        from utils.inference import predictor_of
+
+        if member.experiment not in self._predictors:
+            args = self._args
+            settings = {"overlap": args.overlap, "memory_limit_bytes": args.memory_limit * 1e9}
+            settings |= {"precision": args.precision, "compiled": args.compile, **inference_options(member.description)}
+            self._predictors[member.experiment] = predictor_of(member.build(), self._device, **settings)
+        normalization = Normalization.from_json(member.description["normalization"])
+        return self._predictors[member.experiment](*normalization.apply(image), mask)[: len(member.classes)]
 
     def report(self) -> None:
         """Put together what all processes measured, and print a summary."""
@@ -260,67 +277,6 @@ def clip_of(args, case, classes):
     if args.clip_to:
         return clip_of_prediction(arguments.prediction_of(args, case.name), case)
     return clip_of_reference(case, classes) if args.clip else None
-
-
-def predictions_of(members, args, case, clip, device):
-    """Yield each member's name and its probabilities of a case, float32 (classes, z, y, x), clipped.
-
-    One member's network and probabilities are in memory at a time.
-    """
-    from data.intensities import Normalization
-    from networks.weights import inference_options
-    from utils.inference import predictor_of
-
-    image = case.resampled_image()
-    settings = {"overlap": args.overlap, "memory_limit_bytes": args.memory_limit * 1e9}
-    settings |= {"precision": args.precision, "compiled": args.compile}
-    for member in members:
-        predict = predictor_of(member.build(), device, **inference_options(member.description), **settings)
-        normalized = Normalization.from_json(member.description["normalization"]).apply(image)
-        probabilities = predict(*normalized, clip.on_grid if clip else None)
-        yield member.experiment, probabilities[: len(member.classes)]
-
-
-class Average:
-    """Of the members' probabilities of one case: their mean, and the moments that become soft labels."""
-
-    def __init__(self, temperature: float):
-        from data.soft_labels import RunningMoments
-        from utils.uncertainty import RunningEntropy
-
-        self.soft = RunningMoments()
-        self._plain = self.soft if temperature == 1 else RunningMoments()
-        self._entropies = RunningEntropy()
-        self._temperature = temperature
-
-    def add(self, probabilities, weight: float) -> None:
-        """Take in those of one member, float32 (classes, z, y, x)."""
-        from data.soft_labels import soften
-
-        self.soft.add(soften(probabilities, self._temperature), weight)
-        if self._plain is not self.soft:
-            self._plain.add(probabilities, weight)
-        self._entropies.add(probabilities, weight)
-
-    @property
-    def mean(self):
-        return self._plain.mean
-
-    @cached_property
-    def deviation(self):
-        """Standard deviation of the soft labels, float32 (classes, z, y, x), when all members are taken in."""
-        return self.soft.deviation()
-
-    def uncertainty_maps(self) -> dict:
-        """Of each voxel (z, y, x): entropy and mutual information in nats, and the largest standard deviation."""
-        from utils.uncertainty import entropy
-
-        total = entropy(self.mean)
-        return {
-            "entropy": total,
-            "mutual_information": self._entropies.mutual_information(total),
-            "deviation": self.deviation.max(axis=0),
-        }
 
 
 if __name__ == "__main__":

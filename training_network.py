@@ -9,6 +9,7 @@ weights as if it had never stopped.
 """
 
 from datetime import timedelta
+from math import isfinite
 
 from base.errors import InputError
 from base.label_classes import notice, resolve
@@ -75,7 +76,7 @@ def main(args) -> None:
             for case in processes.share([*train_cases, *val_cases]):
                 stored_volumes(args.save / "cache", case)
             processes.wait()
-        description = describe(args, classes, train_cases, val_cases, soft_record)
+        description = describe(args, classes, train_cases, val_cases, soft_record, processes)
         torch.manual_seed(args.seed)
         network = build_network(description)
         if args.init_weights:
@@ -110,7 +111,7 @@ def begin_with(path, network, description: dict) -> None:
     description["initial_weights"] = {initial.experiment: initial.sha256}
 
 
-def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
+def describe(args, classes, train_cases, val_cases, soft_record, processes) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from tqdm import tqdm
 
@@ -118,8 +119,8 @@ def describe(args, classes, train_cases, val_cases, soft_record) -> dict:
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
-    reading = tqdm(train_cases, "reading", unit="case")
-    normalization = settle_normalization(args.save / "cache", args.normalization, reading)
+    with tqdm(train_cases, "reading", unit="case", disable=not processes.is_first) as reading:
+        normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
         "experiment": args.run or training_arguments.name_of(args),
@@ -186,8 +187,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         labels = TrainingLabels(soft_labels, description["soft_labels"], args.predict_uncertainty)
 
     def load(cases, labels=None):
-        bar = tqdm(cases, "indexing", unit="case", disable=not processes.is_first)
-        return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
+        with tqdm(cases, "indexing", unit="case", disable=not processes.is_first) as bar:
+            return [open_case(args.save / "cache", case, normalization, drawing, labels) for case in bar]
 
     training = load(train_cases, labels)
     sampler = PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw)
@@ -225,8 +226,6 @@ def begin_training(args, network, description, device, processes):
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
     """Take the steps that are left, and write the final weights."""
-    from math import isfinite
-
     from networks.weights import read_torch_file, save_checkpoint, save_weights
     from utils.dashboard import Dashboard
     from utils.training_log import TrainingLog

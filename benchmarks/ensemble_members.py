@@ -39,7 +39,7 @@ def _options(data: Path, save: Path, members: list[Path], work_folder: Path) -> 
     """Options of ensemble.py for some members."""
     listed = work_folder / f"{len(members)}_members.txt"
     listed.write_text("\n".join(str(path) for path in members), encoding="utf-8")
-    options = ["-d", data, "-s", save, "-e", "test", "--classes", CLASSES, "-r", f"ensemble_of_{len(members)}"]
+    options = ["-d", data, "-s", save, "-e", "val", "--classes", CLASSES, "-r", f"ensemble_of_{len(members)}"]
     options += ["--trained-networks", listed, "--soft-labels", work_folder / f"soft_labels_of_{len(members)}"]
     return [*map(str, options), "--overwrite"]
 

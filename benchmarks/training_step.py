@@ -6,10 +6,12 @@
 The bare step is forward pass, loss, backward pass and the optimizer's step of the same network on one batch that stays.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
@@ -42,11 +44,15 @@ PROGRAMS = {
 }
 
 
+LARGE_BATCH = 8  # of patches of 184 × 184 voxels
+
+
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     cases = find_cases(prepared_cases(data_folder, work_folder), "train")
     labels = _soft_labels(work_folder / "soft_labels", cases)
     cache = work_folder / "cache"
-    return [measure(name, program, cases, labels, cache) for name, program in PROGRAMS.items()]
+    rows = [measure(name, program, cases, labels, cache) for name, program in PROGRAMS.items()]
+    return [*rows, _layouts(cases, cache)]
 
 
 def _soft_labels(folder: Path, cases: list[Case]) -> TrainingLabels:
@@ -77,6 +83,26 @@ def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabe
     reference, value = side_by_side(bare, whole, program.repeats)
     ms = 1000 / program.steps
     return Row(f"training step, {name}", "bare step", value * ms, reference * ms, program.target, "ms")
+
+
+def _layouts(cases: list[Case], cache: Path) -> Row:
+    """The bare step of a large network in the layout of its features that training chooses, and in PyTorch's own."""
+    batch = stream_of(open_cases(cases, cache), "dil2D", 131, 54, LARGE_BATCH).make(0)
+
+    def step_in(layout: torch.memory_format | None) -> Callable[[], None]:
+        training, loss = training_of("dil2D", 131, False)
+        network = training.network if layout is None else training.network.to(memory_format=layout)
+        optimizer = OPTIMIZERS["Adam"](network.parameters(), lr=0.003)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            loss(network(batch.image), batch).backward()
+            optimizer.step()
+
+        return step
+
+    times = [1000 * seconds for seconds in side_by_side(step_in(None), step_in(torch.contiguous_format), 7)]
+    return Row("bare step, dil2D rf 131, sample 54", "in PyTorch's default memory format", *times, 0.65, "ms")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Whole volumes through dil2D, beside the plain way; what a stage takes for a case beside the network; and a clip."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     """What is measured of one network."""
-    (case,) = find_cases(data, "test")
+    (case,) = find_cases(data, "val")
     weights = trained_network(data, save, receptive_field)
     trained = load_weights(weights)
     volume, outside = Normalization.from_json(trained.description["normalization"]).apply(case.resampled_image())
@@ -35,11 +36,11 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     predict = partial(
         predictor_of(trained.build(), torch.device("cpu"), **inference_options(trained.description)), volume, outside
     )
-    name = f"dil2D rf {receptive_field}, volume of {' × '.join(str(side) for side in volume.shape[::-1])}"
+    name = f"dil2D rf {receptive_field}, volume of {_size(case.grid.size)}"
     plain = partial(_slice_by_slice, trained, volume, outside)
     rows = [
         Row(f"{name}, planes", "each slice alone, default format", *side_by_side(predict, plain, REPEATS), 0.5, "s"),
-        _stage_beside_network(name, data, save, weights),
+        *(_stage_beside_network(receptive_field, split, data, save, weights) for split in ("val", "test")),
     ]
     if receptive_field == RECEPTIVE_FIELDS[0]:
         times = side_by_side(partial(predict, mask), predict, REPEATS)
@@ -61,13 +62,19 @@ def _slice_by_slice(trained: TrainedNetwork, volume: np.ndarray, outside: float)
     return total
 
 
-def _stage_beside_network(name: str, data: Path, save: Path, weights: Path) -> Row:
-    """Stage 3 for a case, from its options to its tables, beside the forward passes alone."""
-    options = ["-d", data, "-s", save, "-e", "test", "-r", weights.parent.name, "--network-weights", weights]
+def _stage_beside_network(receptive_field: int, split: str, data: Path, save: Path, weights: Path) -> Row:
+    """Stage 3 for the case of a split, from its options to its tables, beside the forward passes alone."""
+    (case,) = find_cases(data, split)
+    options = ["-d", data, "-s", save, "-e", split, "-r", weights.parent.name, "--network-weights", weights]
     args = testing_network.build_parser().parse_args([*map(str, options), "--overwrite"])
     stage = partial(testing_network.main, args)
     times = side_by_side(stage, ForwardPasses(stage), REPEATS)
-    return Row(f"{name}, testing_network.py", "forward passes alone", *times, 1.25, "s")
+    name = f"testing_network.py, dil2D rf {receptive_field}, scan of {_size(case.original_grid.size)}"
+    return Row(name, "forward passes alone", *times, 1.25, "s")
+
+
+def _size(sides: Sequence[int]) -> str:
+    return " × ".join(str(side) for side in sides)
 
 
 def main() -> None:

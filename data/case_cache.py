@@ -131,7 +131,11 @@ def open_case(
     files.append(stored(folder / f"index_{key}", None, make_index))
     index = VoxelIndex(image.shape, **files[-1].arrays, bounds=files[-1].facts)
     scaling = normalization.scaling(lambda kind: Scaling(*files[0].facts[kind]))
-    return TrainingCase(case.name, image, scaling, case.spacing_mm, table, labels, soft, deviation, index, tuple(files))
+    opened = TrainingCase(
+        case.name, image, scaling, case.spacing_mm, table, labels, soft, deviation, index, tuple(files)
+    )
+    opened.release()  # what was looked at to index it
+    return opened
 
 
 def _folder(cache: Path, case: Case) -> Path:

@@ -8,7 +8,7 @@ Every file is a plain 3D image on the case's resampled grid, so that viewers lay
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,48 +28,15 @@ RECORD = "soft_labels.json"
 _VOXELS_AT_ONCE = 1 << 15  # whose numbers stay in a processor's cache from one operation to the next
 
 
-class RunningMoments:
-    """Weighted mean and standard deviation over the members of an ensemble, one member at a time (West, 1979)."""
-
-    def __init__(self):
-        self.mean: np.ndarray | None = None
-        self._weight = 0.0
-        self._squares: np.ndarray | None = None
-
-    def add(self, probabilities: np.ndarray, weight: float = 1.0) -> None:
-        """Take in the probabilities of one member, float32 (classes, z, y, x); they are not kept, nor changed."""
-        self._weight += weight
-        if self.mean is None:
-            self.mean, self._squares = probabilities.copy(), np.zeros_like(probabilities)
-            return
-        share = weight / self._weight
-        flat = [array.reshape(len(array), -1) for array in (self.mean, self._squares, probabilities)]
-        for mean, squares, values in _in_parts(*flat):
-            difference = values - mean
-            mean += difference * share
-            squares += weight * difference * (values - mean)
-
-    def deviation(self) -> np.ndarray:
-        """Standard deviation over the members (population form), float32 (classes, z, y, x)."""
-        deviation = self._squares / self._weight
-        return np.sqrt(deviation, out=deviation)
-
-
-def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities at a temperature, p^(1/T) / sum p^(1/T): the softmax of logits / T (Hinton et al., 2015)."""
-    if temperature == 1:
-        return probabilities
-    powers = probabilities ** (1 / temperature)
-    return powers / powers.sum(axis=0, keepdims=True)
-
-
 def quantise(mean: np.ndarray) -> np.ndarray:
     """Probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
 
     Largest remainders are rounded up (Hamilton's method), so that no value moves by a whole unit.
     """
     quantised = np.empty((len(mean), mean[0].size), np.uint8)
-    for part, target in _in_parts(mean.reshape(quantised.shape), quantised):
+    flat = mean.reshape(quantised.shape)
+    for first in range(0, flat.shape[1], _VOXELS_AT_ONCE):
+        part, target = (array[:, first : first + _VOXELS_AT_ONCE] for array in (flat, quantised))
         scaled = part * (MEAN_UNITS / part.sum(axis=0))
         units = np.floor(scaled)
         remainders = scaled - units
@@ -79,12 +46,6 @@ def quantise(mean: np.ndarray) -> np.ndarray:
             rank = (remainders > remainder).sum(axis=0) + (remainders[:own] == remainder).sum(axis=0)
             target[own] = unit + (rank < missing)
     return quantised.reshape(mean.shape)
-
-
-def _in_parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Views of the same few voxels of each of `arrays` (classes, voxels), in turn."""
-    for first in range(0, arrays[0].shape[1], _VOXELS_AT_ONCE):
-        yield tuple(array[:, first : first + _VOXELS_AT_ONCE] for array in arrays)
 
 
 @dataclass(frozen=True)

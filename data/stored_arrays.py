@@ -30,13 +30,14 @@ _release_pages.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class StoredArrays:
-    """The arrays of one file of `bytes`, by name in `arrays`, and the plain values in `facts`.
+    """The arrays of the file at `path`, of so many `bytes`, by name in `arrays`, and the plain values in `facts`.
 
     The file is mapped, not read: a part of an array is fetched when it is looked at, and no open file is kept, however
     many files are mapped; one that is removed meanwhile stays readable.
     """
 
     def __init__(self, path: Path, header: dict):
+        self.path = path
         self.facts, self.bytes = header["facts"], header["bytes"]
         self._memory = torch.from_file(str(path), size=header["bytes"], dtype=torch.uint8).numpy()
         self._memory.flags.writeable = False

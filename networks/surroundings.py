@@ -79,7 +79,7 @@ class DilatedInSurroundings:
                 image's, it does not matter what lies around the image.
         """
         sides = images.shape[2:]
-        x = (images - self._surroundings).contiguous(memory_format=self._layout)
+        x = (images - self._surroundings).to(self._dilated[0][0].dtype, memory_format=self._layout)
         spans = [(0, side) for side in sides]
         reach = 0
         for weight, bias, least, dilation in self._dilated:

@@ -93,3 +93,14 @@ def calibration_around(
         inside = (probability > low / 15) & (probability <= (low + 1) / 15)
         error += abs(probability[inside].sum() - outcome[inside].sum()) / near.sum()
     return error, float(((probability - outcome) ** 2).mean())
+
+
+def resident_bytes(path: Path) -> int:
+    """How much of a mapped file, which may have been removed, is in this process's memory."""
+    total, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:  # a mapping begins
+            counts = str(path) in line
+        elif counts and line.startswith("Rss:"):
+            total += 1024 * int(line.split()[1])
+    return total

@@ -37,7 +37,9 @@ def parse_natural_number(text: str) -> int:
 
 
 def parse_folder_name(text: str) -> str:
-    """The name of one folder, not a path."""
+    """The name of one folder in SAVE, not a path."""
+    if text in ("cache", "soft_labels"):
+        raise argparse.ArgumentTypeError(f"{text} is a folder of SAVE that holds no run; choose another name")
     if text and text == Path(text).name and not text.startswith("."):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of a folder")

@@ -16,6 +16,7 @@ from data.cases import Case, find_cases
 from data.intensities import Normalization
 from data.patches import PatchOptions, PatchSampler
 from data.soft_labels import SoftLabels
+from tests.material import resident_bytes
 
 CLASSES = parse_classes("0,1+2")
 KINDS = ("ct", "zscore", "none")
@@ -133,6 +134,15 @@ def test_a_case_that_was_opened_before_is_not_read_again(cases, tmp_path, monkey
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert second.scaling == first.scaling
     np.testing.assert_array_equal(first.index.counts, second.index.counts)
+
+
+def test_a_case_that_is_open_takes_no_memory_before_it_is_cut_from(cases, tmp_path):
+    for _ in range(2):  # the first time it is made
+        opened = open_case(tmp_path, cases[0], Normalization("none"), Drawing(CLASSES), None)
+        for file in opened.stored:
+            assert resident_bytes(file.path) == 0
+    assert np.count_nonzero(opened.labels)
+    assert resident_bytes(opened.stored[0].path) > 0
 
 
 def test_everything_in_the_cache_may_go_while_it_is_in_use(cases, tmp_path):

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from base.errors import InputError
 from base.label_classes import parse_classes
 from data.cases import find_cases
-from data.soft_labels import DEVIATION_UNITS, RunningMoments, SoftLabels, find_soft_labels, quantise, soften
+from data.soft_labels import DEVIATION_UNITS, SoftLabels, find_soft_labels, quantise
 
 CLASSES = parse_classes("0,1,2")
 
@@ -18,31 +18,6 @@ def members():
     return softmax(logits, axis=1).astype(np.float32)
 
 
-def test_moments_in_one_pass(members):
-    moments = RunningMoments()
-    for member in members:
-        moments.add(member)
-    np.testing.assert_allclose(moments.mean, members.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(moments.deviation(), members.std(axis=0), atol=1e-6)
-
-
-def test_weighted_moments_are_those_of_members_that_often(members):
-    moments, often = RunningMoments(), [1, 3, 2, 1, 1]
-    for member, weight in zip(members, often):
-        moments.add(member, weight)
-    repeated = np.repeat(members, often, axis=0)
-    np.testing.assert_allclose(moments.mean, repeated.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(moments.deviation(), repeated.std(axis=0), atol=1e-6)
-
-
-def test_one_member_deviates_by_nothing_and_is_left_alone(members):
-    moments, before = RunningMoments(), members[0].copy()
-    moments.add(members[0])
-    moments.mean[:] = 0
-    np.testing.assert_array_equal(members[0], before)
-    assert (moments.deviation() == 0).all()
-
-
 def test_quantised_probabilities_sum_to_one_and_err_by_less_than_a_250th(members):
     many = np.concatenate([members.mean(axis=0).reshape(3, -1), np.eye(3), [[0.5, 1 / 3, 0.2]] * 3], axis=1)
     many = many / many.sum(axis=0)
@@ -50,13 +25,6 @@ def test_quantised_probabilities_sum_to_one_and_err_by_less_than_a_250th(members
     assert units.dtype == np.uint8
     assert (units.sum(axis=0, dtype=int) == 255).all()
     assert np.abs(units / 255 - many).max() < 1 / 250
-
-
-def test_soften_is_the_softmax_of_logits_over_the_temperature():
-    logits = np.random.default_rng(1).normal(0, 3, (3, 50))
-    for temperature in (1.0, 2.0, 4.0):
-        expected = softmax(logits / temperature, axis=0)
-        np.testing.assert_allclose(soften(softmax(logits, axis=0), temperature), expected, rtol=1e-6)
 
 
 @pytest.fixture

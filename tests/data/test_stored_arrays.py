@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from data.stored_arrays import stored
+from tests.material import resident_bytes
 
 ARRAYS = {
     "image": np.arange(-3000, 3000, dtype=np.int16).reshape(10, 20, 30),
@@ -99,17 +100,6 @@ def test_two_that_make_it_at_once_both_have_it(path):
 
     check(stored(path, 1, make_meanwhile))
     assert not open_again(path)[1]
-
-
-def resident_bytes(path) -> int:
-    """How much of a mapped file, which may have been removed, is in this process's memory."""
-    total, counts = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if "-" in line.split()[0]:  # a mapping begins
-            counts = str(path) in line
-        elif counts and line.startswith("Rss:"):
-            total += 1024 * int(line.split()[1])
-    return total
 
 
 def test_files_are_not_kept_open_and_stay_readable_when_removed_or_released(path):

@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 
+from base.errors import InputError
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
 
@@ -134,29 +135,31 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_tells_by_its_status(run, k
     assert torch.load(checkpoint, weights_only=True)["training"]["iteration"] == int(line.split()[3].rstrip(";"))
 
 
-def test_a_damaged_checkpoint_is_one_clear_line(run, kidneys, tmp_path):
-    arguments = options(kidneys, tmp_path, "-i", 5, "-r", "damaged")
-    run(*arguments)
+def test_a_damaged_checkpoint_is_one_clear_line(call, kidneys, tmp_path):
+    arguments = options(kidneys, tmp_path, "-i", 5, "-r", "damaged")[1:]
+    call("training_network", *arguments)
     folder = tmp_path / "damaged"
     (folder / "FINAL_damaged_5.pth").unlink()
     (folder / "LAST.pth").write_bytes(b"half a file")
-    assert "LAST.pth" in run(*arguments, "--resume", status=2).stderr
+    with pytest.raises(InputError, match=r"LAST\.pth: cannot be read"):
+        call("training_network", *arguments, "--resume")
 
 
-def test_data_that_changed_are_not_resumed_on(run, kidneys, tmp_path):
+def test_data_that_changed_are_not_resumed_on(call, kidneys, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
-    arguments = options(data, tmp_path, "-i", 5, "-r", "changed")
-    run(*arguments)
+    arguments = options(data, tmp_path, "-i", 5, "-r", "changed")[1:]
+    call("training_network", *arguments)
     shutil.rmtree(data / "train" / "case_00002")
-    assert "was begun with" in run(*arguments, "--resume", status=2).stderr
+    with pytest.raises(InputError, match="was begun with"):
+        call("training_network", *arguments, "--resume")
 
 
-def test_cases_without_a_reference_are_left_out(run, kidneys, tmp_path):
+def test_cases_without_a_reference_are_left_out(call, kidneys, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     shutil.move(data / "test" / "case_00005", data / "train" / "case_00005")
-    run(*options(data, tmp_path, "-i", 1, "-r", "some"))
+    call("training_network", *options(data, tmp_path, "-i", 1, "-r", "some")[1:])
     record = json.loads((tmp_path / "some" / "experiment.json").read_text())
     assert "case_00005" not in record["training_cases"]
 
