@@ -127,9 +127,12 @@ class Run:
             **arguments.recorded_inference(args),
         }
         self._folder = args.save / (args.run or run_name(args)) / args.evaluate
+        networks = {member.experiment: member.summary for member in self._members}
         fingerprints = {case.name: case.fingerprint for case in cases}
         measured = (self._regions, args.tolerance_mm)
-        self._evaluation = Evaluation(self._folder, record, fingerprints, *measured, args.overwrite, processes)
+        self._evaluation = Evaluation(
+            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes
+        )
         root = args.soft_labels / args.evaluate if args.soft_labels else None
         self._soft_labels = SoftLabels(
             root or soft_label_folder(args.save, self._classes, args.evaluate), self._classes

@@ -5,7 +5,8 @@
            --network-weights /path/to/network/weights/FINAL*100000.pth --receptive-field-size 131 --classes 0,3
 
 Predictions lie on the exact grid of each imaging.nii.gz. What the weights say of themselves need not be said again;
-options that contradict them are refused. Cases that are done are skipped.
+options that contradict them are refused. Cases that are done are skipped. With --compare, the results are held against
+those of other runs on the same split.
 """
 
 import time
@@ -32,12 +33,14 @@ def build_parser() -> OneLineParser:
     )
     parser.add_argument("--classes", type=parse_classes, help="labels (default: the weights')")
     arguments.add_flag(parser, "--save-probabilities", "write each class's probability on the scan's grid")
+    arguments.add_comparison(parser)
     arguments.add_device(parser)
     return parser
 
 
 def main(args) -> None:
     arguments.check_folders(args)
+    arguments.settle_comparison(args)
     weights_path = arguments.one_file("--network-weights", args.network_weights)
     processes = Processes.of_environment()
 
@@ -70,6 +73,7 @@ class Run:
         from data.intensities import Normalization
         from data.predictions import probability_path
         from networks.weights import inference_options, load_weights
+        from utils.comparison_report import ComparisonReport
         from utils.ensemble_reports import RANKING_COLUMNS
         from utils.evaluation import Evaluation
         from utils.inference import predictor_of
@@ -84,15 +88,22 @@ class Run:
 
         self._args = args
         self._classes = trained.classes
-        self._folder = args.save / (args.run or trained.experiment) / args.evaluate
+        name = args.run or trained.experiment
+        self._folder = args.save / name / args.evaluate
         record = {
             "weights": {trained.experiment: trained.sha256},
             "classes": trained.classes.to_json(),
             **arguments.recorded_inference(args),
         }
+        networks = {trained.experiment: trained.summary}
         fingerprints = {case.name: case.fingerprint for case in cases}
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
-        self._evaluation = Evaluation(self._folder, record, fingerprints, *measured, args.overwrite, processes)
+        self._evaluation = Evaluation(
+            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes
+        )
+        self._comparison = None
+        if args.compare and processes.is_first:
+            self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare)
         wanted = trained.classes.names if args.save_probabilities else ()
         done = {
             case.name
@@ -158,6 +169,8 @@ class Run:
         self._ranking.gather()
         self._evaluation.print_summary()
         self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
+        if self._comparison:
+            self._comparison.report(self._args.margin)
 
 
 if __name__ == "__main__":

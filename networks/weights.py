@@ -34,6 +34,11 @@ class TrainedNetwork:
     def classes(self) -> LabelClasses:
         return LabelClasses.from_json(self.description["classes"])
 
+    @property
+    def summary(self) -> dict:
+        """What a comparison of predictions tells of the network: plain values."""
+        return {"parameters": self.description["parameters"], "is_student": self.is_student}
+
     def check(self, option: str, key: str, given) -> None:
         """Raise InputError where a `given` option (not None) contradicts what the file says under `key`."""
         stored = self.description[key]

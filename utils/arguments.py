@@ -170,6 +170,39 @@ def add_evaluation(parser, default_run: str) -> None:
     add_flag(parser, "--overwrite", "do again what is done")
 
 
+def add_comparison(parser) -> None:
+    """Add the options of which runs a run is compared with, and how."""
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        type=parse_folder_name,
+        default=[],
+        metavar="RUN",
+        help="compare the results with those of other runs on the split, case by case (default: none)",
+    )
+    parser.add_argument(
+        "--margin",
+        type=parse_positive_number,
+        metavar="DICE",
+        help="with --compare: what of the mean Dice may be lost and still be called not inferior (default: 0.005)",
+    )
+
+
+def settle_comparison(args) -> None:
+    """Fill in the margin's default, and raise InputError where a run to compare with is named twice or is missing."""
+    if args.margin is not None and not args.compare:
+        raise InputError("--margin", "means nothing without --compare", "add --compare")
+    if args.margin is None:
+        args.margin = 0.005
+    for name in args.compare:
+        if args.compare.count(name) > 1:
+            raise InputError("--compare", f"{name} is named twice", "name each run once")
+        folder = args.save / name / args.evaluate
+        if not folder.is_dir():
+            remedy = f"run testing_network.py or ensemble.py with -r {name} -e {args.evaluate} first"
+            raise InputError("--compare", f"there is no {folder}", remedy)
+
+
 def add_device(parser) -> None:
     """Add the options of where networks run, and how they calculate."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

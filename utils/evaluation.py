@@ -16,14 +16,15 @@ from base.atomic_file import write_json
 from base.errors import InputError
 from base.regions import Region
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
+from utils.peak_memory import peak_memory_mb
 from utils.pictures import draw_overlay
 from utils.processes import ALONE, Processes
 from utils.statistics import Summary, summarise
-from utils.tables import CaseTable
+from utils.tables import CaseTable, rounded
 
 RECORD = "predictions.json"
 METRICS = "metrics.csv"
-COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds")
+COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", "peak_memory_mb")
 
 
 class Evaluation:
@@ -31,6 +32,7 @@ class Evaluation:
 
     Args:
         record: what predicts (plain values); results of another record are never mixed with these.
+        networks: what else a comparison tells of each network that predicts, by name (plain values).
         fingerprints: of the content of each case of the split, by name; a case that changed since is done again.
         regions: what is measured: the foreground classes, then unions of them.
         tolerance_mm: of the surface Dice.
@@ -44,6 +46,7 @@ class Evaluation:
         self,
         folder: Path,
         record: dict,
+        networks: dict[str, dict],
         fingerprints: dict[str, dict],
         regions: Sequence[Region],
         tolerance_mm: float,
@@ -54,8 +57,9 @@ class Evaluation:
         self._regions = regions
         self._tolerance_mm = tolerance_mm
         record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
-        before = {} if overwrite else _read_record(folder)
+        before = {} if overwrite else read_record(folder)
         known = before.pop("cases", {})
+        before.pop("networks", None)
         if before:
             self._check_record(before, record)
             read_metrics(folder)  # may be damaged
@@ -63,7 +67,7 @@ class Evaluation:
         # The table first: a record never vouches for rows of an earlier one.
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
         if processes.is_first:
-            write_json(folder / RECORD, {**record, "cases": fingerprints})
+            write_json(folder / RECORD, {**record, "networks": networks, "cases": fingerprints})
 
     def _check_record(self, before: dict, record: dict) -> None:
         for key in {**record, **before}:
@@ -83,6 +87,7 @@ class Evaluation:
 
     def add(self, case_name: str, segmentation: Segmentation, probabilities: Probabilities, seconds: float) -> None:
         """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored."""
+        cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         draw_overlay(
             self.folder / f"{case_name}_overlay.png",
             case_name,
@@ -93,8 +98,7 @@ class Evaluation:
             [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1],
         )
         rows = measure_case(segmentation, probabilities, self._regions, self._tolerance_mm)
-        rows = [{**row, "seconds": seconds} for row in rows]
-        self._table.add(case_name, [{key: _rounded(value) for key, value in row.items()} for row in rows])
+        self._table.add(case_name, [rounded(row | cost) for row in rows])
 
     def gather(self) -> None:
         """Put the measures of all processes into one table: in the first, when all have theirs."""
@@ -117,16 +121,12 @@ class Evaluation:
         print(f"{np.mean(seconds):.2f} s per case")
 
 
-def _read_record(folder: Path) -> dict:
+def read_record(folder: Path) -> dict:
     """What predicted the results in `folder`; {} where nothing (readable) says so."""
     try:
         return json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-
-
-def _rounded(value):
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def read_metrics(folder: Path) -> dict[str, list[dict]]:
@@ -142,6 +142,7 @@ def read_metrics(folder: Path) -> dict[str, list[dict]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
+                row.setdefault("peak_memory_mb", "")  # which earlier versions did not measure
                 numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
                 rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
     except (KeyError, ValueError, TypeError):
@@ -153,10 +154,14 @@ def summarise_measure(
     rows: dict[str, list[dict]], class_name: str, measure: str, higher_is_better=True
 ) -> Summary | None:
     """Summary of one measure of one class over the cases of `read_metrics`."""
-    values = {
+    return summarise(values_of(rows, class_name, measure), higher_is_better)
+
+
+def values_of(rows: dict[str, list[dict]], class_name: str, measure: str) -> dict[str, float | None]:
+    """One measure of one class in the cases of `read_metrics`, by case."""
+    return {
         case_name: row.get(measure)
         for case_name, case_rows in rows.items()
         for row in case_rows
         if row["class"] == class_name
     }
-    return summarise(values, higher_is_better)

@@ -18,6 +18,11 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
     write_text(path, text.getvalue())
 
 
+def rounded(row: dict) -> dict:
+    """The row with each float as text of six digits."""
+    return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+
+
 class CaseTable:
     """A table with some rows a case, written anew whenever a case is added.
 
@@ -84,9 +89,9 @@ class CaseTable:
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with just these columns; none of another one."""
+    """Rows of a table with just these columns, or all but the last, as earlier versions wrote; else none."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        return list(reader) if reader.fieldnames == list(columns) else []
+        return list(reader) if reader.fieldnames in (list(columns), list(columns[:-1])) else []

@@ -15,6 +15,8 @@ from tests.material import SMALL, rows_of
 from tests.together import Ended, stage, together
 from utils.training import Training
 
+COSTS = ("seconds", "peak_memory_mb")
+
 
 def of_training(data: Path, save: Path, name: str, *more) -> list:
     options = ["-d", data, "-s", save, "-r", name, "--classes", "0,1,2", "-i", 6, "-b", 5, "--validate-every", 3]
@@ -79,8 +81,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def table_of(path: Path) -> list[dict]:
-    """Rows of a table but for the time that they took."""
-    return [{column: value for column, value in row.items() if column != "seconds"} for row in rows_of(path)]
+    """Rows of a table but for the time and memory that they took."""
+    return [{column: value for column, value in row.items() if column not in COSTS} for row in rows_of(path)]
 
 
 def assert_ended_well(*processes: Ended) -> None:
@@ -92,7 +94,8 @@ def assert_ended_well(*processes: Ended) -> None:
 def test_two_predict_what_one_predicts(call, kidneys, save, tmp_path):
     options = ["-d", kidneys, "-e", "test", "--network-weights", save / "one" / "FINAL_one_30.pth"]
     call("testing_network", *options, "-s", tmp_path / "one")
-    processes = together(stage, "testing_network", *options, "-s", tmp_path / "two")
+    shutil.copytree(tmp_path / "one" / "one", tmp_path / "two" / "same")
+    processes = together(stage, "testing_network", *options, "-s", tmp_path / "two", "--compare", "same")
     assert_ended_well(*processes)
     assert "2 cases in" in processes[0].output
     folders = [tmp_path / name / "one" / "test" for name in ("one", "two")]
@@ -100,6 +103,7 @@ def test_two_predict_what_one_predicts(call, kidneys, save, tmp_path):
     assert len(files_of(folders[1])) == 2
     assert table_of(folders[0] / "metrics.csv") == table_of(folders[1] / "metrics.csv")
     assert not list(folders[1].glob("*part*"))
+    assert {row["difference"] for row in rows_of(folders[1] / "comparison.csv")} == {"0"}
 
 
 def average_until_the_first_is_killed(options: list) -> None:

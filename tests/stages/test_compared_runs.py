@@ -1,0 +1,75 @@
+"""A student beside its ensemble and a single network, as a user compares them."""
+
+import shutil
+
+import pytest
+import torch
+
+from base.errors import InputError
+from tests.material import rows_of
+
+
+@pytest.fixture(scope="module")
+def predicted(call, kidneys, save, tmp_path_factory):
+    """A SAVE folder with predictions of the cases to train of a network, of a student and of an ensemble; options."""
+    folder = tmp_path_factory.mktemp("comparison") / "SAVE"
+    shutil.copytree(save, folder)
+    weights = torch.load(folder / "two" / "FINAL_two_30.pth", weights_only=True)
+    weights["description"] |= {"experiment": "student", "soft_labels": {"temperature": 1.0}}
+    torch.save(weights, folder / "student.pth")
+    shared = ["-d", kidneys, "-s", folder, "-e", "train"]
+    call("ensemble", *shared, "--classes", "0,1,2", "-r", "ensemble", "--report-regions", "1+2")
+    call("testing_network", *shared, "--network-weights", folder / "one" / "FINAL_one_30.pth")
+    return folder, [*shared, "--network-weights", folder / "student.pth"]
+
+
+def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting(call, predicted, capsys):
+    save, options = predicted
+    call("testing_network", *options, "--compare", "one", "ensemble")
+    folder = save / "student" / "train"
+    predictions = {path: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
+    assert len(predictions) == 3
+    rows = [row for row in rows_of(folder / "comparison.csv") if row["measure"] == "dice"]
+    regions = ["1", "2", "mean"]  # the union is the ensemble's alone
+    assert [(row["against"], row["class"]) for row in rows] == [(n, r) for n in ("one", "ensemble") for r in regions]
+    runs = {name: rows_of(save / name / "train" / "metrics.csv") for name in ("student", "one", "ensemble")}
+    for row in rows:
+        assert (row["cases"], row["margin"]) == ("3", "0.005")
+        own, other = (
+            [
+                float(one["dice"])
+                for one in runs[name]
+                if one["class"] in ("1", "2") and row["class"] in (one["class"], "mean")
+            ]
+            for name in ("student", row["against"])
+        )
+        assert float(row["difference"]) == pytest.approx(sum(own) / len(own) - sum(other) / len(other), abs=1e-6)
+    kept = rows_of(folder / "kept.csv")
+    assert [row["parameters"] for row in kept] == ["42211", "84422", "42211"]
+    assert all(float(row["peak_memory_mb"]) > 50 for row in kept)
+
+    capsys.readouterr()
+    (folder / "comparison.csv").unlink()
+    call("testing_network", *options, "--compare", "ensemble", "--margin", 0.9)
+    assert {row["margin"] for row in rows_of(folder / "comparison.csv")} == {"0.9", ""}
+    assert "student against ensemble" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in predictions} == predictions
+
+
+@pytest.mark.parametrize(
+    "more, problem",
+    [
+        (["--margin", 0.01], "--margin: means nothing without --compare"),
+        (["--compare", "one", "one"], "--compare: one is named twice"),
+        (
+            ["--compare", "three"],
+            "there is no .*three/train; run testing_network.py or ensemble.py with -r three -e train",
+        ),
+    ],
+    ids=["margin", "twice", "missing"],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_predicted(call, predicted, more, problem):
+    save, options = predicted
+    with pytest.raises(InputError, match=problem):
+        call("testing_network", *options, "-r", "new", *more)
+    assert not (save / "new").exists()

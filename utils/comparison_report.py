@@ -1,0 +1,90 @@
+"""A run compared with other runs on the same split.
+
+SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and class: means, difference, tests
+                   comparison.png    Dice of all runs, and the difference of each case
+                   kept.csv          of a student: how much it keeps of its ensemble's gain, and at what cost
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from base.errors import InputError
+from utils.case_measures import MEASURES
+from utils.comparison import COLUMNS, PRIMARY, compare, paired
+from utils.evaluation import read_record
+from utils.finished_runs import FinishedRun, check_alike
+from utils.kept_report import report_kept
+from utils.pictures import draw_comparison
+from utils.tables import rounded, write_table
+
+
+class ComparisonReport:
+    """The comparison of a run that has begun with `others` that are finished.
+
+    Raises:
+        InputError: another run is this one, or its results are missing, not finished, or of something else.
+    """
+
+    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str]):
+        if name in others:
+            raise InputError("--compare", f"{name} is the run itself", "name another run, there or with -r")
+        self._place = save_folder, name, split
+        self._others = [FinishedRun.read(save_folder, other, split) for other in others]
+        own_record = read_record(save_folder / name / split)
+        for other in self._others:
+            check_alike(name, own_record, other)
+
+    def report(self, margin: float) -> None:
+        """Write the tables and the picture, and print the tables, when the run is finished.
+
+        Args:
+            margin: of non-inferiority, in Dice.
+
+        Raises:
+            InputError: no case has a reference.
+        """
+        run = FinishedRun.read(*self._place)
+        rows = compare(run.values, {other.name: other.values for other in self._others}, margin)
+        if not rows:
+            raise InputError(run.folder, "no case has a reference: there is nothing to compare", "leave out --compare")
+        write_table(run.folder / "comparison.csv", COLUMNS, map(rounded, rows))
+        self._draw(run, rows, margin)
+        for other in self._others:
+            _print_rows([row for row in rows if row["against"] == other.name], run.name, margin)
+        report_kept(run, self._others)
+
+    def _draw(self, run: FinishedRun, rows: Sequence[dict], margin: float) -> None:
+        """Draw the Dice of the classes that all runs have."""
+        runs = [run, *self._others]
+        shared = [region for region, measure in run.values if measure == PRIMARY]
+        shared = [region for region in shared if all((region, PRIMARY) in some.values for some in runs)]
+        dices = {region: paired(*(some.values[region, PRIMARY] for some in runs)) for region in shared}
+        limits = {
+            (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
+        }
+        draw_comparison(run.folder / "comparison.png", [some.name for some in runs], dices, limits, margin)
+
+
+def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:
+    """Print the rows against one other run."""
+    print(f"\n{name} against {rows[0]['against']}, case by case (↑: higher is better, ↓: lower)")
+    print(
+        f"{'measure':>16} {'class':>8} {'cases':>6} {'mean':>9} {'against':>9} {'difference':>10}"
+        f" {'95% interval':>22} {'p':>7} {'p (Holm)':>8}  p (not inferior by {margin:g})"
+    )
+    for row in rows:
+        measure = f"{row['measure']} {'↑' if MEASURES[row['measure']] else '↓'}"
+        interval = f"[{_limit(row['low'])}, {_limit(row['high'])}]"
+        print(
+            f"{measure:>16} {row['class']:>8} {row['cases']:6} {row['mean']:9.4f} {row['against_mean']:9.4f}"
+            f" {row['difference']:+10.4f} {interval:>22} {_p(row['p_wilcoxon']):>7} {_p(row['p_holm']):>8}"
+            + (f"  {_p(row['p_non_inferior'])}" if "p_non_inferior" in row else "")
+        )
+
+
+def _limit(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
