@@ -28,10 +28,13 @@ def main() -> None:
     for name in PROGRAMS:
         print(f"\n== {name}", flush=True)
         try:
-            rows += importlib.import_module(f"benchmarks.{name}").run(args.data, args.work)
+            measured = importlib.import_module(f"benchmarks.{name}").run(args.data, args.work)
         except Exception as error:  # whatever it is: the others shall run
             failures.append(f"{name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
             print(failures[-1], flush=True)
+        else:
+            report(name, measured, None)
+            rows += measured
     report("benchmark", rows, args.json or args.work / "benchmarks.json")
     for failure in failures:
         print(failure)

@@ -20,8 +20,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     members = members_like(trained_network(data, save, RECEPTIVE_FIELD), work_folder / "members", LARGE)
     options = {count: _options(data, save, members[:count], work_folder) for count in (1, SMALL, LARGE)}
     peaks = [run_measured([sys.executable, ROOT / "ensemble.py", *options[count]])[1] / 1e6 for count in (LARGE, SMALL)]
-    stages = {count: partial(ensemble.main, ensemble.build_parser().parse_args(options[count])) for count in (1, LARGE)}
-    whole, one = side_by_side(stages[LARGE], ForwardPasses(stages[1]), REPEATS)
+    whole, one = side_by_side(partial(_average, options[LARGE]), ForwardPasses(partial(_average, options[1])), REPEATS)
     return [
         Row(f"ensemble of {LARGE}, dil2D rf {RECEPTIVE_FIELD}, peak memory", f"of {SMALL}", *peaks, 1.05, "MB"),
         Row(
@@ -33,6 +32,10 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
             "s",
         ),
     ]
+
+
+def _average(options: list[str]) -> None:
+    ensemble.main(ensemble.build_parser().parse_args(options))
 
 
 def _options(data: Path, save: Path, members: list[Path], work_folder: Path) -> list[str]:

@@ -66,8 +66,11 @@ def _stage_beside_network(receptive_field: int, split: str, data: Path, save: Pa
     """Stage 3 for the case of a split, from its options to its tables, beside the forward passes alone."""
     (case,) = find_cases(data, split)
     options = ["-d", data, "-s", save, "-e", split, "-r", weights.parent.name, "--network-weights", weights]
-    args = testing_network.build_parser().parse_args([*map(str, options), "--overwrite"])
-    stage = partial(testing_network.main, args)
+    words = [*map(str, options), "--overwrite"]
+
+    def stage() -> None:
+        testing_network.main(testing_network.build_parser().parse_args(words))
+
     times = side_by_side(stage, ForwardPasses(stage), REPEATS)
     name = f"testing_network.py, dil2D rf {receptive_field}, scan of {_size(case.original_grid.size)}"
     return Row(name, "forward passes alone", *times, 1.25, "s")
