@@ -40,9 +40,10 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     plain = partial(_slice_by_slice, trained, volume, outside)
     rows = [
         Row(f"{name}, planes", "each slice alone, default format", *side_by_side(predict, plain, REPEATS), 0.5, "s"),
-        *(_stage_beside_network(receptive_field, split, data, save, weights) for split in ("val", "test")),
+        _stage_beside_network(receptive_field, "val", data, save, weights),
     ]
     if receptive_field == RECEPTIVE_FIELDS[0]:
+        rows.append(_stage_beside_network(receptive_field, "test", data, save, weights))
         times = side_by_side(partial(predict, mask), predict, REPEATS)
         rows.append(Row(f"{name}, second stage with a clip", "over the whole volume", *times, 0.15, "s"))
     return rows
