@@ -63,7 +63,7 @@ class DilatedInSurroundings:
     def constant_logits(self) -> torch.Tensor:
         """Logits (classes,) of a voxel from which nothing of the image is seen."""
         weight, _ = self._pointwise[0]
-        return self._classify(weight.new_zeros(1, weight.shape[1]))[0]
+        return self._classify(weight.new_zeros(1, weight.shape[1]))[:, 0]
 
     def bytes_per_voxel(self) -> int:
         """Memory that a voxel takes on the way: features before and after a layer, and those a convolution arranges."""
@@ -97,14 +97,16 @@ class DilatedInSurroundings:
             torch.maximum(x, least.to(x.dtype), out=x)
             spans = needed
         features = x.movedim(1, -1)
-        return self._classify(features.reshape(-1, features.shape[-1])).unflatten(0, features.shape[:-1]).movedim(-1, 1)
+        logits = self._classify(features.reshape(-1, features.shape[-1]))
+        return logits.unflatten(1, features.shape[:-1]).transpose(0, 1)
 
     def _classify(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits (voxels, classes) of features (voxels, channels)."""
+        """Logits (classes, voxels) of features (voxels, channels)."""
         count = _VOXELS_AT_ONCE.get(features.device.type, len(features))
-        return torch.cat([self._pointwise_layers(part) for part in features.split(count)])
+        return torch.cat([self._pointwise_layers(part) for part in features.split(count)], dim=1)
 
     def _pointwise_layers(self, features: torch.Tensor) -> torch.Tensor:
         for weight, bias in self._pointwise[:-1]:
             features = functional.linear(features, weight, bias).relu_()
-        return functional.linear(features, *self._pointwise[-1])
+        weight, bias = self._pointwise[-1]
+        return torch.addmm(bias[:, None], weight, features.t())
