@@ -44,7 +44,6 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
             durations.append(run_measured(_training(data, save, 1))[0])
     peaks = {data: run_measured(_training(data, save, STEPS_IN_MEMORY))[1] / 2**20 for data in (few, many)}
     slow, fast = _time_steps(find_cases(few, "train"), find_cases(many, "train"), save / "cache")
-    against = f"with {FEW}"
     start, start_with_few = median(seconds[many]), median(seconds[few])
     against = f"with {FEW}"
     return [

@@ -50,7 +50,7 @@ def by_rejection(volumes: list, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 def _slice_around(volume: np.ndarray, voxel: tuple, normal: int, side: int, fill: float) -> np.ndarray:
     """The square of `side` around `voxel` in the slice across axis `normal`, `fill` beyond the volume."""
-    plane = volume.take(voxel[normal], axis=normal)
+    plane = np.moveaxis(volume, normal, 0)[voxel[normal]]
     starts = [place - side // 2 for axis, place in enumerate(voxel) if axis != normal]
     square = np.full((side, side), fill, volume.dtype)
     low = [max(start, 0) for start in starts]
