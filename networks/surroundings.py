@@ -7,7 +7,9 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_CONVOLUTIONS = {2: functional.conv2d, 3: functional.conv3d}
+from networks.layers import convolve_volumes
+
+_CONVOLUTIONS = {2: functional.conv2d, 3: convolve_volumes}
 _LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 # The 1×1 layers take so many voxels at once: their features then stay in the cache of a processor.
 _VOXELS_AT_ONCE = {"cpu": 1 << 11, "cuda": 1 << 20}
@@ -90,7 +92,7 @@ class DilatedInSurroundings:
                 for part, side in zip(wanted, sides)
             ]
             padding = [dilation + max(start - first, end - stop) for (start, stop), (first, end) in zip(spans, needed)]
-            x = self._convolve(x, weight, bias, dilation=dilation, padding=padding)
+            x = self._convolve(x, weight, bias, padding=padding, dilation=[dilation] * len(padding))
             begun = [start + dilation - more for (start, _), more in zip(spans, padding)]
             x = x[(..., *(slice(first - start, end - start) for start, (first, end) in zip(begun, needed)))]
             x = x.contiguous(memory_format=self._layout)
