@@ -32,8 +32,8 @@ class Seamless:
         self._memory_limit_bytes = memory_limit_bytes
         self._constant = classifier.probabilities(network.constant_logits()[None])[0].cpu().numpy()
 
-    def add(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
-        """Add probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
+    def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
+        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
 
         Args:
             content: box beyond which all images are as their surroundings.
@@ -42,8 +42,7 @@ class Seamless:
             return
         for block in self._blocks(wanted):
             here = target[(slice(None), slice(None), *block)]
-            probabilities = np.empty(here.shape, np.float32)
-            probabilities[:] = self._constant.reshape(-1, *[1] * (here.ndim - 1))
+            here[:] = self._constant.reshape(-1, *[1] * (here.ndim - 1))
             plans = [plan(*pair, self._network.margin) for pair in zip(content, block)] if content else [None]
             if None not in plans:
                 read, answered = zip(*plans)
@@ -51,8 +50,7 @@ class Seamless:
                 relative = [slice(a.start - r.start, a.stop - r.start) for a, r in zip(answered, read)]
                 answers = np.moveaxis(self._classifier(self._network, parts, relative), 0, 1)
                 place = [_overlap(a, b) for a, b in zip(answered, block)]
-                probabilities[(..., *_within(place, block))] = answers[(..., *_within(place, answered))]
-            here += probabilities
+                here[(..., *_within(place, block))] = answers[(..., *_within(place, answered))]
 
     def _blocks(self, box: Box) -> list[Box]:
         """Blocks of a box, as large as memory allows."""

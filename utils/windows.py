@@ -47,8 +47,8 @@ class Windows:
         self._memory_limit_bytes = memory_limit_bytes
         self._of_surroundings: dict[tuple[int, ...], np.ndarray] = {}
 
-    def add(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
-        """Add probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
+    def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
+        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...), all 0.
 
         What surrounds the box is looked at, too. A box smaller than the window lies in its middle:
 
