@@ -1,5 +1,6 @@
-"""UNet3D in windows, beside MONAI's sliding window inference: time and memory."""
+"""UNet3D in windows, beside MONAI's sliding window inference: time of a small case, memory of a large one."""
 
+import math
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 
 from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
-from data.cases import find_cases
+from data.case_folder import SPLITS
+from data.cases import Case, find_cases
 from data.intensities import Normalization
 from networks import find_architecture
 from utils.inference import predictor_of
@@ -17,27 +19,49 @@ from utils.inference import predictor_of
 WINDOW, OVERLAP = 64, 0.5
 FEATURES, CLASSES = 8, 3
 NORMALIZATION = Normalization("ct", (-60.0, 300.0), 100.0, 75.0)
+AT_ONCE = (4, 1)  # windows that MONAI runs together: as many as in its tutorials, and as few as can be
 REPEATS = 3
 
 
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     data = prepared_cases(data_folder, work_folder)
-    ours, theirs, shape = _ways(data)
+    cases = sorted(
+        (case for split in SPLITS for case in find_cases(data, split)), key=lambda case: math.prod(case.grid.size)
+    )
+    return [_time(cases[0], at_once) for at_once in AT_ONCE] + _memory(cases[-1])
+
+
+def _time(case: Case, at_once: int) -> Row:
+    """How long both ways take, which agree."""
+    ours, theirs, shape = _ways(case, at_once)
     # MONAI lifts small weights to a thousandth: near the volume's borders, where all are small, that is another mean.
     inside = (slice(None), *[slice(WINDOW // 4, -WINDOW // 4)] * 3)
     np.testing.assert_allclose(np.abs(ours() - theirs())[inside].mean(), 0, atol=1e-2)
-    name = f"UNet3D, windows of {WINDOW}, volume of {' × '.join(str(side) for side in shape[::-1])}"
-    rows = [Row(name, "MONAI sliding_window_inference", *side_by_side(ours, theirs, REPEATS), 0.9, "s")]
-    peaks = [_peak_bytes(data, number) / 1e6 for number in (0, 1)]
-    rows.append(Row(f"{name}, peak memory", "MONAI sliding_window_inference", *peaks, 0.6, "MB"))
-    return rows
+    return Row(_name(shape), _against(at_once), *side_by_side(ours, theirs, REPEATS), 0.9, "s")
 
 
-def _ways(data: Path) -> tuple[Callable, Callable, tuple[int, ...]]:
-    """Our way and MONAI's to predict a case with the same network, and the shape of the case."""
+def _memory(case: Case) -> list[Row]:
+    """The most memory that our way and MONAI's take."""
+    ours, shape = _peak(case, AT_ONCE[0], 0)
+    theirs = [_peak(case, at_once, 1)[0] for at_once in AT_ONCE]
+    return [
+        Row(f"{_name(shape)}, peak memory", _against(at_once), ours, peak, 0.6, "MB")
+        for at_once, peak in zip(AT_ONCE, theirs)
+    ]
+
+
+def _name(shape: tuple[int, ...]) -> str:
+    return f"UNet3D, windows of {WINDOW}, volume of {' × '.join(str(side) for side in shape[::-1])}"
+
+
+def _against(at_once: int) -> str:
+    return f"MONAI sliding_window_inference, {at_once} at once"
+
+
+def _ways(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]]:
+    """Our way and MONAI's to predict a case with the same network, and the shape of what they predict."""
     from monai.inferers import sliding_window_inference
 
-    case = min(find_cases(data, "train"), key=lambda case: case.grid.size[2])
     stride = int(WINDOW * (1 - OVERLAP))
     even = tuple(slice(0, side // stride * stride) for side in case.grid.shape)  # where both place the same windows
     volume, outside = NORMALIZATION.apply(case.resampled_image()[even])
@@ -61,7 +85,7 @@ def _ways(data: Path) -> tuple[Callable, Callable, tuple[int, ...]]:
         probabilities = sliding_window_inference(
             torch.from_numpy(volume)[None, None],
             WINDOW,
-            sw_batch_size=1,
+            sw_batch_size=at_once,
             predictor=lambda windows: network(windows).softmax(dim=1),
             overlap=OVERLAP,
             mode="gaussian",
@@ -72,18 +96,21 @@ def _ways(data: Path) -> tuple[Callable, Callable, tuple[int, ...]]:
     return lambda: predict(volume, outside), theirs, volume.shape
 
 
-def _peak_bytes(data: Path, number: int) -> int:
-    """The most memory that a way takes beyond what is there before it begins, in a process of its own."""
+def _peak(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:
+    """The most memory, in MB, that a way takes beyond what is there before it begins, in a process of its own.
+
+    Also the shape of what it predicts.
+    """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measure, (data, number))
+        return pool.apply(_measure, (case, at_once, number))
 
 
-def _measure(data: Path, number: int) -> int:
-    way = _ways(data)[number]
+def _measure(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:
+    *ways, shape = _ways(case, at_once)
     Path("/proc/self/clear_refs").write_text("5")  # from here on the kernel looks for the peak anew
     before = _status("VmRSS")
-    way()
-    return _status("VmHWM") - before
+    ways[number]()
+    return (_status("VmHWM") - before) / 1e6, shape
 
 
 def _status(field: str) -> int:
