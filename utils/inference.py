@@ -13,7 +13,7 @@ from utils.seamless import Seamless
 from utils.slice_boxes import SliceBoxes
 from utils.windows import VOXELS_AT_ONCE, Windows
 
-_SLICES_BESIDE = 16  # a line of a processor's cache holds as many voxels
+_SLICES_BESIDE = 16  # at least: a line of a processor's cache holds as many voxels
 
 
 def predictor_of(
@@ -133,8 +133,9 @@ class VolumePredictor:
         """
         stack, target = np.moveaxis(volume, axis, 0), np.moveaxis(total, axis + 1, 1)
         at_once = max(1, self._slice_voxels_at_once // stack[0].size)
-        for start in range(0, len(stack), _SLICES_BESIDE):
-            images = np.ascontiguousarray(stack[start : start + _SLICES_BESIDE])
+        beside = at_once * -(-_SLICES_BESIDE // at_once)  # whole groups
+        for start in range(0, len(stack), beside):
+            images = np.ascontiguousarray(stack[start : start + beside])
             answers = np.zeros((len(total), *images.shape), np.float32)
             for first in range(0, len(images), at_once):
                 group = slice(first, min(first + at_once, len(images)))
