@@ -48,7 +48,7 @@ def take_a_step(name: str, hard: str, soft: str | None, weights: tuple | None, p
     """The training after a step on this process's share of a batch, and the whole batch."""
     patches = batch(soft is not None, find_architecture(name).dimensions)
     torch.manual_seed(0)
-    network = find_architecture(name).build(19, 3 + (soft is not None), features=4)
+    network = find_architecture(name).build(19, 3 + (soft is not None), features=16)
     loss = TrainingLoss(hard, soft, 0.3, 2.0, weights)
     training = Training(network, loss, 3, 10, torch.device("cpu"), 1e-2, "SGD", processes=processes)
     training.step(patches.share(processes))
