@@ -82,7 +82,9 @@ class BatchStream:
 
     def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
         """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""
-        # PyTorch uses one core in that thread: the others are the network's.
+        # PyTorch uses one core in that thread: the others are the network's. A thread takes the number set last when
+        # PyTorch first meets it there, so this one has to be met before.
+        torch.get_num_threads()
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
             pending = [thread.submit(self.make, number) for number in range(first, min(first + ahead, end))]
             try:

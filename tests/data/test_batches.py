@@ -1,6 +1,10 @@
-"""A batch in shares is the batch."""
+"""A batch in shares is the batch, and batches are prepared without taking the network's cores from it."""
 
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,3 +26,25 @@ def test_each_process_makes_its_share_of_the_same_batch(dimensions):
         share = BatchStream(sampler, rank, 2).make(7)
         torch.testing.assert_close(share.image, whole.image[rank::2], rtol=0, atol=1e-5)
         assert torch.equal(share.reference, whole.reference[rank::2])
+
+
+STREAMING = """
+from types import SimpleNamespace
+from data.batches import BatchStream
+stream = BatchStream(SimpleNamespace())
+stream.make = lambda number: torch.ones(2).sum()
+assert len(list(stream.numbered(0, 3))) == 3
+"""
+
+
+def threads_after(program: str) -> str:
+    """Of PyTorch, in a new process in which nothing was computed before."""
+    program = f"import torch\n{program}\nprint(torch.get_num_threads())"
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_new_process_leaves_the_network_its_threads():
+    assert threads_after(STREAMING) == threads_after("")
