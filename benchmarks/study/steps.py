@@ -1,0 +1,100 @@
+"""Commands of a study that takes hours: each is run once, and a study that was stopped goes on with the next one."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from base.atomic_file import write_json
+
+_POLLS_PER_SECOND = 50
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of Python, without the interpreter; its name is that of its record and its log."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+class StepError(Exception):
+    """A step cannot be taken, or failed; the message says why, and where its output lies."""
+
+
+class Steps:
+    """Runs steps, records in `folder` which are done (``<name>.json``), and keeps their output (``<name>.log``).
+
+    Args:
+        root: where the commands run.
+        cores: that steps which run beside each other share.
+    """
+
+    def __init__(self, folder: Path, root: Path, cores: int):
+        self._folder = folder
+        self._root = root
+        self._cores = cores
+
+    def run(self, steps: Sequence[Step], at_once: int = 1) -> None:
+        """Run those that are not done, in order, up to `at_once` beside each other.
+
+        When one fails, or the study is stopped, those that run are asked to stop, and waited for.
+
+        Raises:
+            StepError: a step failed, or was done with another command.
+        """
+        waiting = [step for step in steps if not self._is_done(step)]
+        running: dict[Step, subprocess.Popen] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    step = waiting.pop(0)
+                    running[step] = self._start(step, at_once)
+                for step, process in list(running.items()):
+                    if process.poll() is not None:
+                        self._finish(step, running.pop(step).returncode)
+                time.sleep(1 / _POLLS_PER_SECOND)
+        finally:
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
+                process.wait()
+
+    def _record_path(self, step: Step) -> Path:
+        return self._folder / f"{step.name}.json"
+
+    def _log_path(self, step: Step) -> Path:
+        return self._folder / f"{step.name}.log"
+
+    def _is_done(self, step: Step) -> bool:
+        path = self._record_path(step)
+        if not path.exists():
+            return False
+        before = json.loads(path.read_text(encoding="utf-8"))["command"]
+        if before != list(step.command):
+            raise StepError(f"{path}: was done as {' '.join(before)}; name another --work, or remove what it made")
+        return True
+
+    def _start(self, step: Step, at_once: int) -> subprocess.Popen:
+        print(f"{datetime.now():%H:%M} {step.name}: python {' '.join(step.command)}", flush=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        environment = dict(os.environ)
+        if at_once > 1:
+            environment["OMP_NUM_THREADS"] = str(max(1, self._cores // at_once))
+        with self._log_path(step).open("a", encoding="utf-8") as log:
+            return subprocess.Popen(
+                [sys.executable, *step.command], cwd=self._root, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _finish(self, step: Step, status: int) -> None:
+        if status:
+            log = self._log_path(step)
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise StepError(f"{step.name} ended with status {status}: {' '.join(last)} (output: {log})")
+        finished = datetime.now().isoformat(timespec="seconds")
+        write_json(self._record_path(step), {"command": step.command, "finished": finished})
