@@ -104,11 +104,13 @@ class Study:
         return part
 
 
-def students(name: str, teacher: str, chosen: dict, options: str = DIL2D, data: str = "ALL") -> list[Network]:
+def students(
+    name: str, teacher: str, chosen: dict, options: str = DIL2D, data: str = "ALL", seeds: Sequence[int] = SEEDS
+) -> list[Network]:
     """Students of an ensemble with the loss that was chosen, a seed each."""
     kind = options.split()[1]
     options = f"{options} --softloss {chosen['softloss']} --alpha {chosen['alpha']}"
-    return [Network(f"{name}_{seed}", options, ITERATIONS[kind], seed, data, teacher) for seed in SEEDS]
+    return [Network(f"{name}_{seed}", options, ITERATIONS[kind], seed, data, teacher) for seed in seeds]
 
 
 def choose_options(study: Study) -> Part:
@@ -141,13 +143,12 @@ def study_diverse(study: Study) -> Part:
     study.resample()
     members = study.train_diverse()
     teacher = study.label("diverse", members, chosen)
+    half, quarter = (f"{DIL2D} --features {count}" for count in WIDTHS.values())
     groups = {
-        "UNet3D student": students("UNet3D_student", teacher, chosen, UNET3D),
         "diverse student": students("diverse_student", teacher, chosen),
-        **{
-            f"{width}-width student": students(f"{width}_width_student", teacher, chosen, f"{DIL2D} --features {count}")
-            for width, count in WIDTHS.items()
-        },
+        "UNet3D student": students("UNet3D_student", teacher, chosen, UNET3D, seeds=SEEDS[:1]),
+        "half-width student": students("half_width_student", teacher, chosen, half),
+        "quarter-width student": students("quarter_width_student", teacher, chosen, quarter, seeds=SEEDS[:1]),
     }
     study.scripts.train([student for group in groups.values() for student in group])
     return study.evaluate({"diverse member": members, **groups}, {"diverse ensemble": members})

@@ -49,6 +49,7 @@ class Steps:
             StepError: a step failed, or was done with another command.
         """
         waiting = [step for step in steps if not self._is_done(step)]
+        at_once = min(at_once, len(waiting))
         running: dict[Step, subprocess.Popen] = {}
         try:
             while waiting or running:
