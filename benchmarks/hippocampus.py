@@ -187,17 +187,15 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "uniform": study_uniform,
     "few": study_few,
 }
-SETTINGS = {
-    "dil2D": DIL2D,
-    "UNet3D": UNET3D,
-    "iterations": ITERATIONS,
-    "member_iterations": MEMBER_ITERATIONS,
-    "trial_iterations": TRIAL_ITERATIONS,
-    "seeds": SEEDS,
-    "members": MEMBERS,
-    "folds": FOLDS,
-    "widths": WIDTHS,
-    "annotated": ANNOTATED,
+_EVERYWHERE = {"dil2D": DIL2D, "UNet3D": UNET3D, "seeds": SEEDS}
+_OF_STUDENTS = {**_EVERYWHERE, "iterations": ITERATIONS}
+_OF_DIVERSE = {**_EVERYWHERE, "member_iterations": MEMBER_ITERATIONS, "folds": FOLDS}
+# What determines a part's results: they are kept with them, and do not hold for others.
+SETTINGS: dict[str, dict] = {
+    "choices": {**_OF_DIVERSE, "trial_iterations": TRIAL_ITERATIONS},
+    "diverse": {**_OF_DIVERSE, **_OF_STUDENTS, "widths": WIDTHS},
+    "uniform": {**_OF_STUDENTS, "members": MEMBERS},
+    "few": {**_OF_STUDENTS, "annotated": ANNOTATED},
 }
 
 
@@ -233,9 +231,9 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     results = Results(args.results or args.work / "results")
     scripts = Scripts(args.work, root, CLASSES, os.cpu_count() or 1, args.at_once, args.share)
     study = Study(scripts, results, args.data, args.work)
-    settings = {**SETTINGS, "share": args.share}
     try:
         for name in args.parts:
+            settings = {**SETTINGS[name], "share": args.share}
             if not results.has(name, settings):
                 print(f"\n== {name}: {PARTS[name].__doc__}", flush=True)
                 results.keep(name, settings, PARTS[name](study))

@@ -1,0 +1,21 @@
+"""The study's kept results: its tables are made of them."""
+
+import shutil
+from pathlib import Path
+
+from benchmarks.hippocampus_targets import report
+from benchmarks.study.results import Results
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results"
+WRITTEN = ("claims.csv", "targets.csv", "tables.md")
+
+
+def test_the_tables_are_those_of_the_kept_runs_and_cases(tmp_path):
+    results = Results(tmp_path / "results")
+    shutil.copytree(RESULTS, results.folder)
+    for name in WRITTEN:
+        (results.folder / name).unlink()
+    report(results)
+    for name in WRITTEN:
+        assert (results.folder / name).read_text(encoding="utf-8") == (RESULTS / name).read_text(encoding="utf-8")
