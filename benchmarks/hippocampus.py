@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 DIL2D = "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16"
 UNET3D = "-n UNet3D --features 16 --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
+SMALL_UNET3D = UNET3D.replace("--features 16", "--features 8")
 ITERATIONS = {"dil2D": 12000, "UNet3D": 1500}
+SMALL_ITERATIONS = 3000
 MEMBER_ITERATIONS = {"dil2D": 8000, "UNet3D": 1500}  # of the diverse ensemble
 TRIAL_ITERATIONS = 3000  # of the students among which options are chosen
 CLASSES = "0,1,2"
@@ -39,6 +41,8 @@ QUESTIONS = {
     "softloss": ("KL", "CE", "MSE"),
     "temperature": (1, 2, 4),
 }
+SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
+SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
 MEMBERS = 5  # of the uniform ensemble
 FOLDS = 3  # of the diverse one: each fold is left out by a network of each kind
 WIDTHS = {"half": 16, "quarter": 8}  # features of narrower students
@@ -90,9 +94,18 @@ class Study:
         self.scripts.average(name, members, "train", "--temperature", chosen["temperature"], *cross_fit, data=data)
         return name
 
-    def evaluate(self, groups: dict[str, list[Network]], ensembles: dict[str, list[Network]]) -> Part:
-        """The results of groups of networks, and of ensembles by their members, on validation and test cases."""
-        part = Part()
+    def choose(self, part: Part, first: dict, questions: dict, trial: Callable[[dict], Network]) -> dict:
+        """Answer one question after the other with the option whose trial is best on validation cases."""
+        chosen = dict(first)
+        for question, options in questions.items():
+            trials = {option: trial({**chosen, question: option}) for option in options}
+            self.scripts.train(list(trials.values()))
+            self.scripts.predict(list(trials.values()), "val")
+            chosen[question] = part.choose(question, trials, self.scripts, "val")
+        return chosen
+
+    def evaluate(self, part: Part, groups: dict[str, list[Network]], ensembles: dict[str, list[Network]]) -> Part:
+        """Add the results of groups of networks, and of ensembles by their members, on validation and test cases."""
         for split in ("val", "test"):
             for group, members in ensembles.items():
                 name = group.replace(" ", "_")
@@ -104,13 +117,18 @@ class Study:
         return part
 
 
+def student(name: str, teacher: str, chosen: dict, options: str, iterations: int, seed: int, data="ALL") -> Network:
+    """A student of an ensemble with the loss that was chosen."""
+    loss = f"--softloss {chosen['softloss']} --alpha {chosen['alpha']}"
+    return Network(name, f"{options} {loss}", iterations, seed, data, teacher)
+
+
 def students(
-    name: str, teacher: str, chosen: dict, options: str = DIL2D, data: str = "ALL", seeds: Sequence[int] = SEEDS
+    name: str, teacher: str, chosen: dict, options: str = DIL2D, seeds: Sequence[int] = SEEDS
 ) -> list[Network]:
-    """Students of an ensemble with the loss that was chosen, a seed each."""
-    kind = options.split()[1]
-    options = f"{options} --softloss {chosen['softloss']} --alpha {chosen['alpha']}"
-    return [Network(f"{name}_{seed}", options, ITERATIONS[kind], seed, data, teacher) for seed in seeds]
+    """Students that differ in their seeds."""
+    iterations = ITERATIONS[options.split()[1]]
+    return [student(f"{name}_{seed}", teacher, chosen, options, iterations, seed) for seed in seeds]
 
 
 def choose_options(study: Study) -> Part:
@@ -119,17 +137,11 @@ def choose_options(study: Study) -> Part:
     study.resample()
     members = study.train_diverse()
 
-    def train_trial(chosen: dict) -> Network:
-        options = f"{DIL2D} --softloss {chosen['softloss']} --alpha {chosen['alpha']}"
+    def trial(chosen: dict) -> Network:
         name = "trial_" + "_".join(str(value) for value in chosen.values())
-        return Network(name, options, TRIAL_ITERATIONS, teacher=study.label("diverse", members, chosen))
+        return student(name, study.label("diverse", members, chosen), chosen, DIL2D, TRIAL_ITERATIONS, SEEDS[0])
 
-    chosen = dict(FIRST_CHOICE)
-    for question, options in QUESTIONS.items():
-        trials = {option: train_trial({**chosen, question: option}) for option in options}
-        scripts.train(list(trials.values()))
-        scripts.predict(list(trials.values()), "val")
-        chosen[question] = part.choose(question, trials, scripts, "val")
+    study.choose(part, FIRST_CHOICE, QUESTIONS, trial)
     alone = [Network("trial_alone", DIL2D, TRIAL_ITERATIONS)]
     scripts.train(alone)
     scripts.predict(alone, "val")
@@ -151,7 +163,7 @@ def study_diverse(study: Study) -> Part:
         "quarter-width student": students("quarter_width_student", teacher, chosen, quarter, seeds=SEEDS[:1]),
     }
     study.scripts.train([student for group in groups.values() for student in group])
-    return study.evaluate({"diverse member": members, **groups}, {"diverse ensemble": members})
+    return study.evaluate(Part(), {"diverse member": members, **groups}, {"diverse ensemble": members})
 
 
 def study_uniform(study: Study) -> Part:
@@ -164,38 +176,61 @@ def study_uniform(study: Study) -> Part:
     learners = students("uniform_student", teacher, chosen)
     study.scripts.train(learners)
     groups = {"single": members[: len(SEEDS)], "uniform member": members, "uniform student": learners}
-    return study.evaluate(groups, {"uniform ensemble": members})
+    return study.evaluate(Part(), groups, {"uniform ensemble": members})
+
+
+def study_small_unet(study: Study) -> Part:
+    """A small U-Net in three dimensions, without and with the diverse ensemble's soft labels, chosen anew for it."""
+    part = Part()
+    study.resample()
+    members = study.train_diverse()
+    alone = [Network(f"small_alone_{seed}", SMALL_UNET3D, SMALL_ITERATIONS, seed) for seed in SEEDS]
+
+    def learner(chosen: dict, seed: int = SEEDS[0]) -> Network:
+        name = f"small_{chosen['labels']}_{chosen['alpha']}_{seed}"
+        return student(name, study.label("diverse", members, chosen), chosen, SMALL_UNET3D, SMALL_ITERATIONS, seed)
+
+    chosen = study.choose(part, SMALL_FIRST_CHOICE, SMALL_QUESTIONS, learner)
+    learners = [learner(chosen, seed) for seed in SEEDS]
+    study.scripts.train([*alone, *learners])
+    return study.evaluate(part, {"small UNet3D": alone, "small UNet3D student": learners}, {})
 
 
 def study_few(study: Study) -> Part:
     """Few references: networks trained on them, their ensemble, and students that see its labels of all scans."""
-    chosen = study.results.chosen("choices") | {"labels": "all"}  # no member has seen a case without reference
+    chosen = SMALL_FIRST_CHOICE | study.results.chosen("small")
+    chosen["labels"] = "all"  # no member has seen a case without reference
     study.resample_few()
-    alone = [Network(f"few_dil2D_{seed}", DIL2D, ITERATIONS["dil2D"], seed, "FEW") for seed in SEEDS]
-    deep = [Network(f"few_UNet3D_{seed}", UNET3D, ITERATIONS["UNet3D"], seed, "FEW") for seed in SEEDS]
-    study.scripts.train([*deep, *alone])
-    teacher = study.label("few", [*deep, *alone], chosen, "FEW")
-    learners = students("few_student", teacher, chosen, data="FEW")
+    alone = [Network(f"few_alone_{seed}", SMALL_UNET3D, SMALL_ITERATIONS, seed, "FEW") for seed in SEEDS]
+    study.scripts.train(alone)
+    teacher = study.label("few", alone, chosen, "FEW")
+    learners = [
+        student(f"few_student_{seed}", teacher, chosen, SMALL_UNET3D, SMALL_ITERATIONS, seed, "FEW") for seed in SEEDS
+    ]
     study.scripts.train(learners)
     groups = {"few references alone": alone, "student of few references": learners}
-    return study.evaluate(groups, {"ensemble of few references": [*deep, *alone]})
+    return study.evaluate(Part(), groups, {"ensemble of few references": alone})
 
 
 PARTS: dict[str, Callable[[Study], Part]] = {
     "choices": choose_options,
     "diverse": study_diverse,
+    "small": study_small_unet,
     "uniform": study_uniform,
     "few": study_few,
 }
 _EVERYWHERE = {"dil2D": DIL2D, "UNet3D": UNET3D, "seeds": SEEDS}
 _OF_STUDENTS = {**_EVERYWHERE, "iterations": ITERATIONS}
 _OF_DIVERSE = {**_EVERYWHERE, "member_iterations": MEMBER_ITERATIONS, "folds": FOLDS}
+_OF_SMALL = {"small_UNet3D": SMALL_UNET3D, "small_iterations": SMALL_ITERATIONS, "seeds": SEEDS}
+_CHOICES = {"first_choice": SMALL_FIRST_CHOICE, "questions": SMALL_QUESTIONS}
 # What determines a part's results: they are kept with them, and do not hold for others.
 SETTINGS: dict[str, dict] = {
     "choices": {**_OF_DIVERSE, "trial_iterations": TRIAL_ITERATIONS},
     "diverse": {**_OF_DIVERSE, **_OF_STUDENTS, "widths": WIDTHS},
+    "small": {**_OF_DIVERSE, **_OF_SMALL, **_CHOICES},
     "uniform": {**_OF_STUDENTS, "members": MEMBERS},
-    "few": {**_OF_STUDENTS, "annotated": ANNOTATED},
+    "few": {**_OF_SMALL, "annotated": ANNOTATED},
 }
 
 
