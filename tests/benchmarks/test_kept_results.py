@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from benchmarks.hippocampus_targets import report
+from benchmarks.hippocampus.targets import report
 from benchmarks.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,9 +3,13 @@
 RESULTS/claims.csv     differences between groups of runs, with intervals and tests
         targets.csv    every target, the figure, and whether it is met
         tables.md      all tables, to be read
-        means.png, diverse.png, uniform.png
+        means.png      all groups of runs
+        <student>.png  each student beside its ensemble and the same network without soft labels, case by case
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import truediv
 from statistics import mean
 
 import numpy as np
@@ -24,11 +28,31 @@ LEAST_SINGLE, LEAST_STUDENT = 0.885, 0.895
 MOST_MINUTES, MOST_PARAMETERS = 15, 100_000
 LEAST_SPEEDUP = 0.9  # of the number of members
 TARGET_COLUMNS = ("target", "bar", "figure", "met")
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A group of students, that of its ensemble, and that of the same network without soft labels."""
+
+    student: str
+    ensemble: str
+    alone: str
+
+    def is_in(self, groups: Sequence[str]) -> bool:
+        return {self.student, self.ensemble, self.alone} <= set(groups)
+
+
 GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "diverse member", "diverse ensemble")
 GROUPS += ("diverse student", "half-width student", "quarter-width student", "UNet3D student")
+GROUPS += ("small UNet3D", "small UNet3D student")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 ENSEMBLES = ("uniform", "diverse")
-STUDENTS = ("uniform student", "diverse student", "UNet3D student")
+DISTILLATIONS = (
+    Distillation("uniform student", "uniform ensemble", "single"),
+    Distillation("diverse student", "diverse ensemble", "single"),
+    Distillation("small UNet3D student", "diverse ensemble", "small UNet3D"),
+)
+STUDENTS = (*(distillation.student for distillation in DISTILLATIONS), "UNet3D student")
 
 GROUP_HEADINGS = {
     "group": "",
@@ -56,7 +80,23 @@ CLAIM_HEADINGS = {
     "bar": "bar",
     "met": "shown",
 }
-CHOICE_HEADINGS = {"question": "question", "option": "option", "mean_dice": "Dice, val", "chosen": "chosen"}
+KEPT_HEADINGS = {
+    "student": "student",
+    "alone": "the same network alone",
+    "dice": "its Dice",
+    "student_dice": "the student's",
+    "ensemble_dice": "the ensemble's",
+    "share": "share of the gain kept",
+    "faster": "times faster",
+    "smaller": "times fewer parameters",
+}
+CHOICE_HEADINGS = {
+    "part": "part",
+    "question": "question",
+    "option": "option",
+    "mean_dice": "Dice, val",
+    "chosen": "chosen",
+}
 RUN_HEADINGS = {
     "run": "run",
     "group": "group",
@@ -110,8 +150,8 @@ def claims_of(figures: Figures) -> list[Claim]:
         for kind in ENSEMBLES
         if f"{kind} member" in figures.groups
     ]
-    claims += [Claim(f"{kind} student", "single", 0.05) for kind in ENSEMBLES]
-    claims += [Claim(f"{kind} student", f"{kind} ensemble", 0.05, MARGIN) for kind in ENSEMBLES]
+    claims += [Claim(each.student, each.alone, 0.05) for each in DISTILLATIONS]
+    claims += [Claim(each.student, each.ensemble, 0.05, MARGIN) for each in DISTILLATIONS]
     claims += [Claim(f"{width}-width student", "single", 0.05, MARGIN) for width in ("half", "quarter")]
     claims.append(Claim("student of few references", "few references alone", 0.01))
     known = {*figures.groups, *(row["run"] for row in figures.runs)}
@@ -144,17 +184,23 @@ def targets_of(figures: Figures, claims: list[dict]) -> list[dict]:
             f"{best}: {dice:.4f}",
             dice >= LEAST_STUDENT,
         )
-    for kind in ENSEMBLES:
-        ensemble, student = f"{kind} ensemble", f"{kind} student"
-        if ensemble in figures.groups:
-            members = figures.of_runs(ensemble, "networks")[0]
-            speedup = figures.of_runs(ensemble, "seconds")[0] / mean(figures.of_runs(student, "seconds"))
-            bar = LEAST_SPEEDUP * members
-            add(f"time of the {ensemble} over that of its student", f"≥ {bar:.1f}", f"{speedup:.2f}", speedup >= bar)
-        if {student, "single"} <= set(figures.groups):
-            ece, bar = figures.mean(student, "ece"), figures.mean("single", "ece")
-            add(f"expected calibration error, {student}", f"≤ {bar:.4f}, of single", f"{ece:.4f}", ece <= bar)
+    for each in DISTILLATIONS:
+        if {each.student, each.ensemble} <= set(figures.groups):
+            members = figures.of_runs(each.ensemble, "networks")[0]
+            faster, bar = speedup(figures, each), LEAST_SPEEDUP * members
+            target = f"time of the {each.ensemble} over that of the {each.student}"
+            add(target, f"≥ {bar:.1f}", f"{faster:.2f}", faster >= bar)
+        if {each.student, each.alone} <= set(figures.groups):
+            ece, bar = figures.mean(each.student, "ece"), figures.mean(each.alone, "ece")
+            target = f"expected calibration error, {each.student}"
+            add(target, f"≤ {bar:.4f}, of {each.alone}", f"{ece:.4f}", ece <= bar)
     return rows
+
+
+def speedup(figures: Figures, distillation: Distillation) -> float:
+    """The ensemble's time per case over the student's."""
+    students = figures.of_runs(distillation.student, "seconds")
+    return figures.of_runs(distillation.ensemble, "seconds")[0] / mean(students)
 
 
 def tables_of(figures: Figures, claims: list[dict], targets: list[dict]) -> str:
@@ -163,6 +209,7 @@ def tables_of(figures: Figures, claims: list[dict], targets: list[dict]) -> str:
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
+        "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
         "Runs": markdown_table(RUN_HEADINGS, _run_rows(figures)),
     }
@@ -181,11 +228,26 @@ def _row_of_claim(row: dict) -> dict:
     }
 
 
+def _kept_rows(figures: Figures) -> list[dict]:
+    """Of each student: how far it comes on the way from the same network without soft labels to its ensemble."""
+    rows = []
+    for each in filter(lambda each: each.is_in(figures.groups), DISTILLATIONS):
+        alone, student, ensemble = (figures.mean(group) for group in (each.alone, each.student, each.ensemble))
+        sizes = (figures.of_runs(group, "parameters")[0] for group in (each.ensemble, each.student))
+        dices = {"dice": f"{alone:.4f}", "student_dice": f"{student:.4f}", "ensemble_dice": f"{ensemble:.4f}"}
+        share = f"{(student - alone) / (ensemble - alone):.0%}" if ensemble > alone else None
+        gains = {"share": share, "faster": f"{speedup(figures, each):.1f}", "smaller": f"{truediv(*sizes):.1f}"}
+        rows.append({"student": each.student, "alone": each.alone, **dices, **gains})
+    return rows
+
+
 def _choice_rows(figures: Figures) -> list[dict]:
     """What was tried, and beside it the network without soft labels that was trained as long."""
     rows = [{**row, "mean_dice": f"{float(row['mean_dice']):.4f}"} for row in figures.choices]
     alone = [row for row in figures.runs if row["part"] == "choices"]
-    return rows + [{"question": row["group"], "mean_dice": f"{float(row['mean_dice']):.4f}"} for row in alone]
+    return rows + [
+        {"part": row["part"], "question": row["group"], "mean_dice": f"{float(row['mean_dice']):.4f}"} for row in alone
+    ]
 
 
 def _run_rows(figures: Figures) -> list[dict]:
@@ -229,10 +291,13 @@ def draw(figures: Figures, results: Results) -> None:
     def dices(*names: str) -> np.ndarray:
         return paired(*(figures.values(name)[MEAN, PRIMARY] for name in names))
 
+    if not figures.groups:
+        return
     draw_means(results.folder / "means.png", {group: dices(group)[0] for group in figures.groups}, "single")
-    for kind in ENSEMBLES:
-        names = [f"{kind} student", "single", f"{kind} ensemble"]
-        if set(names) <= set(figures.groups):
+    for each in DISTILLATIONS:
+        if each.is_in(figures.groups):
+            names = [each.student, each.alone, each.ensemble]
             values = dices(*names)
             limits = {("mean", name): mean_interval(values[0] - other) for name, other in zip(names[1:], values[1:])}
-            draw_comparison(results.folder / f"{kind}.png", names, {"mean": values}, limits, MARGIN)
+            path = results.folder / f"{each.student.replace(' ', '_')}.png"
+            draw_comparison(path, names, {"mean": values}, limits, MARGIN)
