@@ -22,7 +22,6 @@ the mean over classes; the other rows show where it comes from.
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from utils.case_measures import MEASURES
 
@@ -117,6 +116,8 @@ def signed_rank_p(differences: np.ndarray) -> float:
     The distribution of the sum of the positive ranks is put together rank by rank; midranks of ties count in halves,
     so that twice a rank is a whole number.
     """
+    from scipy.stats import rankdata  # half a second, which only runs that are compared spend
+
     counted = differences != 0
     doubled = np.rint(2 * rankdata(np.abs(differences))[counted]).astype(int)
     chances = np.zeros(doubled.sum() + 1)  # of each doubled sum

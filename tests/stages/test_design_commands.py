@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from tests.material import write_kidney
 
-TRAIN_WHOLE = """training_network.py -n dil2D -d DATA/ -s SAVE/ -x 123 -i 2 --receptive-field-size 131 --sample-size 54
+TRAIN_WHOLE = """training_network.py -n dil2D -d DATA/ -s SAVE/ -x 123 -i 1 --receptive-field-size 131 --sample-size 54
     --patch-inclusion-criteria entire-sample-area --classes 0,3"""
 TRAIN_APART = """training_network.py -n dil2D -d DATA/ -s SAVE/ -x 123 -i 5 --receptive-field-size 35 --sample-size 10
     --patch-inclusion-criteria patch_center_voxel --classes 0,1,2 --balance-ratios 0,5,5"""
@@ -17,7 +17,7 @@ resample_data.py -d "DATA"
 {TRAIN_WHOLE}
 {TRAIN_APART}
 testing_network.py -d DATA/ -s SAVE/ -r nameofexperiment -n dil2D -e val \
-    --network-weights "SAVE/*/FINAL*_2.pth" --receptive-field-size 131 --classes 0,3
+    --network-weights "SAVE/*/FINAL*_1.pth" --receptive-field-size 131 --classes 0,3
 testing_network.py -d DATA/ -s SAVE/ -r nameofsecond -n dil2D -e val \
     --network-weights "SAVE/*/FINAL*_5.pth" --receptive-field-size 35 --classes 0,1,2
 ensemble.py -d DATA/ -s SAVE/ -e val --receptive-field-size 131 --sample-size 54 --classes 0,3
@@ -51,7 +51,7 @@ def test_each_stage_left_its_results(finished):
     whole, apart = "dil2D_rf131_s54_c0-3_CE+dice", "dil2D_rf35_s10_c0-1-2_CE+dice"
     assert finals == sorted(
         f"FINAL_{name}{student}_i{i}_x123_{i}.pth"
-        for name, i in ((whole, 2), (apart, 5))
+        for name, i in ((whole, 1), (apart, 5))
         for student in ("", "_soft-KL-a0.1")
     )
     for run_name in ("nameofexperiment", "nameofsecond", "ensemble_c0-3_rf131_s54", "ensemble_c0-1-2_rf35_s10"):
