@@ -1,6 +1,8 @@
 """Fixtures: awkward directions, the stages run as a user does, and what they make of phantoms."""
 
+import contextlib
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -38,11 +40,16 @@ def run():
 
 @pytest.fixture(scope="session")
 def call():
-    """Call a stage in this process, for tests of what its options do: `run` is how a user starts it."""
+    """Call a stage in this process, for tests of what its options do; gives its standard output.
 
-    def call_stage(script: str, *arguments) -> None:
-        stage = importlib.import_module(script)
-        stage.main(stage.build_parser().parse_args([str(argument) for argument in arguments]))
+    `run` is how a user starts it, which takes some seconds.
+    """
+
+    def call_stage(script: str, *arguments) -> str:
+        stage = importlib.import_module(script.removesuffix(".py"))
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            stage.main(stage.build_parser().parse_args([str(argument) for argument in arguments]))
+        return output.getvalue()
 
     return call_stage
 

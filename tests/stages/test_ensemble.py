@@ -1,4 +1,4 @@
-"""Stages 4 and 5 as a user runs them: soft labels, the ensemble's own results, and the student."""
+"""Stages 4 and 5: soft labels, the ensemble's own results, and the student."""
 
 import json
 import shutil
@@ -24,24 +24,24 @@ def array_of(path):
 
 
 @pytest.fixture
-def own_grid(tmp_path, run):
+def own_grid(tmp_path, call):
     """A DATA folder on the scans' own grids, and a SAVE folder with two networks trained on it."""
     data, save = tmp_path / "own" / "DATA", tmp_path / "own" / "SAVE"
     for number, split in enumerate(("train", "val")):
         write_kidney(data / split / f"case_{number:05d}", seed=number)
-    run("resample_data.py", "-d", data, "--voxel-size", "none")
+    call("resample_data.py", "-d", data, "--voxel-size", "none")
     for seed in (0, 1):
         command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", "0,1,2", "-i", 10]
-        run(*command, "-x", seed, "-r", f"member {seed}")
+        call(*command, "-x", seed, "-r", f"member {seed}")
     return data, save
 
 
-def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
+def test_soft_labels_are_mean_and_deviation_of_the_members(call, own_grid):
     """Where nothing is resampled, the members' saved probabilities say what both must be, and how calibrated."""
     data, save = own_grid
     for member in ("member 0", "member 1"):
         weights = save / member / "FINAL*.pth"
-        run(
+        call(
             "testing_network.py",
             "-d",
             data,
@@ -53,7 +53,7 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
             weights,
             "--save-probabilities",
         )
-    run("ensemble.py", "-d", data, "-s", save, "-e", "val", *FIT, "--report-regions", "1+2")
+    call("ensemble.py", "-d", data, "-s", save, "-e", "val", *FIT, "--report-regions", "1+2")
     members = np.stack(
         [
             np.stack([array_of(save / m / "val" / f"case_00001_probability_{label}.nii.gz") for label in "012"])
@@ -88,12 +88,12 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(run, own_grid):
     assert row["class"] == "1+2"
 
 
-def test_members_are_the_finished_networks_that_fit(run, kidneys, saved):
+def test_members_are_the_finished_networks_that_fit(call, kidneys, saved):
     shutil.copytree(saved / "one", saved / "unfinished", ignore=shutil.ignore_patterns("FINAL*"))
-    run("training_network.py", *SMALL, "-d", kidneys, "-s", saved, "--classes", "0,3", "-i", 1, "-r", "other classes")
+    call("training_network.py", *SMALL, "-d", kidneys, "-s", saved, "--classes", "0,3", "-i", 1, "-r", "other classes")
     other_size = ["training_network.py", *SMALL, "--sample-size", 10, "-d", kidneys, "-s", saved, "--classes", "0,1,2"]
-    run(*other_size, "-i", 1, "-r", "other size")
-    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT).stdout
+    call(*other_size, "-i", 1, "-r", "other size")
+    output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT)
     assert output.startswith("2 members:")
     assert "FINAL_one_30.pth" in output
     assert "FINAL_two_30.pth" in output
@@ -101,23 +101,23 @@ def test_members_are_the_finished_networks_that_fit(run, kidneys, saved):
     record = json.loads((saved / "soft_labels" / "0_1_2" / "val" / "soft_labels.json").read_text())
     assert set(record["weights"]) == {"one", "two"}
     assert record["temperature"] == 1
-    assert "3 members:" in run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "test", "--classes", "0,1,2").stdout
+    assert "3 members:" in call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "test", "--classes", "0,1,2")
 
 
-def test_a_list_names_the_members(run, kidneys, saved):
+def test_a_list_names_the_members(call, kidneys, saved):
     listed = saved / "members.txt"
     listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\n\n")
-    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed).stdout
+    output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed)
     assert output.startswith("1 members:")
     assert "FINAL_one" not in output
 
 
-def test_the_ensemble_is_measured_beside_its_members(run, kidneys, saved):
-    run(
+def test_the_ensemble_is_measured_beside_its_members(call, kidneys, saved):
+    call(
         "testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", saved / "one" / "FINAL*.pth"
     )
     more = ["--report-regions", "1+2", "--tolerance-mm", 6]
-    output = run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, *more).stdout
+    output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, *more)
     folder = saved / "ensemble_c0-1-2_rf19_s8" / "val"
     assert json.loads((folder / "predictions.json").read_text())["tolerance_mm"] == 6
     dices = {
@@ -132,21 +132,21 @@ def test_the_ensemble_is_measured_beside_its_members(run, kidneys, saved):
     assert "not measured" in line
 
 
-def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, kidneys, saved):
+def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, call, kidneys, saved):
     command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
-    run(*command)
+    call(*command)
     path = saved / "soft_labels" / "0_1_2" / "val" / "case_00003" / "mean_1.nii.gz"
     before = path.stat().st_mtime_ns
-    run(*command)
+    call(*command)
     assert path.stat().st_mtime_ns == before
     shutil.rmtree(saved / "two")
     assert "--overwrite" in run(*command, status=2).stderr
-    run(*command, "--overwrite")
+    call(*command, "--overwrite")
     assert path.stat().st_mtime_ns > before
 
 
 @pytest.fixture
-def halved(run, kidneys, tmp_path):
+def halved(call, kidneys, tmp_path):
     """A DATA folder of the validation case, the middle of whose reference is given to the background."""
     data = tmp_path / "DATA"
     case = data / "val" / "case_00003"
@@ -158,13 +158,13 @@ def halved(run, kidneys, tmp_path):
     halves = sitk.GetImageFromArray(labels)
     halves.CopyInformation(image)
     sitk.WriteImage(halves, str(case / "segmentation.nii.gz"))
-    run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
     return data
 
 
-def test_clipped_foreground_lies_within_the_references(run, halved, saved):
+def test_clipped_foreground_lies_within_the_references(call, halved, saved):
     """In two halves, then, of which the prediction keeps one."""
-    run("ensemble.py", "-d", halved, "-s", saved, "-e", "val", *FIT, "--clip", "True", "--keep-largest", 1)
+    call("ensemble.py", "-d", halved, "-s", saved, "-e", "val", *FIT, "--clip", "True", "--keep-largest", 1)
     reference = array_of(halved / "val" / "case_00003" / "segmentation.nii.gz")
     results = saved / "ensemble_c0-1-2_rf19_s8" / "val"
     prediction = array_of(results / "case_00003_prediction.nii.gz")
@@ -194,10 +194,10 @@ def test_clip_needs_references(run, kidneys, saved):
     assert "case_00005 has no reference" in process.stderr
 
 
-def test_temperature_softens_the_labels_not_the_predictions(run, kidneys, saved):
+def test_temperature_softens_the_labels_not_the_predictions(call, kidneys, saved):
     command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
-    run(*command)
-    run(*command, "--temperature", 3, "--soft-labels", saved / "softer", "-r", "softer run")
+    call(*command)
+    call(*command, "--temperature", 3, "--soft-labels", saved / "softer", "-r", "softer run")
     path = "val/case_00003_prediction.nii.gz"
     np.testing.assert_array_equal(
         array_of(saved / "ensemble_c0-1-2_rf19_s8" / path), array_of(saved / "softer run" / path)
@@ -210,8 +210,8 @@ def test_temperature_softens_the_labels_not_the_predictions(run, kidneys, saved)
 
 
 @pytest.fixture
-def with_soft_labels(run, kidneys, saved):
-    run("ensemble.py", "-d", kidneys, "-s", saved, "-e", "train", *FIT)
+def with_soft_labels(call, kidneys, saved):
+    call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "train", *FIT)
     return saved
 
 
@@ -219,25 +219,25 @@ def student(kidneys, save, *more):
     return ["training_network.py", *SMALL, "-d", kidneys, "-s", save, "--classes", "0,1,2", "-i", 10, "--soft", *more]
 
 
-def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(run, kidneys, with_soft_labels):
-    run(*student(kidneys, with_soft_labels))
+def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(call, kidneys, with_soft_labels):
+    call(*student(kidneys, with_soft_labels))
     name = "dil2D_rf19_s8_c0-1-2_CE+dice_soft-KL-a0.1_i10_x0"
     record = json.loads((with_soft_labels / name / "experiment.json").read_text())
     assert set(record["soft_labels"]["weights"]) == {"one", "two"}
     assert (with_soft_labels / name / f"FINAL_{name}_10.pth").exists()
-    output = run("ensemble.py", "-d", kidneys, "-s", with_soft_labels, "-e", "val", *FIT).stdout
+    output = call("ensemble.py", "-d", kidneys, "-s", with_soft_labels, "-e", "val", *FIT)
     assert output.startswith("2 members:")
 
 
-def test_a_student_learns_from_cases_that_nobody_annotated(run, kidneys, with_soft_labels, tmp_path):
+def test_a_student_learns_from_cases_that_nobody_annotated(run, call, kidneys, with_soft_labels, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     shutil.move(data / "test" / "case_00005", data / "train" / "case_00005")
     process = run(*student(data, with_soft_labels), status=2)
     assert "case_00005" in process.stderr
     assert "python ensemble.py" in process.stderr
-    run("ensemble.py", "-d", data, "-s", with_soft_labels, "-e", "train", *FIT)
-    run(*student(data, with_soft_labels, "-r", "student"))
+    call("ensemble.py", "-d", data, "-s", with_soft_labels, "-e", "train", *FIT)
+    call(*student(data, with_soft_labels, "-r", "student"))
     record = json.loads((with_soft_labels / "student" / "experiment.json").read_text())
     assert "case_00005" in record["training_cases"]
 
@@ -256,20 +256,20 @@ def test_soft_labels_that_do_not_fit_say_which_command_makes_them(run, kidneys, 
     assert "python ensemble.py" in process.stderr
 
 
-def test_soft_labels_of_another_grid_are_refused(run, kidneys, with_soft_labels, tmp_path):
+def test_soft_labels_of_another_grid_are_refused(run, call, kidneys, with_soft_labels, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
-    run("resample_data.py", "-d", data, "--voxel-size", 4, 4, 5)
+    call("resample_data.py", "-d", data, "--voxel-size", 4, 4, 5)
     process = run(*student(data, with_soft_labels), status=2)
     assert "another scan or voxel grid" in process.stderr
     assert "python ensemble.py" in process.stderr
 
 
-def test_results_of_a_scan_that_changed_are_made_again(run, kidneys, saved, tmp_path):
+def test_results_of_a_scan_that_changed_are_made_again(call, kidneys, saved, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     command = ["ensemble.py", "-d", data, "-s", saved, "-e", "test", *FIT]
-    run(*command)
+    call(*command)
 
     def stamps(case):
         soft = saved / "soft_labels" / "0_1_2" / "test" / case / "mean_1.nii.gz"
@@ -278,7 +278,7 @@ def test_results_of_a_scan_that_changed_are_made_again(run, kidneys, saved, tmp_
 
     before = {case: stamps(case) for case in ("case_00004", "case_00005")}
     write_kidney(data / "test" / "case_00004", seed=17)
-    run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
-    run(*command)
+    call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    call(*command)
     assert stamps("case_00005") == before["case_00005"]
     assert all(new > old for new, old in zip(stamps("case_00004"), before["case_00004"]))

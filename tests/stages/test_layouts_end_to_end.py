@@ -18,20 +18,19 @@ def scans():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_layout_goes_through_every_stage(call, tmp_path, scans, layout, capsys):
+def test_a_layout_goes_through_every_stage(call, tmp_path, scans, layout):
     """All but kits come as .mha here, so that the later stages read copies."""
     data, save = tmp_path / "DATA", tmp_path / "SAVE"
     options = WRITERS[layout](tmp_path / "SET", scans, ".nii.gz" if layout == "kits" else ".mha")
     folders = ["-d", data, "-s", save]
-    call("resample_data", *options, "-o", data, "--voxel-size", 3, 3, 5, "--split", 34, 33, 33)
+    call("resample_data.py", *options, "-o", data, "--voxel-size", 3, 3, 5, "--split", 34, 33, 33)
 
-    train = ["training_network", *SMALL, *folders, "--classes", "0,3", "-i", 2]
-    capsys.readouterr()
-    call(*train, "-r", "teacher")
-    assert capsys.readouterr().out.count("note: label 3 is a label of these data; 0,3 means background against 3") == 1
+    train = ["training_network.py", *SMALL, *folders, "--classes", "0,3", "-i", 2]
+    output = call(*train, "-r", "teacher")
+    assert output.count("note: label 3 is a label of these data; 0,3 means background against 3") == 1
     weights = save / "teacher" / "FINAL*.pth"
-    call("testing_network", *folders, "-e", "test", "--network-weights", weights)
-    call("ensemble", *folders, "-e", "train", "--classes", "0,3")
+    call("testing_network.py", *folders, "-e", "test", "--network-weights", weights)
+    call("ensemble.py", *folders, "-e", "train", "--classes", "0,3")
     call(*train, "-r", "student", "--soft")
 
     frames = ("_frame01", "_frame12") if layout == "acdc" else ("",)
