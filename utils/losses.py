@@ -100,7 +100,36 @@ def soft_kl(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_su
     return temperature**2 * _mean_where_known(divergences, soft, all_sum)
 
 
-SOFT_LOSSES: dict[str, Callable] = {"MSE": soft_mse, "CE": soft_cross_entropy, "KL": soft_kl}
+def soft_dice(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
+    """T times 1 - mean over the foreground classes of sum(p + soft - |p - soft|) / sum(p + soft), over the whole batch.
+
+    The Dice loss for soft labels of Wang et al., "Dice semimetric losses" (MICCAI 2023): on hard labels it is
+    `dice_loss`, and unlike that one it is least where p is the soft label. T keeps the size of the gradients: of what
+    they are made of, only the softmax's slope shrinks, by 1/T.
+    """
+    known = (soft.sum(dim=1, keepdim=True) > 0.5).to(logits.dtype)
+    probabilities = torch.softmax(logits / temperature, dim=1) * known
+    soft = soft * known
+    axes = (0, *range(2, logits.ndim))
+    apart = (probabilities - soft).abs().sum(axes)[1:]
+    sizes = (probabilities.sum(axes) + soft.sum(axes))[1:]
+    apart, sizes = all_sum(torch.stack([apart, sizes]))
+    return temperature * (apart / (sizes + _SMOOTHING)).mean()
+
+
+def soft_kl_and_dice(
+    logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone
+) -> torch.Tensor:
+    """Sum of the two: on hard labels it is `cross_entropy_and_dice`."""
+    return soft_kl(logits, soft, temperature, all_sum) + soft_dice(logits, soft, temperature, all_sum)
+
+
+SOFT_LOSSES: dict[str, Callable] = {
+    "MSE": soft_mse,
+    "CE": soft_cross_entropy,
+    "KL": soft_kl,
+    "KL+dice": soft_kl_and_dice,
+}
 
 
 def deviation_loss(

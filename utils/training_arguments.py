@@ -107,7 +107,7 @@ def add_student_options(parser) -> None:
     group = parser.add_argument_group("student")
     arguments.add_flag(group, "--soft", "train a student on the soft labels of ensemble.py -e train")
     group.add_argument("--soft-labels", type=Path, help="folder of soft labels (default: SAVE/soft_labels/<classes>)")
-    group.add_argument("--softloss", choices=("MSE", "CE", "KL"), help="loss on soft labels (default: KL)")
+    group.add_argument("--softloss", choices=("MSE", "CE", "KL", "KL+dice"), help="loss on soft labels (default: KL)")
     group.add_argument(
         "--alpha", type=arguments.parse_non_negative_number, help="weight of the loss on references (default: 0.1)"
     )

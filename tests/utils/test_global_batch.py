@@ -86,4 +86,4 @@ def test_the_gradient_is_that_of_one_process():
     """Whatever the loss; with uneven shares of the batch, and a process that knows no voxel of its own."""
     for process in together(compare):
         assert process.status == 0, process.output
-        assert "compared 10" in process.output
+        assert "compared 11" in process.output

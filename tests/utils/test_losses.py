@@ -60,9 +60,25 @@ def test_soft_losses_at_a_temperature(voxels, temperature):
     own = -(soft * np.log(np.where(soft > 0, soft, 1))).sum(axis=1)[known].mean()
     squares = ((np.exp(log_p) - soft) ** 2).mean(axis=1)[known].mean()
     expected = {"CE": entropy, "KL": entropy - own, "MSE": squares}
+    expected = {name: temperature**2 * value for name, value in expected.items()}
+    scores = []
+    for c in (1, 2):
+        pairs = [(np.exp(log_p)[n, c, i, j], soft[n, c, i, j]) for n, i, j in np.argwhere(known)]
+        scores.append(sum(abs(p - s) for p, s in pairs) / (sum(p + s for p, s in pairs) + 1))
+    expected["KL+dice"] = expected["KL"] + temperature * np.mean(scores)
     for name, value in expected.items():
         loss = SOFT_LOSSES[name](*tensors(logits, soft), temperature).item()
-        assert loss == pytest.approx(temperature**2 * value), name
+        assert loss == pytest.approx(value), name
+
+
+def test_dice_of_soft_labels_is_that_of_hard_ones_and_least_where_they_agree(voxels):
+    logits, reference, soft = tensors(*voxels)
+    reference = reference.where(reference != IGNORED, 0)
+    hard = torch.nn.functional.one_hot(reference, 3).movedim(-1, 1).double()
+    dice = SOFT_LOSSES["KL+dice"](logits, hard, 1.0) - SOFT_LOSSES["KL"](logits, hard, 1.0)
+    assert dice.item() == pytest.approx(HARD_LOSSES["dice"](logits, reference).item())
+    known = soft.sum(dim=1, keepdim=True) > 0
+    assert SOFT_LOSSES["KL+dice"](soft.log().where(known, 0), soft, 1.0).item() == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", SOFT_LOSSES)
