@@ -23,7 +23,7 @@ def predicted(call, kidneys, save, tmp_path_factory):
     return folder, [*shared, "--network-weights", folder / "student.pth"]
 
 
-def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting(call, predicted, capsys):
+def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting(call, predicted):
     save, options = predicted
     call("testing_network", *options, "--compare", "one", "ensemble")
     folder = save / "student" / "train"
@@ -48,11 +48,10 @@ def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting
     assert [row["parameters"] for row in kept] == ["42211", "84422", "42211"]
     assert all(float(row["peak_memory_mb"]) > 50 for row in kept)
 
-    capsys.readouterr()
     (folder / "comparison.csv").unlink()
-    call("testing_network", *options, "--compare", "ensemble", "--margin", 0.9)
+    output = call("testing_network", *options, "--compare", "ensemble", "--margin", 0.9)
     assert {row["margin"] for row in rows_of(folder / "comparison.csv")} == {"0.9", ""}
-    assert "student against ensemble" in capsys.readouterr().out
+    assert "student against ensemble" in output
     assert {path: path.stat().st_mtime_ns for path in predictions} == predictions
 
 
