@@ -43,19 +43,21 @@ class Steps:
     def run(self, steps: Sequence[Step], at_once: int = 1) -> None:
         """Run those that are not done, in order, up to `at_once` beside each other.
 
+        They share the cores; what is left after full rounds shares them among fewer, as if all took equally long.
         When one fails, or the study is stopped, those that run are asked to stop, and waited for.
 
         Raises:
             StepError: a step failed, or was done with another command.
         """
         waiting = [step for step in steps if not self._is_done(step)]
-        at_once = min(at_once, len(waiting))
+        last_round = len(waiting) - len(waiting) % at_once
+        shares = [at_once] * last_round + [len(waiting) - last_round] * (len(waiting) - last_round)
         running: dict[Step, subprocess.Popen] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     step = waiting.pop(0)
-                    running[step] = self._start(step, at_once)
+                    running[step] = self._start(step, shares.pop(0))
                 for step, process in list(running.items()):
                     if process.poll() is not None:
                         self._finish(step, running.pop(step).returncode)
@@ -81,12 +83,12 @@ class Steps:
             raise StepError(f"{path}: was done as {' '.join(before)}; name another --work, or remove what it made")
         return True
 
-    def _start(self, step: Step, at_once: int) -> subprocess.Popen:
+    def _start(self, step: Step, beside: int) -> subprocess.Popen:
         print(f"{datetime.now():%H:%M} {step.name}: python {' '.join(step.command)}", flush=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ)
-        if at_once > 1:
-            environment["OMP_NUM_THREADS"] = str(max(1, self._cores // at_once))
+        if beside > 1:
+            environment["OMP_NUM_THREADS"] = str(max(1, self._cores // beside))
         with self._log_path(step).open("a", encoding="utf-8") as log:
             return subprocess.Popen(
                 [sys.executable, *step.command], cwd=self._root, env=environment, stdout=log, stderr=subprocess.STDOUT

@@ -50,8 +50,9 @@ def test_a_step_that_was_done_otherwise_is_refused(steps):
         steps.run([step("a", "print(2)")])
 
 
-def test_steps_beside_each_other_share_the_cores(steps, tmp_path):
-    """Each waits for the other to begin: one after the other they would never end."""
+def test_steps_beside_each_other_share_the_cores(steps, tmp_path, monkeypatch):
+    """Each waits for the other to begin: one after the other they would never end. The third is left alone."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     program = (
         "import os, pathlib, time; pathlib.Path('{own}').write_text(os.environ.get('OMP_NUM_THREADS', ''))\n"
         "while not pathlib.Path('{other}').exists(): time.sleep(0.01)"
@@ -60,8 +61,8 @@ def test_steps_beside_each_other_share_the_cores(steps, tmp_path):
         step("a", program.format(own="a.txt", other="b.txt")),
         step("b", program.format(own="b.txt", other="a.txt")),
     ]
-    steps.run(pair, at_once=2)
-    assert [(tmp_path / name).read_text() for name in ("a.txt", "b.txt")] == ["1", "1"]
+    steps.run([*pair, step("c", program.format(own="c.txt", other="c.txt"))], at_once=2)
+    assert [(tmp_path / name).read_text() for name in ("a.txt", "b.txt", "c.txt")] == ["1", "1", ""]
 
 
 def test_one_that_fails_stops_the_other(steps, tmp_path):
