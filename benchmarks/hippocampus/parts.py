@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.hippocampus.settings import (
     ANNOTATED,
+    DICE_CHOICE,
     DIL2D,
     DIL2D_MEMBER,
     DIL2D_TRIAL,
@@ -168,16 +169,35 @@ def study_diverse(study: Study) -> Part:
 
 def study_few(study: Study) -> Part:
     """Few references: networks trained on them, their ensemble, and students that see its labels of all scans."""
+    alone, teacher, chosen = teach_from_few(study)
+    learners = [student(f"few_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
+    study.scripts.train(learners)
+    groups = {"few references alone": alone, "student of few references": learners}
+    return study.evaluate(Part(), groups, {"ensemble of few references": alone})
+
+
+def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
+    """Networks trained on few references, the name of their ensemble that labelled all train cases, what was chosen."""
     # No member has seen a case without reference, so that there is nothing to cross-fit.
     chosen = SMALL_FIRST_CHOICE | study.results.chosen("small") | {"labels": "all"}
     study.resample_few()
     alone = [network(f"few_alone_{seed}", SMALL_UNET3D, seed, "FEW") for seed in SEEDS]
     study.scripts.train(alone)
-    teacher = study.label("few", alone, chosen, "FEW")
-    learners = [student(f"few_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
-    study.scripts.train(learners)
-    groups = {"few references alone": alone, "student of few references": learners}
-    return study.evaluate(Part(), groups, {"ensemble of few references": alone})
+    return alone, study.label("few", alone, chosen, "FEW"), chosen
+
+
+def study_dice(study: Study) -> Part:
+    """The small U-Net's students again, of all references and of few, with a Dice loss for soft labels beside KL."""
+    chosen = SMALL_FIRST_CHOICE | study.results.chosen("small") | DICE_CHOICE
+    study.resample()
+    teacher = study.label("diverse", study.train_diverse(), chosen)
+    _, few_teacher, few_chosen = teach_from_few(study)
+    few_chosen |= DICE_CHOICE
+    learners = [student(f"dice_{seed}", SMALL_UNET3D, teacher, chosen, seed) for seed in SEEDS]
+    few = [student(f"few_dice_{seed}", SMALL_UNET3D, few_teacher, few_chosen, seed, "FEW") for seed in SEEDS]
+    study.scripts.train([*learners, *few])
+    groups = {"small UNet3D student, KL+dice": learners, "student of few references, KL+dice": few}
+    return study.evaluate(Part(), groups)
 
 
 def study_uniform(study: Study) -> Part:
@@ -198,5 +218,6 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "small": study_small_unet,
     "diverse": study_diverse,
     "few": study_few,
+    "dice": study_dice,
     "uniform": study_uniform,
 }

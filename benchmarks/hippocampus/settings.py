@@ -39,6 +39,7 @@ QUESTIONS = {
 }
 SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
 SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
+DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of part "dice", which else are those of "small" and "few"
 
 _NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
 _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
@@ -52,5 +53,6 @@ SETTINGS: dict[str, dict] = {
     "small": {**_DIVERSE, **_SMALL, **_SMALL_CHOICES},
     "diverse": {**_DIVERSE, **_LENGTHS, "widths": WIDTHS},
     "few": {**_SMALL, "annotated": ANNOTATED},
+    "dice": {**_DIVERSE, **_SMALL, "annotated": ANNOTATED, **DICE_CHOICE},
     "uniform": {**_NETWORKS, **_LENGTHS, "members": MEMBERS},
 }

@@ -4,9 +4,10 @@ RESULTS/claims.csv     differences between groups of runs, with intervals and te
         targets.csv    every target, the figure, and whether it is met
         tables.md      all tables, to be read
         means.png      all groups of runs
-        <student>.png  each student beside its ensemble and the same network without soft labels, case by case
+        <student>.png  each group of students beside its ensemble and the same network without soft labels, case by case
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import truediv
@@ -32,11 +33,16 @@ TARGET_COLUMNS = ("target", "bar", "figure", "met")
 
 @dataclass(frozen=True)
 class Distillation:
-    """A group of students, that of its ensemble, and that of the same network without soft labels."""
+    """A group of students, that of its ensemble, and that of the same network without soft labels.
+
+    Attributes:
+        bar: of the p value with which the student is to be better than the network alone.
+    """
 
     student: str
     ensemble: str
     alone: str
+    bar: float = 0.05
 
     def is_in(self, groups: Sequence[str]) -> bool:
         return {self.student, self.ensemble, self.alone} <= set(groups)
@@ -44,13 +50,17 @@ class Distillation:
 
 GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "diverse member", "diverse ensemble")
 GROUPS += ("diverse student", "half-width student", "quarter-width student", "UNet3D student")
-GROUPS += ("small UNet3D", "small UNet3D student")
+GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
+GROUPS += ("student of few references, KL+dice",)
 ENSEMBLES = ("uniform", "diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),
     Distillation("diverse student", "diverse ensemble", "single"),
     Distillation("small UNet3D student", "diverse ensemble", "small UNet3D"),
+    Distillation("small UNet3D student, KL+dice", "diverse ensemble", "small UNet3D"),
+    Distillation("student of few references", "ensemble of few references", "few references alone", 0.01),
+    Distillation("student of few references, KL+dice", "ensemble of few references", "few references alone", 0.01),
 )
 STUDENTS = (*(distillation.student for distillation in DISTILLATIONS), "UNet3D student")
 
@@ -150,10 +160,9 @@ def claims_of(figures: Figures) -> list[Claim]:
         for kind in ENSEMBLES
         if f"{kind} member" in figures.groups
     ]
-    claims += [Claim(each.student, each.alone, 0.05) for each in DISTILLATIONS]
+    claims += [Claim(each.student, each.alone, each.bar) for each in DISTILLATIONS]
     claims += [Claim(each.student, each.ensemble, 0.05, MARGIN) for each in DISTILLATIONS]
     claims += [Claim(f"{width}-width student", "single", 0.05, MARGIN) for width in ("half", "quarter")]
-    claims.append(Claim("student of few references", "few references alone", 0.01))
     known = {*figures.groups, *(row["run"] for row in figures.runs)}
     return [claim for claim in claims if {claim.group, claim.against} <= known]
 
@@ -299,5 +308,5 @@ def draw(figures: Figures, results: Results) -> None:
             names = [each.student, each.alone, each.ensemble]
             values = dices(*names)
             limits = {("mean", name): mean_interval(values[0] - other) for name, other in zip(names[1:], values[1:])}
-            path = results.folder / f"{each.student.replace(' ', '_')}.png"
+            path = results.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', each.student)}.png"
             draw_comparison(path, names, {"mean": values}, limits, MARGIN)
