@@ -1,1 +1,1 @@
-"""The study of docs/hippocampus.md: its command, its settings, its parts, and the targets that it is held against."""
+"""The study of docs/hippocampus.md: command, settings, parts, and what is made of their results."""

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
         parser.error("--at-once is 1 or more, --share above 0 and at most 1")
 
     from benchmarks.hippocampus.parts import PARTS, Study
-    from benchmarks.hippocampus.targets import report
+    from benchmarks.hippocampus.report import report
     from benchmarks.study.results import Results
     from benchmarks.study.scripts import Scripts
     from benchmarks.study.steps import StepError

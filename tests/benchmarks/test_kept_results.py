@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.hippocampus.targets import report
+from benchmarks.hippocampus.report import report
 from benchmarks.study.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
