@@ -1,6 +1,5 @@
 """All tables of the study, as Markdown."""
 
-from operator import truediv
 from statistics import mean
 
 import numpy as np
@@ -92,10 +91,10 @@ def _kept_rows(figures: Figures) -> list[dict]:
     rows = []
     for each in filter(lambda each: each.is_in(figures.groups), DISTILLATIONS):
         alone, student, ensemble = (figures.mean(group) for group in (each.alone, each.student, each.ensemble))
-        sizes = (figures.of_runs(group, "parameters")[0] for group in (each.ensemble, each.student))
+        smaller = figures.of_runs(each.ensemble, "parameters")[0] / figures.of_runs(each.student, "parameters")[0]
         dices = {"dice": f"{alone:.4f}", "student_dice": f"{student:.4f}", "ensemble_dice": f"{ensemble:.4f}"}
         share = f"{(student - alone) / (ensemble - alone):.0%}" if ensemble > alone else None
-        gains = {"share": share, "faster": f"{figures.speedup(each):.1f}", "smaller": f"{truediv(*sizes):.1f}"}
+        gains = {"share": share, "faster": f"{figures.speedup(each):.1f}", "smaller": f"{smaller:.1f}"}
         rows.append({"student": each.student, "alone": each.alone, **dices, **gains})
     return rows
 

@@ -130,8 +130,15 @@ class Results:
         write_json(folder / "part.json", {**record, "finished": date.today().isoformat()})
 
     def chosen(self, name: str) -> dict:
-        """What a part that is kept has chosen, by question."""
-        return json.loads((self.folder / name / "part.json").read_text(encoding="utf-8"))["chosen"]
+        """What a part that is kept has chosen, by question.
+
+        Raises:
+            StepError: it is not kept.
+        """
+        path = self.folder / name / "part.json"
+        if not path.exists():
+            raise StepError(f"{path}: is missing; do part {name} first")
+        return json.loads(path.read_text(encoding="utf-8"))["chosen"]
 
     def read(self, table: str) -> list[dict]:
         """The rows of a table (``runs``, ``cases``, ``choices``) of all parts, each with its ``part``."""

@@ -173,6 +173,11 @@ def test_a_part_made_with_other_settings_is_refused(study, scans):
         run("--share", "0.5")
 
 
+def test_a_part_whose_choice_is_missing_says_which_comes_first(scans, tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*is missing; do part choices first"):
+        main(["--data", str(scans), "--work", str(tmp_path / "work"), "--parts", "diverse"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [(["--data", "nowhere"], "no split.json"), (["--at-once", "0"], "--at-once"), (["--share", "2"], "--share")],
