@@ -1,15 +1,30 @@
 """In which numbers a network calculates, and whether PyTorch compiles it first."""
 
+import sys
+
 import torch
 from torch import nn
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto: bf16 where a GPU calculates in it."""
+    """``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto: bf16 where a GPU calculates in it.
+
+    A processor that only imitates bfloat16 costs a warning on standard error.
+    """
     if name == "auto":
         able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if able else "fp32"
+    if name == "bf16" and device.type == "cpu" and not _processor_has_bfloat16():
+        print(
+            "warning: --precision bf16: this processor does not calculate in bfloat16, and imitating it takes many "
+            "times as long as fp32",
+            file=sys.stderr,
+        )
     return name
+
+
+def _processor_has_bfloat16() -> bool:
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def with_arithmetic(network: nn.Module, device: torch.device, precision: str, compiled: bool) -> nn.Module:

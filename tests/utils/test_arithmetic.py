@@ -49,3 +49,11 @@ def test_a_compiled_network_runs_what_was_compiled_under_the_names_of_its_weight
 
 def test_without_a_gpu_auto_is_single_precision():
     assert [choose_precision(name, CPU) for name in ("auto", "fp32", "bf16")] == ["fp32", "fp32", "bf16"]
+
+
+@pytest.mark.parametrize(("able", "name", "lines"), [(False, "bf16", 1), (True, "bf16", 0), (False, "fp32", 0)])
+def test_a_processor_that_only_imitates_bfloat16_costs_a_warning(monkeypatch, capsys, able, name, lines):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: able)
+    assert choose_precision(name, CPU) == name
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == lines and all("--precision bf16" in line for line in warnings)
