@@ -147,13 +147,14 @@ class Run:
             prediction[~clip.on_scan] = 0
         prediction = keep_largest(prediction, args.keep_largest)
         scan.write(prediction, self._evaluation.prediction_path(case.name))
-        reference = case.resampled_classes(classes)
         for values in uncertainty:
             scan.write_map(values, self._folder / f"{case.name}_uncertainty.nii.gz")
-            if reference is not None:
+        seconds = time.perf_counter() - began
+        reference = case.resampled_classes(classes)
+        if reference is not None:
+            for values in uncertainty:
                 area = ErrorRanking(decide(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
-        seconds = time.perf_counter() - began
         self._evaluation.add(
             case.name,
             Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),

@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
+from data.cases import Case
 from data.image_files import Grid
 from data.phantom import make_phantom
 from tests.conftest import ROOT
@@ -71,6 +72,20 @@ def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, sav
     assert (record["tolerance_mm"], record["regions"]) == (6, ["1", "2", "1+2"])
     assert "surface Dice at 6 mm" in output
     assert "s per case" in output
+
+
+def test_the_time_of_a_case_is_that_of_its_prediction_without_its_reference(call, kidneys, saved, monkeypatch):
+    clock = [0.0]
+
+    def read_slowly(case, classes, read=Case.resampled_classes):
+        clock[0] += 1000
+        return read(case, classes)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(Case, "resampled_classes", read_slowly)
+    predict(call, kidneys, saved, "-e", "test")
+    assert clock[0] > 0
+    assert {float(row["seconds"]) for row in rows_of(saved / "one" / "test" / "metrics.csv")} == {0}
 
 
 def surface_dice(one, other, tolerance_mm):
