@@ -30,7 +30,8 @@ GROUPS += ("diverse student", "half-width student", "quarter-width student", "UN
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 GROUPS += ("student of few references, KL+dice",)
-ENSEMBLES = ("uniform", "diverse")
+GROUPS += ("few diverse member", "few diverse ensemble", "few diverse student")
+ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),
     Distillation("diverse student", "diverse ensemble", "single"),
@@ -38,6 +39,7 @@ DISTILLATIONS = (
     Distillation("small UNet3D student, KL+dice", "diverse ensemble", "small UNet3D"),
     Distillation("student of few references", "ensemble of few references", "few references alone", 0.01),
     Distillation("student of few references, KL+dice", "ensemble of few references", "few references alone", 0.01),
+    Distillation("few diverse student", "few diverse ensemble", "few references alone", 0.01),
 )
 STUDENTS = (*(distillation.student for distillation in DISTILLATIONS), "UNet3D student")
 

@@ -10,10 +10,10 @@ from benchmarks.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,
     DIL2D,
-    DIL2D_MEMBER,
     DIL2D_TRIAL,
     FIRST_CHOICE,
     FOLDS,
+    KINDS,
     MEMBERS,
     QUESTIONS,
     SEEDS,
@@ -61,7 +61,7 @@ class Study:
         members = [
             network(f"diverse_{kind}_{fold}", recipe.with_options(f"--fold {fold}/{FOLDS}"), fold)
             for fold in range(1, FOLDS + 1)
-            for kind, recipe in (("UNet3D", UNET3D), ("dil2D", DIL2D_MEMBER))
+            for kind, recipe in KINDS.items()
         ]
         self.scripts.train(members)
         return members
@@ -178,12 +178,16 @@ def study_few(study: Study) -> Part:
 
 def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
     """Networks trained on few references, the name of their ensemble that labelled all train cases, what was chosen."""
-    # No member has seen a case without reference, so that there is nothing to cross-fit.
-    chosen = SMALL_FIRST_CHOICE | study.results.chosen("small") | {"labels": "all"}
+    chosen = choice_for_few(study)
     study.resample_few()
     alone = [network(f"few_alone_{seed}", SMALL_UNET3D, seed, "FEW") for seed in SEEDS]
     study.scripts.train(alone)
     return alone, study.label("few", alone, chosen, "FEW"), chosen
+
+
+def choice_for_few(study: Study) -> dict:
+    """The small U-Net's; no member has seen a case without reference, so that there is nothing to cross-fit."""
+    return SMALL_FIRST_CHOICE | study.results.chosen("small") | {"labels": "all"}
 
 
 def study_dice(study: Study) -> Part:
@@ -198,6 +202,19 @@ def study_dice(study: Study) -> Part:
     study.scripts.train([*learners, *few])
     groups = {"small UNet3D student, KL+dice": learners, "student of few references, KL+dice": few}
     return study.evaluate(Part(), groups)
+
+
+def study_few_diverse(study: Study) -> Part:
+    """Few references again: students of a diverse ensemble, all of whose members saw all of the references."""
+    chosen = choice_for_few(study) | DICE_CHOICE
+    study.resample_few()
+    members = [network(f"few_{kind}_{seed}", recipe, seed, "FEW") for seed in SEEDS for kind, recipe in KINDS.items()]
+    study.scripts.train(members)
+    teacher = study.label("few_diverse", members, chosen, "FEW")
+    learners = [student(f"few_diverse_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
+    study.scripts.train(learners)
+    groups = {"few diverse member": members, "few diverse student": learners}
+    return study.evaluate(Part(), groups, {"few diverse ensemble": members})
 
 
 def study_uniform(study: Study) -> Part:
@@ -219,5 +236,6 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "diverse": study_diverse,
     "few": study_few,
     "dice": study_dice,
+    "few-diverse": study_few_diverse,
     "uniform": study_uniform,
 }

@@ -21,6 +21,7 @@ DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
 DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
 _UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
 UNET3D = Recipe(_UNET3D.format(16), 1500)
+KINDS = {"UNet3D": UNET3D, "dil2D": DIL2D_MEMBER}  # of the members of diverse ensembles
 SMALL_UNET3D = Recipe(_UNET3D.format(8), 3000)
 
 CLASSES = "0,1,2"
@@ -39,7 +40,7 @@ QUESTIONS = {
 }
 SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
 SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
-DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of part "dice", which else are those of "small" and "few"
+DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", which else are those of "small" and "few"
 
 _NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
 _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
@@ -54,5 +55,6 @@ SETTINGS: dict[str, dict] = {
     "diverse": {**_DIVERSE, **_LENGTHS, "widths": WIDTHS},
     "few": {**_SMALL, "annotated": ANNOTATED},
     "dice": {**_DIVERSE, **_SMALL, "annotated": ANNOTATED, **DICE_CHOICE},
+    "few-diverse": {**_NETWORKS, **_SMALL, "member_iterations": _MEMBER_LENGTHS, "annotated": ANNOTATED, **DICE_CHOICE},
     "uniform": {**_NETWORKS, **_LENGTHS, "members": MEMBERS},
 }
