@@ -7,7 +7,7 @@ from base.label_classes import parse_classes
 from utils import arguments
 from utils.experiment import experiment_name
 
-_SOFT_DEFAULTS = {"softloss": "KL", "alpha": 0.1}
+_SOFT_DEFAULTS = {"softloss": "KL+dice", "alpha": 0.1}
 _LEARNING_RATES = {"Adam": 3e-3, "AdamW": 3e-3, "SGD": 1e-2}
 
 
@@ -107,7 +107,11 @@ def add_student_options(parser) -> None:
     group = parser.add_argument_group("student")
     arguments.add_flag(group, "--soft", "train a student on the soft labels of ensemble.py -e train")
     group.add_argument("--soft-labels", type=Path, help="folder of soft labels (default: SAVE/soft_labels/<classes>)")
-    group.add_argument("--softloss", choices=("MSE", "CE", "KL", "KL+dice"), help="loss on soft labels (default: KL)")
+    group.add_argument(
+        "--softloss",
+        choices=("MSE", "CE", "KL", "KL+dice"),
+        help="loss on soft labels; KL+dice: with a Dice loss for soft labels (default: KL+dice)",
+    )
     group.add_argument(
         "--alpha", type=arguments.parse_non_negative_number, help="weight of the loss on references (default: 0.1)"
     )

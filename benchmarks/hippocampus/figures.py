@@ -41,6 +41,11 @@ DISTILLATIONS = (
     Distillation("student of few references, KL+dice", "ensemble of few references", "few references alone", 0.01),
     Distillation("few diverse student", "few diverse ensemble", "few references alone", 0.01),
 )
+# Students with a Dice loss for soft labels, and those without that are otherwise alike.
+WITH_AND_WITHOUT_DICE = (
+    ("small UNet3D student, KL+dice", "small UNet3D student"),
+    ("student of few references, KL+dice", "student of few references"),
+)
 STUDENTS = (*(distillation.student for distillation in DISTILLATIONS), "UNet3D student")
 
 

@@ -8,13 +8,14 @@ RESULTS/claims.csv     differences between groups of runs, with intervals and te
 """
 
 import re
+from functools import partial
 
 import numpy as np
 
 from base.atomic_file import write_text
 from benchmarks.hippocampus.figures import DISTILLATIONS, Figures
 from benchmarks.hippocampus.tables import tables_of
-from benchmarks.hippocampus.targets import MARGIN, TARGET_COLUMNS, claims_of, targets_of
+from benchmarks.hippocampus.targets import MARGIN, TARGET_COLUMNS, claims_of, loss_claims_of, targets_of
 from benchmarks.study.claims import CLAIM_COLUMNS, decide_claims
 from benchmarks.study.pictures import draw_means
 from benchmarks.study.results import Results
@@ -30,7 +31,8 @@ def report(results: Results) -> None:
     targets = targets_of(figures, claims)
     write_table(results.folder / "claims.csv", CLAIM_COLUMNS, map(rounded, claims))
     write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
-    text = tables_of(figures, claims, targets)
+    loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
+    text = tables_of(figures, claims, loss_claims, targets)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

@@ -61,13 +61,14 @@ RUN_HEADINGS = {
 }
 
 
-def tables_of(figures: Figures, claims: list[dict], targets: list[dict]) -> str:
-    """All tables, as Markdown."""
+def tables_of(figures: Figures, claims: list[dict], loss_claims: list[dict], targets: list[dict]) -> str:
+    """All tables, as Markdown; `loss_claims` are about validation cases."""
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
+        "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in loss_claims]),
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
         "Runs": markdown_table(RUN_HEADINGS, _run_rows(figures)),
     }

@@ -1,6 +1,6 @@
 """What the study was to reach, held against its kept results."""
 
-from benchmarks.hippocampus.figures import DISTILLATIONS, ENSEMBLES, STUDENTS, Figures
+from benchmarks.hippocampus.figures import DISTILLATIONS, ENSEMBLES, STUDENTS, WITH_AND_WITHOUT_DICE, Figures
 from benchmarks.study.claims import Claim, median_run
 from benchmarks.study.tables import p_text
 
@@ -23,6 +23,11 @@ def claims_of(figures: Figures) -> list[Claim]:
     claims += [Claim(f"{width}-width student", "single", 0.05, MARGIN) for width in ("half", "quarter")]
     known = {*figures.groups, *(row["run"] for row in figures.runs)}
     return [claim for claim in claims if {claim.group, claim.against} <= known]
+
+
+def loss_claims_of(figures: Figures) -> list[Claim]:
+    """That a Dice loss for soft labels makes a better student: to be decided on validation cases."""
+    return [Claim(*pair, 0.05) for pair in WITH_AND_WITHOUT_DICE if set(pair) <= set(figures.groups)]
 
 
 def targets_of(figures: Figures, claims: list[dict]) -> list[dict]:

@@ -52,7 +52,7 @@ def test_each_stage_left_its_results(finished):
     assert finals == sorted(
         f"FINAL_{name}{student}_i{i}_x123_{i}.pth"
         for name, i in ((whole, 1), (apart, 5))
-        for student in ("", "_soft-KL-a0.1")
+        for student in ("", "_soft-KL+dice-a0.1")
     )
     for run_name in ("nameofexperiment", "nameofsecond", "ensemble_c0-3_rf131_s54", "ensemble_c0-1-2_rf35_s10"):
         assert (save / run_name / "val" / "metrics.csv").exists()

@@ -221,7 +221,7 @@ def student(kidneys, save, *more):
 
 def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(call, kidneys, with_soft_labels):
     call(*student(kidneys, with_soft_labels))
-    name = "dil2D_rf19_s8_c0-1-2_CE+dice_soft-KL-a0.1_i10_x0"
+    name = "dil2D_rf19_s8_c0-1-2_CE+dice_soft-KL+dice-a0.1_i10_x0"
     record = json.loads((with_soft_labels / name / "experiment.json").read_text())
     assert set(record["soft_labels"]["weights"]) == {"one", "two"}
     assert (with_soft_labels / name / f"FINAL_{name}_10.pth").exists()
