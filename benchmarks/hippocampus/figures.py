@@ -10,7 +10,7 @@ from utils.comparison import MEAN, PRIMARY, Values
 
 @dataclass(frozen=True)
 class Distillation:
-    """A group of students, that of its ensemble, and that of the same network without soft labels.
+    """A group of students, that of its ensemble, and that of the same network without soft labels, if there is one.
 
     Attributes:
         bar: of the p value with which the student is to be better than the network alone.
@@ -18,14 +18,16 @@ class Distillation:
 
     student: str
     ensemble: str
-    alone: str
+    alone: str | None
     bar: float = 0.05
 
     def is_in(self, groups: Sequence[str]) -> bool:
+        """Whether all three are."""
         return {self.student, self.ensemble, self.alone} <= set(groups)
 
 
-GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "diverse member", "diverse ensemble")
+GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "uniform half-width student")
+GROUPS += ("diverse member", "diverse ensemble")
 GROUPS += ("diverse student", "half-width student", "quarter-width student", "UNet3D student")
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
@@ -34,7 +36,7 @@ GROUPS += ("few diverse member", "few diverse ensemble", "few diverse student")
 ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),
-    Distillation("diverse student", "diverse ensemble", "single"),
+    Distillation("diverse student", "diverse ensemble", None),
     Distillation("small UNet3D student", "diverse ensemble", "small UNet3D"),
     Distillation("small UNet3D student, KL+dice", "diverse ensemble", "small UNet3D"),
     Distillation("student of few references", "ensemble of few references", "few references alone", 0.01),

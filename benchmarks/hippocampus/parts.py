@@ -10,6 +10,7 @@ from benchmarks.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,
     DIL2D,
+    DIL2D_SHORT,
     DIL2D_TRIAL,
     FIRST_CHOICE,
     FOLDS,
@@ -221,13 +222,18 @@ def study_uniform(study: Study) -> Part:
     """Single networks, the uniform ensemble that they and others of their kind make, and its students."""
     chosen = study.results.chosen("choices") | {"labels": "all"}  # each member has seen all cases
     study.resample()
-    members = [network(f"dil2D_{seed}", DIL2D, seed) for seed in range(1, MEMBERS + 1)]
+    members = [network(f"dil2D_{seed}", DIL2D_SHORT, seed) for seed in range(1, MEMBERS + 1)]
     study.scripts.train(members)
     teacher = study.label("uniform", members, chosen)
-    learners = [student(f"uniform_student_{seed}", DIL2D, teacher, chosen, seed) for seed in SEEDS]
-    study.scripts.train(learners)
+
+    def students(name: str, recipe: Recipe) -> list[Network]:
+        return [student(f"uniform_{name}_{seed}", recipe, teacher, chosen, seed) for seed in SEEDS]
+
+    learners = students("student", DIL2D_SHORT)
+    narrow = students("half", DIL2D_SHORT.with_options(f"--features {WIDTHS['half']}"))
+    study.scripts.train([*learners, *narrow])
     groups = {"single": members[: len(SEEDS)], "uniform member": members, "uniform student": learners}
-    return study.evaluate(Part(), groups, {"uniform ensemble": members})
+    return study.evaluate(Part(), {**groups, "uniform half-width student": narrow}, {"uniform ensemble": members})
 
 
 PARTS: dict[str, Callable[[Study], Part]] = {
