@@ -89,19 +89,21 @@ def test_an_option_changes_what_is_learnt_and_is_recorded(train, folder, more):
     assert {str(word)[2:].replace("-", "_") for word in more if str(word).startswith("--")} <= changed
 
 
-@pytest.mark.parametrize("more", [["--softloss", "MSE"], ["--alpha", 1], ["--predict-uncertainty"]])
+@pytest.mark.parametrize(
+    "more", [["--softloss", "MSE"], ["--softloss", "KL"], ["--alpha", 1], ["--predict-uncertainty"]]
+)
 def test_an_option_of_distillation_changes_the_student(train, folder, more):
     assert differs(train("--soft", *more), final_of(folder, "student"))
 
 
 def test_soft_cross_entropy_teaches_as_kullback_leibler_does_at_a_greater_loss(train, folder):
     """They differ by the entropy of the soft labels, which has no gradient."""
-    content = train("--soft", "--softloss", "CE")
-    for name, values in final_of(folder, "student")["state"].items():
-        torch.testing.assert_close(content["state"][name], values, rtol=0, atol=1e-2)
+    by_entropy, by_divergence = (train("--soft", "--softloss", loss) for loss in ("CE", "KL"))
+    for name, values in by_divergence["state"].items():
+        torch.testing.assert_close(by_entropy["state"][name], values, rtol=0, atol=1e-2)
     losses = [
-        float(rows_of(folder / name / "log.csv")[-1]["train_loss"])
-        for name in (content["description"]["experiment"], "student")
+        float(rows_of(folder / content["description"]["experiment"] / "log.csv")[-1]["train_loss"])
+        for content in (by_entropy, by_divergence)
     ]
     assert losses[0] > losses[1] + 0.1
 
