@@ -18,7 +18,7 @@ DIL2D = Recipe(
     "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000
 )
 DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
-# Of the uniform ensemble and its students, trained where no processor calculates in bfloat16: of a length for that.
+# Of the uniform ensemble and its students: of a length for a processor that does not calculate in bfloat16.
 DIL2D_SHORT = Recipe(DIL2D.options.replace("bf16", "fp32"), 4000)
 DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
 _UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
