@@ -32,7 +32,7 @@ GROUPS += ("diverse student", "half-width student", "quarter-width student", "UN
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 GROUPS += ("student of few references, KL+dice",)
-GROUPS += ("few diverse member", "few diverse ensemble", "few diverse student")
+GROUPS += ("few references alone, fp32", "few diverse member", "few diverse ensemble", "few diverse student")
 ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),
@@ -41,7 +41,7 @@ DISTILLATIONS = (
     Distillation("small UNet3D student, KL+dice", "diverse ensemble", "small UNet3D"),
     Distillation("student of few references", "ensemble of few references", "few references alone", 0.01),
     Distillation("student of few references, KL+dice", "ensemble of few references", "few references alone", 0.01),
-    Distillation("few diverse student", "few diverse ensemble", "few references alone", 0.01),
+    Distillation("few diverse student", "few diverse ensemble", "few references alone, fp32", 0.01),
 )
 # Students with a Dice loss for soft labels, and those without that are otherwise alike.
 WITH_AND_WITHOUT_DICE = (

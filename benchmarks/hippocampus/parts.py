@@ -21,6 +21,7 @@ from benchmarks.hippocampus.settings import (
     SMALL_FIRST_CHOICE,
     SMALL_QUESTIONS,
     SMALL_UNET3D,
+    SMALL_UNET3D_FP32,
     UNET3D,
     WIDTHS,
     Recipe,
@@ -206,15 +207,18 @@ def study_dice(study: Study) -> Part:
 
 
 def study_few_diverse(study: Study) -> Part:
-    """Few references again: students of a diverse ensemble, all of whose members saw all of the references."""
+    """Few references again: an ensemble of two kinds of networks, all of them trained on all of the references."""
     chosen = choice_for_few(study) | DICE_CHOICE
     study.resample_few()
-    members = [network(f"few_{kind}_{seed}", recipe, seed, "FEW") for seed in SEEDS for kind, recipe in KINDS.items()]
+    alone = [network(f"few_UNet3D_{seed}", SMALL_UNET3D_FP32, seed, "FEW") for seed in SEEDS]
+    members = [*alone, *(network(f"few_dil2D_{seed}", DIL2D_SHORT, seed, "FEW") for seed in SEEDS)]
     study.scripts.train(members)
     teacher = study.label("few_diverse", members, chosen, "FEW")
-    learners = [student(f"few_diverse_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
+    learners = [
+        student(f"few_diverse_student_{seed}", SMALL_UNET3D_FP32, teacher, chosen, seed, "FEW") for seed in SEEDS
+    ]
     study.scripts.train(learners)
-    groups = {"few diverse member": members, "few diverse student": learners}
+    groups = {"few references alone, fp32": alone, "few diverse member": members, "few diverse student": learners}
     return study.evaluate(Part(), groups, {"few diverse ensemble": members})
 
 

@@ -18,13 +18,14 @@ DIL2D = Recipe(
     "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000
 )
 DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
-# Of the uniform ensemble and its students: of a length for a processor that does not calculate in bfloat16.
+# For a processor that does not calculate in bfloat16; that is why dil2D is short.
 DIL2D_SHORT = Recipe(DIL2D.options.replace("bf16", "fp32"), 4000)
 DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
 _UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
 UNET3D = Recipe(_UNET3D.format(16), 1500)
 KINDS = {"UNet3D": UNET3D, "dil2D": DIL2D_MEMBER}  # of the members of diverse ensembles
 SMALL_UNET3D = Recipe(_UNET3D.format(8), 3000)
+SMALL_UNET3D_FP32 = replace(SMALL_UNET3D, options=SMALL_UNET3D.options.replace("bf16", "fp32"))
 
 CLASSES = "0,1,2"
 SEEDS = (1, 2, 3)
@@ -57,7 +58,15 @@ SETTINGS: dict[str, dict] = {
     "diverse": {**_DIVERSE, **_LENGTHS, "widths": WIDTHS},
     "few": {**_SMALL, "annotated": ANNOTATED},
     "dice": {**_DIVERSE, **_SMALL, "annotated": ANNOTATED, **DICE_CHOICE},
-    "few-diverse": {**_NETWORKS, **_SMALL, "member_iterations": _MEMBER_LENGTHS, "annotated": ANNOTATED, **DICE_CHOICE},
+    "few-diverse": {
+        "dil2D": DIL2D_SHORT.options,
+        "iterations": DIL2D_SHORT.iterations,
+        "small_UNet3D": SMALL_UNET3D_FP32.options,
+        "small_iterations": SMALL_UNET3D_FP32.iterations,
+        "seeds": SEEDS,
+        "annotated": ANNOTATED,
+        **DICE_CHOICE,
+    },
     "uniform": {
         "dil2D": DIL2D_SHORT.options,
         "iterations": DIL2D_SHORT.iterations,
