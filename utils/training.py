@@ -10,7 +10,7 @@ from base.label_classes import IGNORED
 from utils.arithmetic import with_arithmetic
 from utils.global_batch import sum_over_processes, synchronize_normalization
 from utils.losses import TrainingLoss
-from utils.memory_layout import arranged
+from utils.memory_layout import arranged_for_training
 from utils.processes import ALONE, Processes
 
 _SGD_MOMENTUM = 0.99  # with Nesterov's form, as nnU-Net
@@ -71,7 +71,7 @@ class Training:
         compiled: bool = False,
         processes: Processes = ALONE,
     ):
-        network = arranged(network.to(device)).train()
+        network = arranged_for_training(network, device, precision).train()
         self.network = synchronize_normalization(network, device) if processes.are_several else network
         self.answering = with_arithmetic(self.network, device, precision, compiled)
         self._stepping = _averaging_gradients(self.answering, device) if processes.are_several else self.answering

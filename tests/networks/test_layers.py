@@ -7,14 +7,15 @@ from torch.nn import functional
 from networks.layers import Convolution3d
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize(
     "options", [{}, {"padding": 1}, {"stride": 2, "padding": 1}, {"dilation": 4}, {"dilation": 2, "padding": 2}]
 )
-def test_images_are_convolved_as_in_double_precision_and_so_are_gradients(images, options):
+def test_images_are_convolved_as_in_double_precision_and_so_are_gradients(images, options, layout):
     torch.manual_seed(0)
-    layer = Convolution3d(4, 6, 3, **options)
-    values = torch.randn(images, 4, 11, 9, 10, requires_grad=True)
+    layer = Convolution3d(4, 6, 3, **options).to(memory_format=layout)
+    values = torch.randn(images, 4, 11, 9, 10).to(memory_format=layout).requires_grad_()
     exact = values.detach().double().requires_grad_()
     weight = layer.weight.detach().double().requires_grad_()
 
