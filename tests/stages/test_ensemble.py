@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from data.soft_labels import SoftLabels
 from tests.material import SMALL, calibration_around, largest_components, rows_of, write_kidney
+from utils.contributions import MemberStore
 
 FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
 
@@ -130,6 +133,25 @@ def test_the_ensemble_is_measured_beside_its_members(call, kidneys, saved):
         assert line.split()[:-1] == expected
     (line,) = [line for line in output.splitlines() if line.endswith("  two")]
     assert "not measured" in line
+
+
+def test_the_time_of_a_case_is_that_of_its_prediction_alone(call, kidneys, saved, monkeypatch):
+    """Not of what is written for students and of members; so it compares with the time of one network."""
+    clock = [0.0]
+
+    def slowed(function):
+        def call_slowly(*arguments):
+            clock[0] += 1000
+            return function(*arguments)
+
+        return call_slowly
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(SoftLabels, "write", slowed(SoftLabels.write))
+    monkeypatch.setattr(MemberStore, "add", slowed(MemberStore.add))
+    call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "-r", "timed")
+    assert clock[0] == 3000  # two members, one case
+    assert {float(row["seconds"]) for row in rows_of(saved / "timed" / "val" / "metrics.csv")} == {0}
 
 
 def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, call, kidneys, saved):
