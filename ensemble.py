@@ -129,16 +129,18 @@ class Run:
         self._folder = args.save / (args.run or run_name(args)) / args.evaluate
         networks = {member.experiment: member.summary for member in self._members}
         fingerprints = {case.name: case.fingerprint for case in cases}
+        clips = arguments.clip_checksums(args, cases)
         measured = (self._regions, args.tolerance_mm)
         self._evaluation = Evaluation(
-            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes
+            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
         )
         root = args.soft_labels / args.evaluate if args.soft_labels else None
         self._soft_labels = SoftLabels(
             root or soft_label_folder(args.save, self._classes, args.evaluate), self._classes
         )
         soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
-        self._soft_labels.begin({**soft_record, "temperature": args.temperature}, fingerprints, args.overwrite)
+        soft_record["temperature"] = args.temperature
+        self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
 
         self._written_maps = ("entropy", "mutual_information") if args.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}

@@ -97,9 +97,10 @@ class Run:
         }
         networks = {trained.experiment: trained.summary}
         fingerprints = {case.name: case.fingerprint for case in cases}
+        clips = arguments.clip_checksums(args, cases)
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
         self._evaluation = Evaluation(
-            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes
+            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
         )
         self._comparison = None
         if args.compare and processes.is_first:

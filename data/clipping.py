@@ -1,5 +1,6 @@
 """Where foreground may be: inside the reference's foreground, or inside what an earlier stage predicted."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,24 @@ def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
     return Clip(on_scan > 0, case.resampled_classes(classes) > 0)
 
 
-def clip_of_prediction(path: Path, case: Case) -> Clip:
-    """The foreground of a prediction that an earlier run wrote for the case.
+def clip_checksum(path: Path, case: Case) -> str:
+    """SHA-256 of the file of a prediction that an earlier run wrote for the case, by which another one is known.
 
     Raises:
-        InputError: the prediction is missing, damaged, or not on the scan's grid.
+        InputError: the prediction is missing.
     """
     if not path.is_file():
         problem = f"there is no prediction of {case.name} to clip to"
         raise InputError(path, problem, "predict the same split with the first stage, and name its run with --clip-to")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def clip_of_prediction(path: Path, case: Case) -> Clip:
+    """The foreground of a prediction that an earlier run wrote for the case.
+
+    Raises:
+        InputError: the prediction is damaged, or not on the scan's grid.
+    """
     image = to_lps(read_image(path))
     difference = Grid.of(image).differs_from(case.original_grid)
     if difference:

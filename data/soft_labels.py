@@ -8,7 +8,7 @@ Every file is a plain 3D image on the case's resampled grid, so that viewers lay
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +69,20 @@ class SoftLabels:
         except ValueError:
             raise InputError(path, "is damaged", f"{self.remedy} --overwrite") from None
 
-    def begin(self, record: dict, fingerprints: dict[str, dict], overwrite: bool) -> None:
+    def begin(
+        self, record: dict, fingerprints: dict[str, dict], overwrite: bool, clips: Mapping[str, str] = {}
+    ) -> None:
         """State who makes the soft labels, and how; those of another record are never mixed with these.
 
         Args:
             fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
+            clips: checksum of what each case is clipped to, by name, if it is; the same holds for these.
 
         Raises:
             InputError: there are some of another record, and `overwrite` is not given.
         """
         before = self.read_record()
-        known = before.pop("cases", {})
+        known, known_clips = before.pop("cases", {}), before.pop("clips", {})
         for key in {} if overwrite else before:
             if before[key] != record.get(key):
                 raise InputError(
@@ -89,9 +92,10 @@ class SoftLabels:
                 )
         for file in self.folder.glob("*/*.nii.gz"):
             name = file.parent.name
-            if overwrite or name not in fingerprints or known.get(name) != fingerprints[name]:
+            same = name in fingerprints and known.get(name) == fingerprints[name]
+            if overwrite or not same or known_clips.get(name) != clips.get(name):
                 file.unlink()
-        write_json(self.folder / RECORD, {**record, "cases": fingerprints})
+        write_json(self.folder / RECORD, {**record, "cases": fingerprints, **({"clips": clips} if clips else {})})
 
     def paths(self, case: Case) -> list[Path]:
         """The files of a case."""

@@ -233,6 +233,17 @@ def prediction_of(args, case_name: str) -> Path:
     return args.save / args.clip_to / args.evaluate / f"{case_name}_prediction.nii.gz"
 
 
+def clip_checksums(args, cases) -> dict[str, str]:
+    """Checksum of the prediction that each case is clipped to, by name; none without --clip-to.
+
+    Raises:
+        InputError: a prediction is missing.
+    """
+    from data.clipping import clip_checksum
+
+    return {case.name: clip_checksum(prediction_of(args, case.name), case) for case in cases if args.clip_to}
+
+
 def recorded_inference(args) -> dict:
     """The options of evaluation and arithmetic that change predictions."""
     names = ("clip_to", "overlap", "memory_limit", "keep_largest", "precision")

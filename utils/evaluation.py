@@ -7,7 +7,7 @@ SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, s
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ class Evaluation:
         regions: what is measured: the foreground classes, then unions of them.
         tolerance_mm: of the surface Dice.
         processes: among which the cases are shared out; the first must begin before the others do.
+        clips: checksum of what each case is clipped to, by name, if it is; where it changed, a case is done again.
 
     Raises:
         InputError: the folder holds results of another record, or measured otherwise, and `overwrite` is not given.
@@ -52,22 +53,28 @@ class Evaluation:
         tolerance_mm: float,
         overwrite: bool,
         processes: Processes = ALONE,
+        clips: Mapping[str, str] = {},
     ):
         self.folder = folder
         self._regions = regions
         self._tolerance_mm = tolerance_mm
         record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
         before = {} if overwrite else read_record(folder)
-        known = before.pop("cases", {})
+        known, known_clips = before.pop("cases", {}), before.pop("clips", {})
         before.pop("networks", None)
         if before:
             self._check_record(before, record)
             read_metrics(folder)  # may be damaged
-        kept = [name for name in fingerprints if before and known.get(name) == fingerprints[name]]
+        kept = [
+            name
+            for name in fingerprints
+            if before and known.get(name) == fingerprints[name] and known_clips.get(name) == clips.get(name)
+        ]
         # The table first: a record never vouches for rows of an earlier one.
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
         if processes.is_first:
-            write_json(folder / RECORD, {**record, "networks": networks, "cases": fingerprints})
+            cases = {"cases": fingerprints, **({"clips": clips} if clips else {})}
+            write_json(folder / RECORD, {**record, "networks": networks, **cases})
 
     def _check_record(self, before: dict, record: dict) -> None:
         for key in {**record, **before}:

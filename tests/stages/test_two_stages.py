@@ -58,6 +58,30 @@ def test_an_ensemble_is_clipped_to_a_run_too(recipe, call):
     np.testing.assert_array_equal(final, array_of(save / "both stages" / "test" / "case_00005_prediction.nii.gz"))
 
 
+@pytest.mark.parametrize("script", ["testing_network", "ensemble"])
+def test_what_was_clipped_to_another_first_stage_is_done_again(recipe, call, tmp_path, script):
+    data, save = recipe
+    save = shutil.copytree(save, tmp_path / "SAVE")
+    common = ["-d", data, "-s", save, "-e", "test"]
+    weights = ["--network-weights", save / "apart" / "FINAL*.pth"]
+    second = [*common, "--clip-to", "whole", "-r", "both stages"]
+    second += weights if script == "testing_network" else ["--classes", "0,1,2"]
+    second_path = save / "both stages" / "test" / "case_00005_prediction.nii.gz"
+    if script == "ensemble":
+        shutil.rmtree(second_path.parent)
+        call(script, *second)
+    before = second_path.stat().st_mtime_ns
+    call(script, *second)
+    assert second_path.stat().st_mtime_ns == before
+
+    first = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
+    call("testing_network", *common, *weights, "-r", "whole", "--overwrite")
+    call(script, *second)
+    assert (array_of(second_path)[first == 0] > 0).any()  # which the other first stage found
+    mean = save / "soft_labels" / "0_1_2" / "test" / "case_00005" / "mean_1.nii.gz"
+    assert script != "ensemble" or mean.stat().st_mtime_ns > before
+
+
 def test_a_run_that_is_not_there_is_one_clear_line(recipe, call):
     data, save = recipe
     weights = ["--network-weights", save / "apart" / "FINAL*.pth"]
