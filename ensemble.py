@@ -18,6 +18,8 @@ from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
 
+OPTIONAL_MAPS = ("entropy", "mutual_information")
+
 
 def build_parser() -> OneLineParser:
     parser = OneLineParser(description="Stage 4: average networks into soft labels, and measure the ensemble.")
@@ -142,7 +144,7 @@ class Run:
         soft_record["temperature"] = args.temperature
         self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
 
-        self._written_maps = ("entropy", "mutual_information") if args.uncertainty_maps else ()
+        self._written_maps = OPTIONAL_MAPS if args.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
         names = [member.experiment for member in self._members]
@@ -176,6 +178,8 @@ class Run:
         from utils.contributions import MemberStore
         from utils.ensemble_average import EnsembleAverage
 
+        for name in OPTIONAL_MAPS:
+            self._map_path(case, name).unlink(missing_ok=True)  # of an earlier prediction
         began, keeping = time.perf_counter(), 0.0
         clip = clip_of(self._args, case, self._classes)
         average = EnsembleAverage(self._args.temperature)

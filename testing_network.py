@@ -73,7 +73,7 @@ class Run:
         from data.intensities import Normalization
         from data.predictions import probability_path
         from networks.weights import inference_options, load_weights
-        from utils.comparison_report import ComparisonReport
+        from utils.comparison_report import ComparisonReport, remove_comparison
         from utils.ensemble_reports import RANKING_COLUMNS
         from utils.evaluation import Evaluation
         from utils.inference import predictor_of
@@ -99,12 +99,13 @@ class Run:
         fingerprints = {case.name: case.fingerprint for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
+        self._comparison = None
+        if args.compare and processes.is_first:  # which may refuse: before earlier results are touched
+            compared = record | {"tolerance_mm": args.tolerance_mm, "cases": fingerprints}
+            self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare, compared)
         self._evaluation = Evaluation(
             self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
         )
-        self._comparison = None
-        if args.compare and processes.is_first:
-            self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare)
         wanted = trained.classes.names if args.save_probabilities else ()
         done = {
             case.name
@@ -113,6 +114,8 @@ class Run:
             and all(probability_path(self._folder, case.name, name).is_file() for name in wanted)
         }
         self.to_do = [case for case in cases if case.name not in done]
+        if self.to_do and processes.is_first:
+            remove_comparison(self._folder)
         self._ranking = CaseTable(self._folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
         self._normalization = Normalization.from_json(trained.description["normalization"])
         self._predict = predictor_of(
@@ -125,6 +128,16 @@ class Run:
             compiled=args.compile,
         )
 
+    def _uncertainty_path(self, case) -> Path:
+        return self._folder / f"{case.name}_uncertainty.nii.gz"
+
+    def _optional_maps(self, case) -> list[Path]:
+        """Where maps are written that not every run writes."""
+        from data.predictions import probability_path
+
+        names = self._classes.names
+        return [self._uncertainty_path(case), *(probability_path(self._folder, case.name, name) for name in names)]
+
     def predict(self, case) -> None:
         """Predict one case, and measure the prediction."""
         from data.clipping import clip_of_prediction
@@ -135,6 +148,8 @@ class Run:
         from utils.uncertainty import ErrorRanking
 
         args, classes = self._args, self._classes
+        for path in self._optional_maps(case):
+            path.unlink(missing_ok=True)  # of an earlier prediction
         began = time.perf_counter()
         image, outside = self._normalization.apply(case.resampled_image())
         clip = None
@@ -149,7 +164,7 @@ class Run:
         prediction = keep_largest(prediction, args.keep_largest)
         scan.write(prediction, self._evaluation.prediction_path(case.name))
         for values in uncertainty:
-            scan.write_map(values, self._folder / f"{case.name}_uncertainty.nii.gz")
+            scan.write_map(values, self._uncertainty_path(case))
         seconds = time.perf_counter() - began
         reference = case.resampled_classes(classes)
         if reference is not None:

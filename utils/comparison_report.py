@@ -5,34 +5,43 @@ SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and
                    kept.csv          of a student: how much it keeps of its ensemble's gain, and at what cost
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from base.errors import InputError
 from utils.case_measures import MEASURES
 from utils.comparison import COLUMNS, PRIMARY, compare, paired
-from utils.evaluation import read_record
 from utils.finished_runs import FinishedRun, check_alike
-from utils.kept_report import report_kept
+from utils.kept_report import KEPT, report_kept
 from utils.pictures import draw_comparison
 from utils.tables import rounded, write_table
 
+TABLE, PICTURE = "comparison.csv", "comparison.png"
+
+
+def remove_comparison(folder: Path) -> None:
+    """Remove what a comparison left in the folder of a run whose results are about to change."""
+    for name in (TABLE, PICTURE, KEPT):
+        (folder / name).unlink(missing_ok=True)
+
 
 class ComparisonReport:
-    """The comparison of a run that has begun with `others` that are finished.
+    """The comparison of a run, which need not have begun, with `others` that are finished.
+
+    Args:
+        record: the run's classes, `tolerance_mm` and cases, as `Evaluation` records them.
 
     Raises:
         InputError: another run is this one, or its results are missing, not finished, or of something else.
     """
 
-    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str]):
+    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str], record: Mapping):
         if name in others:
             raise InputError("--compare", f"{name} is the run itself", "name another run, there or with -r")
         self._place = save_folder, name, split
         self._others = [FinishedRun.read(save_folder, other, split) for other in others]
-        own_record = read_record(save_folder / name / split)
         for other in self._others:
-            check_alike(name, own_record, other)
+            check_alike(name, record, other)
 
     def report(self, margin: float) -> None:
         """Write the tables and the picture, and print the tables, when the run is finished.
@@ -47,7 +56,7 @@ class ComparisonReport:
         rows = compare(run.values, {other.name: other.values for other in self._others}, margin)
         if not rows:
             raise InputError(run.folder, "no case has a reference: there is nothing to compare", "leave out --compare")
-        write_table(run.folder / "comparison.csv", COLUMNS, map(rounded, rows))
+        write_table(run.folder / TABLE, COLUMNS, map(rounded, rows))
         self._draw(run, rows, margin)
         for other in self._others:
             _print_rows([row for row in rows if row["against"] == other.name], run.name, margin)
@@ -62,7 +71,7 @@ class ComparisonReport:
         limits = {
             (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
         }
-        draw_comparison(run.folder / "comparison.png", [some.name for some in runs], dices, limits, margin)
+        draw_comparison(run.folder / PICTURE, [some.name for some in runs], dices, limits, margin)
 
 
 def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:

@@ -6,6 +6,7 @@ from utils.comparison import PRIMARY, paired, share_kept
 from utils.finished_runs import FinishedRun
 from utils.tables import rounded, write_table
 
+KEPT = "kept.csv"
 COLUMNS = (
     "role",
     "run",
@@ -26,7 +27,7 @@ def report_kept(student: FinishedRun, others: Sequence[FinishedRun]) -> None:
     The ensemble is the first of `others` that several networks predicted, the single network the first that one
     predicted which is no student. Where one of the two is missing, or `student` is none, there is nothing to report.
     """
-    path = student.folder / "kept.csv"
+    path = student.folder / KEPT
     path.unlink(missing_ok=True)
     singles = [other for other in others if not other.is_ensemble and not other.is_student]
     ensembles = [other for other in others if other.is_ensemble]

@@ -72,3 +72,29 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_predicted(call, p
     with pytest.raises(InputError, match=problem):
         call("testing_network", *options, "-r", "new", *more)
     assert not (save / "new").exists()
+
+
+@pytest.mark.parametrize("more", [["--tolerance-mm", 2, "--compare", "one"], ["--compare", "student"]])
+def test_a_refused_comparison_costs_no_results(call, predicted, tmp_path, more):
+    save, options = predicted
+    save = shutil.copytree(save, tmp_path / "SAVE")
+    options = [save if option == predicted[0] else option for option in options]
+    call("testing_network", *options)
+    folder = save / "student" / "train"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError):
+        call("testing_network", *options, "--overwrite", *more)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_nothing_of_overwritten_results_stays_beside_the_new_ones(call, predicted, tmp_path):
+    save, options = predicted
+    save = shutil.copytree(save, tmp_path / "SAVE")
+    options = [save if option == predicted[0] else option for option in options]
+    folder = save / "student" / "train"
+    call("testing_network", *options, "--overwrite", "--save-probabilities", "--compare", "one", "ensemble")
+    assert len(list(folder.glob("*_probability_1.nii.gz"))) == 3
+    assert all((folder / name).is_file() for name in ("comparison.csv", "comparison.png", "kept.csv"))
+    call("testing_network", *options, "--overwrite")
+    left = {path.name.partition("case_0000")[2][2:] or path.name for path in folder.iterdir()}
+    assert left == {"predictions.json", "metrics.csv", "prediction.nii.gz", "overlay.png"}

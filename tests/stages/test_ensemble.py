@@ -167,6 +167,15 @@ def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, call, kidn
     assert path.stat().st_mtime_ns > before
 
 
+def test_no_maps_of_overwritten_results_stay_beside_the_new_ones(call, kidneys, saved):
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "-r", "mapped"]
+    call(*command, "--uncertainty-maps")
+    folder = saved / "mapped" / "val"
+    assert (folder / "case_00003_entropy.nii.gz").is_file()
+    call(*command, "--overwrite")
+    assert not list(folder.glob("*_entropy.nii.gz")) and not list(folder.glob("*_mutual_information.nii.gz"))
+
+
 @pytest.fixture
 def halved(call, kidneys, tmp_path):
     """A DATA folder of the validation case, the middle of whose reference is given to the background."""

@@ -38,6 +38,11 @@ def write_run(save, name, dices, members=1, is_student=False, done=CASES, **reco
     return folder
 
 
+def report_of(save, name, others):
+    record = json.loads((save / name / "val" / "predictions.json").read_text())
+    return ComparisonReport(save, name, "val", others, record)
+
+
 DICES = [0.80, 0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.94]
 
 
@@ -47,7 +52,7 @@ def test_what_a_student_keeps_at_what_cost(tmp_path, capsys):
     write_run(tmp_path, "sibling", [dice + 0.01 for dice in DICES], is_student=True)
     write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=5)
     write_run(tmp_path, "single", DICES)
-    ComparisonReport(tmp_path, "student", "val", ["sibling", "ensemble", "single"]).report(0.01)
+    report_of(tmp_path, "student", ["sibling", "ensemble", "single"]).report(0.01)
     rows = {row["role"]: row for row in rows_of(folder / "kept.csv")}
     assert [row["run"] for row in rows.values()] == ["single", "ensemble", "student"]
     assert [row["parameters"] for row in rows.values()] == ["1000", "5000", "1000"]
@@ -69,10 +74,10 @@ def test_nothing_is_kept_of_no_gain_and_told_of_no_student(tmp_path, capsys):
     folder = write_run(tmp_path, "student", DICES, is_student=True)
     write_run(tmp_path, "ensemble", DICES, members=2)
     write_run(tmp_path, "single", DICES)
-    ComparisonReport(tmp_path, "student", "val", ["single", "ensemble"]).report(0.01)
+    report_of(tmp_path, "student", ["single", "ensemble"]).report(0.01)
     assert "the ensemble gains nothing (+0.0000 mean Dice" in capsys.readouterr().out
     assert rows_of(folder / "kept.csv")[2]["kept"] == ""
-    ComparisonReport(tmp_path, "student", "val", ["ensemble"]).report(0.01)
+    report_of(tmp_path, "student", ["ensemble"]).report(0.01)
     assert not (folder / "kept.csv").exists()
 
 
@@ -91,7 +96,7 @@ def test_runs_of_something_else_are_refused(tmp_path, other, problem):
     write_run(tmp_path, "own", [])  # has only begun
     write_run(tmp_path, "other", **{"dices": DICES, **other})
     with pytest.raises(InputError, match=problem):
-        ComparisonReport(tmp_path, "own", "val", ["other"])
+        report_of(tmp_path, "own", ["other"])
 
 
 def test_results_that_say_too_little_are_refused(tmp_path):
@@ -101,16 +106,16 @@ def test_results_that_say_too_little_are_refused(tmp_path):
     del record["networks"]
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"does not tell networks; run .* again: what is predicted stays"):
-        ComparisonReport(tmp_path, "own", "val", ["other"])
+        report_of(tmp_path, "own", ["other"])
     path.write_text("{")
     with pytest.raises(InputError, match=r"no predictions\.json that can be read; run .* -r other -e val"):
-        ComparisonReport(tmp_path, "own", "val", ["other"])
+        report_of(tmp_path, "own", ["other"])
     with pytest.raises(InputError, match="own is the run itself"):
-        ComparisonReport(tmp_path, "own", "val", ["own"])
+        report_of(tmp_path, "own", ["own"])
 
 
 def test_without_references_there_is_nothing_to_compare(tmp_path):
     for name in ("own", "other"):
         write_run(tmp_path, name, [None] * 8)
     with pytest.raises(InputError, match="no case has a reference"):
-        ComparisonReport(tmp_path, "own", "val", ["other"]).report(0.01)
+        report_of(tmp_path, "own", ["other"]).report(0.01)
