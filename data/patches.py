@@ -105,6 +105,7 @@ class PatchSampler:
         seed: words of the seed; they tell independent streams apart.
         draw_augmentation: of a generator and the spacings (patches, axes), gives the transforms of a batch; None
             leaves patches as they are.
+        may_lack: whether what no case holds is left out, as long as some case holds something else to draw by.
 
     Raises:
         InputError: no case holds a class whose ratio is above 0, or background enough for `background_share`.
@@ -117,6 +118,7 @@ class PatchSampler:
         options: PatchOptions,
         seed: tuple[int, ...],
         draw_augmentation: Callable[[np.random.Generator, np.ndarray], AugmentationDraw] | None = None,
+        may_lack: bool = False,
     ):
         self.options = options
         self._cases = cases
@@ -132,6 +134,9 @@ class PatchSampler:
         holds = self._counts > 0
         self._number_of_holders = holds.sum(axis=1)
         self._holders = np.argsort(~holds, axis=1, kind="stable")  # of each group, those that hold it first
+        held = chances * (self._number_of_holders > 0)
+        if may_lack and held.any():
+            chances = held
         for name, chance, holders in zip(names, chances, self._number_of_holders):
             if chance > 0 and not holders:
                 option = "--background-share" if " " in name else "--classes"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -228,6 +229,15 @@ def test_a_class_that_no_case_holds_is_named_unless_it_is_never_drawn():
     with pytest.raises(InputError, match="holds class 2"):
         sampler(cases)
     sampler(cases, ratios=(1, 1, 0))
+
+
+def test_validation_draws_the_classes_that_are_there():
+    cases = [case(0, rare=False)]
+    options = sampler(cases, ratios=(1, 1, 0)).options
+    lacking = PatchSampler(cases, NAMES, replace(options, ratios=(1, 1, 5)), (3,), may_lack=True)
+    np.testing.assert_array_equal(lacking.batch(0).image, sampler(cases, ratios=(1, 1, 0)).batch(0).image)
+    with pytest.raises(InputError, match="holds class 2"):
+        PatchSampler(cases, NAMES, replace(options, ratios=(0, 0, 1)), (3,), may_lack=True)
 
 
 def test_without_a_reference_the_soft_labels_say_where_to_draw():
