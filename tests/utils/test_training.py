@@ -105,6 +105,15 @@ def test_schedules():
     assert max(cycle[0], cycle[-1]) < max(cycle) / 10
 
 
+def test_the_momentum_of_sgd_stays_through_every_schedule():
+    for schedule in ("one-cycle", "poly", "constant"):
+        training = begin("SGD", schedule)
+        for seed in range(4):
+            training.step(batch(seed))
+            (group,) = training.state()["optimizer"]["param_groups"]
+            assert (group["momentum"], group["nesterov"]) == (0.99, True)
+
+
 def test_optimizers_and_weight_decay_take_their_own_steps():
     """One step of each against PyTorch's own on the same gradient."""
     for name, make in OPTIMIZERS.items():
