@@ -116,10 +116,10 @@ class Run:
         without_reference = [case for case in cases if not case.has_reference]
         if args.clip and without_reference:
             raise InputError("--clip", f"{without_reference[0].folder} has no reference to clip to", "leave --clip out")
+        self._weights = member_weights(self._members, args.member_weights)
         for case in cases:
             self.members_of(case)  # there are some
 
-        self._weights = member_weights(self._members, args.member_weights)
         record = {
             "weights": {member.experiment: member.sha256 for member in self._members},
             "member_weights": self._weights,
@@ -138,7 +138,7 @@ class Run:
         )
         root = args.soft_labels / args.evaluate if args.soft_labels else None
         self._soft_labels = SoftLabels(
-            root or soft_label_folder(args.save, self._classes, args.evaluate), self._classes
+            root or soft_label_folder(args.save, self._classes) / args.evaluate, self._classes
         )
         soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
         soft_record["temperature"] = args.temperature
@@ -161,14 +161,19 @@ class Run:
         return self._folder / f"{case.name}_{name}.nii.gz"
 
     def members_of(self, case) -> list:
-        """The members that predict a case.
+        """The members that predict a case: those that count something.
 
         Raises:
             InputError: there is none.
         """
         from networks.members import strangers_to
 
-        return strangers_to(case.name, self._members) if self._args.cross_fit else self._members
+        members = strangers_to(case.name, self._members) if self._args.cross_fit else self._members
+        counting = [member for member in members if self._weights[member.experiment]]
+        if not counting:
+            problem = f"the members for {case.name} have a validation Dice of 0"
+            raise InputError("--member-weights", problem, "use equal, or train on")
+        return counting
 
     def average(self, case, bar) -> None:
         """Average what the members predict of a case, and measure it; `bar` counts them."""

@@ -67,12 +67,17 @@ def check_together(members: Sequence[TrainedNetwork]) -> None:
 
 
 def strangers_to(case_name: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
-    """The members that did not train on a case, by their records.
+    """The members that did not train on a case, nor begin with weights that did, by their records.
 
     Raises:
         InputError: all did.
     """
-    strangers = [member for member in members if case_name not in member.description["training_cases"]]
+    strangers = [
+        member
+        for member in members
+        if case_name not in member.description["training_cases"]
+        and case_name not in member.description.get("initial_cases", ())
+    ]
     if not strangers:
         raise InputError(
             "--cross-fit",

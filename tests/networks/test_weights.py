@@ -4,6 +4,7 @@ import torch
 from base.errors import InputError
 from base.label_classes import parse_classes
 from networks import ARCHITECTURES
+from networks.members import strangers_to
 from networks.weights import build_network, inference_options, load_weights, save_weights
 
 DESCRIPTION = {
@@ -104,3 +105,16 @@ def test_a_student_that_predicts_uncertainty_has_one_channel_more():
     description = {**DESCRIPTION, "predicts_uncertainty": True}
     assert build_network(description).eval()(torch.zeros(1, 1, 19, 19)).shape[1] == 4
     assert inference_options(description)["predicts_uncertainty"]
+
+
+def test_a_network_has_seen_what_the_weights_that_it_began_with_had_seen(tmp_path):
+    def trained_on(*cases, **more):
+        description = {**DESCRIPTION, "training_cases": cases, **more}
+        save_weights(tmp_path / "FINAL_e_1.pth", build_network(description), description)
+        return load_weights(tmp_path / "FINAL_e_1.pth")
+
+    fresh, warm = trained_on("a"), trained_on("a", initial_weights={"other": "0"}, initial_cases=["b"])
+    assert strangers_to("b", [fresh, warm]) == [fresh]
+    assert strangers_to("c", [fresh, warm]) == [fresh, warm]
+    with pytest.raises(InputError, match="every member was trained on b"):
+        strangers_to("b", [warm])
