@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import mean
 
 from benchmarks.study.results import Results, values_of
@@ -66,8 +67,9 @@ class Figures:
         return values_of(self._cases, name, split)
 
     def mean(self, name: str, measure: str = PRIMARY, split: str = "test", region: str = MEAN) -> float:
-        """Over cases."""
-        return mean(value for value in self.values(name, split)[region, measure].values() if value is not None)
+        """Over the cases that have it; NaN where none has."""
+        values = [value for value in self.values(name, split)[region, measure].values() if value is not None]
+        return mean(values) if values else nan
 
     def of_runs(self, group: str, column: str, split: str = "test") -> list[float]:
         """A column of `runs.csv` for each run of a group; nothing where it is empty."""

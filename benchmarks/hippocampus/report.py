@@ -15,7 +15,14 @@ import numpy as np
 from base.atomic_file import write_text
 from benchmarks.hippocampus.figures import DISTILLATIONS, Figures
 from benchmarks.hippocampus.tables import tables_of
-from benchmarks.hippocampus.targets import MARGIN, TARGET_COLUMNS, claims_of, loss_claims_of, targets_of
+from benchmarks.hippocampus.targets import (
+    MARGIN,
+    TARGET_COLUMNS,
+    alone_claims_of,
+    claims_of,
+    loss_claims_of,
+    targets_of,
+)
 from benchmarks.study.claims import CLAIM_COLUMNS, decide_claims
 from benchmarks.study.pictures import draw_means
 from benchmarks.study.results import Results
@@ -32,7 +39,8 @@ def report(results: Results) -> None:
     write_table(results.folder / "claims.csv", CLAIM_COLUMNS, map(rounded, claims))
     write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
     loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
-    text = tables_of(figures, claims, loss_claims, targets)
+    alone_claims = decide_claims(alone_claims_of(figures), figures.values)
+    text = tables_of(figures, claims, alone_claims, loss_claims, targets)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

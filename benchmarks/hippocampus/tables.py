@@ -61,12 +61,17 @@ RUN_HEADINGS = {
 }
 
 
-def tables_of(figures: Figures, claims: list[dict], loss_claims: list[dict], targets: list[dict]) -> str:
-    """All tables, as Markdown; `loss_claims` are about validation cases."""
+def tables_of(
+    figures: Figures, claims: list[dict], alone_claims: list[dict], loss_claims: list[dict], targets: list[dict]
+) -> str:
+    """All tables, as Markdown; `alone_claims` are about networks without soft labels, `loss_claims` val cases."""
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
+        "Networks alone against the ensembles": markdown_table(
+            CLAIM_HEADINGS, [_row_of_claim(row) for row in alone_claims]
+        ),
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
         "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in loss_claims]),
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
@@ -134,7 +139,7 @@ def _row_of_group(figures: Figures, group: str) -> dict:
         "minutes": f"{mean(minutes):.1f}" if minutes else None,
         "val": f"{figures.mean(group, split='val'):.4f}",
         "mean_dice": f"{dices.mean():.4f}",
-        "interval": f"{low:.4f} to {high:.4f}",
+        "interval": f"{low:.4f} to {high:.4f}" if None not in (low, high) else None,
         "dice_1": f"{figures.mean(group, region='1'):.4f}",
         "dice_2": f"{figures.mean(group, region='2'):.4f}",
         "asd_mm": f"{figures.mean(group, 'asd_mm'):.3f}",

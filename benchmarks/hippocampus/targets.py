@@ -25,6 +25,12 @@ def claims_of(figures: Figures) -> list[Claim]:
     return [claim for claim in claims if {claim.group, claim.against} <= known]
 
 
+def alone_claims_of(figures: Figures) -> list[Claim]:
+    """That networks without soft labels are as near to the ensembles as students are to be: if so, it proves little."""
+    pairs = dict.fromkeys((each.alone, each.ensemble) for each in DISTILLATIONS)
+    return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
+
+
 def loss_claims_of(figures: Figures) -> list[Claim]:
     """That a Dice loss for soft labels makes a better student: to be decided on validation cases."""
     return [Claim(*pair, 0.05) for pair in WITH_AND_WITHOUT_DICE if set(pair) <= set(figures.groups)]

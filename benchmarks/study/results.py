@@ -82,7 +82,8 @@ def _known(run: FinishedRun, region: str, measure: str) -> list[float]:
 
 
 def _summary(run: FinishedRun) -> dict:
-    means = {measure: mean(_known(run, run.overall, measure)) for measure in MEASURES}
+    known = {measure: _known(run, run.overall, measure) for measure in MEASURES}
+    means = {measure: mean(values) if values else None for measure, values in known.items()}
     return {
         "cases": len(run.rows),
         "networks": len(run.networks),
