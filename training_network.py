@@ -59,17 +59,21 @@ def main(args) -> None:
     args.precision = choose_precision(args.precision, device)
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     labels = set().union(*(case.labels for case in train_cases))
-    classes = resolve(args.classes, labels, args.data / "train")
-    if message := notice(args.classes, labels):
-        print(message)
     train_cases = outside_fold(train_cases, args.fold)
     soft_labels, soft_record = None, {}
     if args.soft:
-        folder = args.soft_labels / "train" if args.soft_labels else soft_label_folder(args.save, classes, "train")
-        remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {classes}"
-        soft_labels, soft_record = find_soft_labels(folder, classes, args.temperature, train_cases, remedy)
+        folder = args.soft_labels or soft_label_folder(args.save, args.classes)
+        remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {args.classes}"
+        remedy += f" --soft-labels {args.soft_labels}" if args.soft_labels else ""
+        soft_labels, soft_record = find_soft_labels(
+            folder / "train", args.classes, args.temperature, train_cases, remedy
+        )
+        classes = soft_labels.classes  # which the references of a few cases need not show
     else:
+        classes = resolve(args.classes, labels, args.data / "train")
         train_cases = with_reference(train_cases)
+    if message := notice(classes, labels):
+        print(message)
 
     with processes.together(PATIENCE, cuda=device.type == "cuda"):
         if processes.are_several:
@@ -96,7 +100,7 @@ def main(args) -> None:
 
 
 def begin_with(path, network, description: dict) -> None:
-    """Give `network` the weights at `path`, which must be of one like it, and record their hash in `description`."""
+    """Give `network` the weights at `path`, which must be of one like it; `description` tells hash and cases."""
     from base.label_classes import LabelClasses
     from networks.weights import load_weights
 
@@ -109,6 +113,8 @@ def begin_with(path, network, description: dict) -> None:
     initial.check_classes(LabelClasses.from_json(description["classes"]))
     network.load_state_dict(initial.build().state_dict())
     description["initial_weights"] = {initial.experiment: initial.sha256}
+    seen = {*initial.description["training_cases"], *initial.description.get("initial_cases", ())}
+    description["initial_cases"] = sorted(seen)
 
 
 def describe(args, classes, train_cases, val_cases, soft_record, processes) -> dict:
@@ -194,7 +200,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
     sampler = PatchSampler(training, classes.names, options, (TRAINING_STREAM, args.seed), draw)
     batches = BatchStream(sampler, processes.rank, processes.count, pinned=device.type == "cuda")
     validation = load(val_cases)
-    fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0)))
+    # A class that no validation case holds is no reason not to train.
+    fixed = BatchStream(PatchSampler(validation, classes.names, options, (VALIDATION_STREAM, 0), may_lack=True))
     fewest, most = VALIDATION_PATCHES[dimensions]
     patches = min(most, max(fewest, VALIDATION_VOXELS // args.sample_size**dimensions))
     validation_batches = [fixed.make(number) for number in processes.share(range(-(-patches // args.batch_size)))]
@@ -264,9 +271,13 @@ def train(args, training, experiment, description, batches, validation_batches, 
         if processes.is_first:
             save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
 
-    take_steps(
-        training, batches.numbered, args.iterations, args.validate_every, args.checkpoint_every, validate, checkpoint
-    )
+    every = args.validate_every, args.checkpoint_every
+    try:
+        take_steps(training, batches.numbered, args.iterations, *every, validate, checkpoint)
+    except RuntimeError:  # such as a GPU's full memory: other options must be free to begin
+        if processes.is_first:
+            experiment.take_back()
+        raise
     dashboard.close()
     if processes.is_first:
         described = {**description, "validation_dice": [log.rows[-1][column] for column in dice_columns]}

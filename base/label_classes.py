@@ -73,8 +73,8 @@ def parse_classes(text: str) -> LabelClasses:
 
 
 def notice(classes: LabelClasses, labels_in_data: set[int]) -> str:
-    """What `resolve` decides that a user of KiTS19 might not expect: ``0,3`` where 3 is a label; else empty."""
-    if classes.names == ("0", "3") and 3 in labels_in_data:
+    """What `resolve` decided that a user of KiTS19 might not expect: ``0,3`` where 3 is a label; else empty."""
+    if classes.names == ("0", "3") and classes.labels[1] == (3,) and 3 in labels_in_data:
         return (
             "note: label 3 is a label of these data; 0,3 means background against 3, not kidney and tumour together as "
             "in KiTS19 (write 0,1+2)"

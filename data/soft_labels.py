@@ -153,23 +153,26 @@ def find_soft_labels(
     """The soft labels of `cases` in `folder`, and who made them, and how.
 
     Args:
+        classes: by name; which labels they unite, the ensemble says.
         temperature: at which they must have been made; None for any.
         remedy: what makes those that are wanted, for the error's text.
 
     Raises:
         InputError: there are none, they are of other classes or another temperature, or were made of other scans.
     """
-    soft_labels = SoftLabels(folder, classes, remedy)
-    record = soft_labels.read_record()
+    wanted = f"{remedy} --temperature {temperature:g}" if temperature else remedy
+    record = SoftLabels(folder, classes, wanted).read_record()
     if not record:
-        raise InputError(folder, "there are no soft labels", remedy)
-    if record["classes"] != classes.to_json():
-        raise InputError(folder, f"the soft labels are of classes {','.join(record['classes']['names'])}", remedy)
+        raise InputError(folder, "there are no soft labels", wanted)
+    made_of = LabelClasses.from_json(record["classes"])
+    if made_of.names != classes.names:
+        raise InputError(folder, f"the soft labels are of classes {made_of}", remedy)
+    soft_labels = SoftLabels(folder, made_of, remedy)
     if temperature not in (None, record["temperature"]):
         raise InputError(
             "--temperature",
             f"{temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
-            f"{remedy} --temperature {temperature:g} --overwrite",
+            f"{wanted} --overwrite",
         )
     known = record.pop("cases")
     for case in cases:
@@ -181,6 +184,6 @@ def find_soft_labels(
     return soft_labels, record
 
 
-def soft_label_folder(save_folder: Path, classes: LabelClasses, split: str) -> Path:
-    """Where the soft labels of a split are, unless another place is named."""
-    return save_folder / "soft_labels" / classes.folder_name / split
+def soft_label_folder(save_folder: Path, classes: LabelClasses) -> Path:
+    """Where the soft labels of the splits are, unless another place is named."""
+    return save_folder / "soft_labels" / classes.folder_name

@@ -43,7 +43,8 @@ def fail(message: str) -> NoReturn:
 def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
 
-    0: done. 2: an error of input. 130 and 143: stopped by Ctrl-C or SIGTERM; the same command takes the work up.
+    0: done. 2: an error of input, or more than the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the same
+    command takes the work up.
     Of several processes the first alone prints; an error is told by each that meets it.
     """
     processes = Processes.of_environment()
@@ -59,6 +60,11 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
         if args.debug:
             raise
         fail(_one_line(error))
+    except RuntimeError as error:
+        problem = _problem_of_device(error)
+        if args.debug or not problem:
+            raise
+        fail(problem)
     except KeyboardInterrupt:
         if processes.is_first:
             print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)
@@ -67,6 +73,18 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
 
 def _terminate(signal_number, frame) -> NoReturn:
     raise SystemExit(128 + signal_number)  # leaves by way of every `finally`, so that nothing half-written stays
+
+
+def _problem_of_device(error: RuntimeError) -> str:
+    """What PyTorch could not do here, and what to do instead; empty for all other errors, which are the program's."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "the GPU's memory is full; train with a smaller --batch-size or --sample-size, predict with a smaller "
+            "--memory-limit, or choose another --device"
+        )
+    if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+        return f"--compile: PyTorch cannot compile the network here ({str(error).splitlines()[0]}); leave it out"
+    return ""
 
 
 def _one_line(error: Exception) -> str:

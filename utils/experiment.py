@@ -42,6 +42,11 @@ class Experiment:
         if not (self.folder / RECORD).exists():
             write_json(self.folder / RECORD, self._record)
 
+    def take_back(self) -> None:
+        """Let it be as if the experiment had not begun, unless there is something to take up."""
+        if not self.checkpoint_path.exists():
+            (self.folder / RECORD).unlink(missing_ok=True)
+
     @property
     def checkpoint_path(self) -> Path:
         return self.folder / CHECKPOINT

@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch._inductor.exc import InvalidCxxCompiler
 
 from tests.conftest import ROOT
+from utils.command_line import OneLineParser, run_stage
 
 SCRIPTS = ("resample_data.py", "training_network.py", "testing_network.py", "ensemble.py")
 HEAVY = {"torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "visdom", "tqdm"}
@@ -38,6 +41,27 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(script, wro
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
     assert not packages & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "error: the GPU's memory is full; train with a smaller"),
+        (InvalidCxxCompiler(), "error: --compile: PyTorch cannot compile the network here (No working C++ compiler"),
+    ],
+)
+def test_what_the_device_cannot_do_is_one_clear_line(monkeypatch, capsys, error, line):
+    def main(args):
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(OneLineParser, main)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(line)
+    monkeypatch.setattr(sys, "argv", ["stage", "--debug"])
+    with pytest.raises(type(error)):
+        run_stage(OneLineParser, main)
 
 
 def test_debug_shows_where_an_error_came_from():

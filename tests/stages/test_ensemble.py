@@ -1,13 +1,16 @@
 """Stages 4 and 5: soft labels, the ensemble's own results, and the student."""
 
 import json
+import shlex
 import shutil
 import time
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
+from base.errors import InputError
 from data.soft_labels import SoftLabels
 from tests.material import SMALL, calibration_around, largest_components, rows_of, write_kidney
 from utils.contributions import MemberStore
@@ -133,6 +136,25 @@ def test_the_ensemble_is_measured_beside_its_members(call, kidneys, saved):
         assert line.split()[:-1] == expected
     (line,) = [line for line in output.splitlines() if line.endswith("  two")]
     assert "not measured" in line
+
+
+def test_a_member_that_counts_nothing_is_left_out(call, kidneys, saved):
+    """One whose validation Dice is 0, weighted by it: alone it would leave nothing to divide by."""
+    path = saved / "one" / "FINAL_one_30.pth"
+    weights = torch.load(path, weights_only=True)
+    weights["description"]["validation_dice"] = [0.0, 0.0]
+    torch.save(weights, path)
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
+    call(*command, "--member-weights", "validation", "-r", "weighted")
+    assert {row["member"] for row in rows_of(saved / "weighted" / "val" / "members.csv")} == {"two"}
+    labels = saved / "soft_labels" / "0_1_2" / "val" / "case_00003"
+    assert not any(array_of(labels / f"deviation_{name}.nii.gz").any() for name in "012")
+
+    weights["description"]["training_cases"] = []
+    torch.save(weights, path)  # the only stranger to a train case
+    command[command.index("val")] = "train"
+    with pytest.raises(InputError, match="--member-weights: the members for case_00000 have a validation Dice of 0"):
+        call(*command, "--member-weights", "validation", "--cross-fit", "-r", "crossed")
 
 
 def test_the_time_of_a_case_is_that_of_its_prediction_alone(call, kidneys, saved, monkeypatch):
@@ -271,6 +293,31 @@ def test_a_student_learns_from_cases_that_nobody_annotated(run, call, kidneys, w
     call(*student(data, with_soft_labels, "-r", "student"))
     record = json.loads((with_soft_labels / "student" / "experiment.json").read_text())
     assert "case_00005" in record["training_cases"]
+
+
+def test_a_student_learns_where_nobody_annotated_any_case(call, kidneys, with_soft_labels, tmp_path):
+    """What its classes are, and where they lie, it has from the ensemble."""
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    for path in (data / "train").glob("*/segmentation*"):
+        path.unlink()
+    call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    call("ensemble.py", "-d", data, "-s", with_soft_labels, "-e", "train", *FIT)
+    call(*student(data, with_soft_labels, "-r", "student", "--normalization", "zscore"))
+    record = json.loads((with_soft_labels / "student" / "experiment.json").read_text())
+    assert len(record["training_cases"]) == 3
+    assert record["classes"] == record["soft_labels"]["classes"]
+
+
+def test_the_command_that_is_named_makes_the_soft_labels(call, kidneys, saved):
+    own = saved / "own labels"
+    wanted = student(kidneys, saved, "--temperature", 3, "--soft-labels", own, "-r", "student")
+    with pytest.raises(InputError) as refused:
+        call(*wanted)
+    named = shlex.split(str(refused.value).partition("python ensemble.py ")[2].replace(str(own), f"'{own}'"))
+    assert ["--soft-labels", str(own), "--temperature", "3"] == named[-4:]
+    call("ensemble.py", *named)
+    call(*wanted)
 
 
 @pytest.mark.parametrize(

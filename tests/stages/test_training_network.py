@@ -14,6 +14,7 @@ import torch
 from base.errors import InputError
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
+from utils.training import Training
 
 
 def options(kidneys, save, *more):
@@ -180,6 +181,19 @@ def test_options_that_cannot_be_are_refused(run, kidneys, tmp_path, more, proble
     assert problem in process.stderr
     assert process.stderr.startswith("error: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_where_memory_runs_out_at_once_other_options_are_free_to_begin(call, kidneys, tmp_path, monkeypatch):
+    command = ["training_network", *SMALL, "-d", kidneys, "-s", tmp_path, "--classes", "0,1,2", "-i", 2, "-r", "new"]
+
+    def run_out(training, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr(Training, "step", run_out)
+        call(*command)
+    call(*command, "-b", 3)
+    assert (tmp_path / "new" / "FINAL_new_2.pth").exists()
 
 
 def test_a_loss_that_explodes_ends_the_run_without_final_weights(run, kidneys, tmp_path):

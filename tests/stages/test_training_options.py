@@ -124,6 +124,7 @@ def test_weights_to_begin_with(train, folder, save):
         if name.endswith("weight"):
             torch.testing.assert_close(begun["state"][name], values, rtol=0, atol=1e-9)
     assert list(begun["description"]["initial_weights"]) == ["one"]
+    assert begun["description"]["initial_cases"] == one["description"]["training_cases"]
     with pytest.raises(InputError, match="has features 32, the new network 8"):
         train("--init-weights", save / "one" / "FINAL_one_30.pth", "--features", 8)
 
