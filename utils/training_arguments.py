@@ -7,7 +7,7 @@ from base.label_classes import parse_classes
 from utils import arguments
 from utils.experiment import experiment_name
 
-_SOFT_DEFAULTS = {"softloss": "KL+dice", "alpha": 0.1}
+SOFT_DEFAULTS = {"softloss": "KL+dice", "alpha": 0.1}
 _LEARNING_RATES = {"Adam": 3e-3, "AdamW": 3e-3, "SGD": 1e-2}
 
 
@@ -173,7 +173,7 @@ def settle(args, number_of_processes: int) -> None:
         raise InputError("--planes", f"{args.network.name} has no planes", "leave --planes out")
     if args.flip and args.augmentation == "none":
         raise InputError("--flip", "contradicts --augmentation none", "leave one of them out")
-    for name, value in _SOFT_DEFAULTS.items():
+    for name, value in SOFT_DEFAULTS.items():
         if args.soft and getattr(args, name) is None:
             setattr(args, name, value)
     if args.learning_rate is None:

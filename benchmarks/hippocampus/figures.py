@@ -28,6 +28,7 @@ class Distillation:
 
 
 GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "uniform half-width student")
+GROUPS += ("uniform student, default loss",)
 GROUPS += ("diverse member", "diverse ensemble")
 GROUPS += ("diverse student", "half-width student", "quarter-width student", "UNet3D student")
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")

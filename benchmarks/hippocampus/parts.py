@@ -28,6 +28,7 @@ from benchmarks.hippocampus.settings import (
 )
 from benchmarks.study.results import Part, Results
 from benchmarks.study.scripts import Network, Scripts
+from utils.training_arguments import SOFT_DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -224,11 +225,7 @@ def study_few_diverse(study: Study) -> Part:
 
 def study_uniform(study: Study) -> Part:
     """Single networks, the uniform ensemble that they and others of their kind make, and its students."""
-    chosen = study.results.chosen("choices") | {"labels": "all"}  # each member has seen all cases
-    study.resample()
-    members = [network(f"dil2D_{seed}", DIL2D_SHORT, seed) for seed in range(1, MEMBERS + 1)]
-    study.scripts.train(members)
-    teacher = study.label("uniform", members, chosen)
+    members, teacher, chosen = teach_uniform(study)
 
     def students(name: str, recipe: Recipe) -> list[Network]:
         return [student(f"uniform_{name}_{seed}", recipe, teacher, chosen, seed) for seed in SEEDS]
@@ -240,6 +237,23 @@ def study_uniform(study: Study) -> Part:
     return study.evaluate(Part(), {**groups, "uniform half-width student": narrow}, {"uniform ensemble": members})
 
 
+def teach_uniform(study: Study) -> tuple[list[Network], str, dict]:
+    """Networks that differ by their seeds, the name of their ensemble that labelled train cases, what was chosen."""
+    chosen = study.results.chosen("choices") | {"labels": "all"}  # each member has seen all cases
+    study.resample()
+    members = [network(f"dil2D_{seed}", DIL2D_SHORT, seed) for seed in range(1, MEMBERS + 1)]
+    study.scripts.train(members)
+    return members, study.label("uniform", members, chosen), chosen
+
+
+def study_defaults(study: Study) -> Part:
+    """The uniform ensemble's student again, with the loss that training_network.py has by default."""
+    _, teacher, _ = teach_uniform(study)
+    learners = [student(f"uniform_default_{seed}", DIL2D_SHORT, teacher, SOFT_DEFAULTS, seed) for seed in SEEDS[:1]]
+    study.scripts.train(learners)
+    return study.evaluate(Part(), {"uniform student, default loss": learners})
+
+
 PARTS: dict[str, Callable[[Study], Part]] = {
     "choices": choose_options,
     "small": study_small_unet,
@@ -248,4 +262,5 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "dice": study_dice,
     "few-diverse": study_few_diverse,
     "uniform": study_uniform,
+    "defaults": study_defaults,
 }

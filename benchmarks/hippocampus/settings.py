@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from utils.training_arguments import SOFT_DEFAULTS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -50,6 +52,7 @@ _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iteration
 _MEMBER_LENGTHS = {"dil2D": DIL2D_MEMBER.iterations, "UNet3D": UNET3D.iterations}
 _DIVERSE = {**_NETWORKS, "member_iterations": _MEMBER_LENGTHS, "folds": FOLDS}
 _SMALL = {"small_UNet3D": SMALL_UNET3D.options, "small_iterations": SMALL_UNET3D.iterations, "seeds": SEEDS}
+_UNIFORM = {"dil2D": DIL2D_SHORT.options, "iterations": DIL2D_SHORT.iterations, "members": MEMBERS}
 _SMALL_CHOICES = {"first_choice": SMALL_FIRST_CHOICE, "questions": SMALL_QUESTIONS}
 # By part, in the order in which they are done: those that choose come first.
 SETTINGS: dict[str, dict] = {
@@ -67,11 +70,6 @@ SETTINGS: dict[str, dict] = {
         "annotated": ANNOTATED,
         **DICE_CHOICE,
     },
-    "uniform": {
-        "dil2D": DIL2D_SHORT.options,
-        "iterations": DIL2D_SHORT.iterations,
-        "members": MEMBERS,
-        "width": WIDTHS["half"],
-        "seeds": SEEDS,
-    },
+    "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
+    "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
 }
