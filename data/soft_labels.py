@@ -167,13 +167,15 @@ def find_soft_labels(
     made_of = LabelClasses.from_json(record["classes"])
     if made_of.names != classes.names:
         raise InputError(folder, f"the soft labels are of classes {made_of}", remedy)
-    soft_labels = SoftLabels(folder, made_of, remedy)
     if temperature not in (None, record["temperature"]):
         raise InputError(
             "--temperature",
             f"{temperature:g} contradicts the soft labels in {folder}, made at {record['temperature']:g}",
             f"{wanted} --overwrite",
         )
+    if record["temperature"] != 1:  # what is missing is made as the others were
+        remedy += f" --temperature {record['temperature']:g}"
+    soft_labels = SoftLabels(folder, made_of, remedy)
     known = record.pop("cases")
     for case in cases:
         if case.name not in known or not soft_labels.is_complete(case):

@@ -11,7 +11,7 @@ def arranged(network: nn.Module) -> nn.Module:
     """`network` in the layout in which PyTorch runs it fastest; the results are the same but for rounding.
 
     Measured on CPUs, in training and in prediction: networks of slices are faster with their channels last, unless
-    they normalize each instance (U-Nets). Nor are odd widths; and of those, in bfloat16, gradients of the weights are
+    they normalize each instance (U-Nets). Odd widths are not; and of those, in bfloat16, gradients of the weights are
     at times no numbers (20, 28, 40 and 44 channels, PyTorch 2.13; never seen with multiples of 16). For networks of
     volumes see `arranged_for_training`.
     """

@@ -318,6 +318,9 @@ def test_the_command_that_is_named_makes_the_soft_labels(call, kidneys, saved):
     assert ["--soft-labels", str(own), "--temperature", "3"] == named[-4:]
     call("ensemble.py", *named)
     call(*wanted)
+    shutil.rmtree(own / "train" / "case_00000")
+    with pytest.raises(InputError, match=r"the soft labels are missing.* --temperature 3$"):
+        call(*wanted[:-1], "another")
 
 
 @pytest.mark.parametrize(
