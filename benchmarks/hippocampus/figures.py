@@ -11,7 +11,7 @@ from utils.comparison import MEAN, PRIMARY, Values
 
 @dataclass(frozen=True)
 class Distillation:
-    """A group of students, that of its ensemble, and that of the same network without soft labels, if there is one.
+    """A group of students, that of its ensemble, and that of the same network without soft labels.
 
     Attributes:
         bar: of the p value with which the student is to be better than the network alone.
@@ -19,7 +19,7 @@ class Distillation:
 
     student: str
     ensemble: str
-    alone: str | None
+    alone: str
     bar: float = 0.05
 
     def is_in(self, groups: Sequence[str]) -> bool:
@@ -30,7 +30,7 @@ class Distillation:
 GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "uniform half-width student")
 GROUPS += ("uniform student, default loss",)
 GROUPS += ("diverse member", "diverse ensemble")
-GROUPS += ("diverse student", "half-width student", "quarter-width student", "UNet3D student")
+GROUPS += ("dil2D alone, fp32", "diverse student", "half-width student", "quarter-width student", "UNet3D student")
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 GROUPS += ("student of few references, KL+dice",)
@@ -38,7 +38,7 @@ GROUPS += ("few references alone, fp32", "few diverse member", "few diverse ense
 ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),
-    Distillation("diverse student", "diverse ensemble", None),
+    Distillation("diverse student", "diverse ensemble", "dil2D alone, fp32"),
     Distillation("small UNet3D student", "diverse ensemble", "small UNet3D"),
     Distillation("small UNet3D student, KL+dice", "diverse ensemble", "small UNet3D"),
     Distillation("student of few references", "ensemble of few references", "few references alone", 0.01),

@@ -10,6 +10,7 @@ from benchmarks.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,
     DIL2D,
+    DIL2D_FP32,
     DIL2D_SHORT,
     DIL2D_TRIAL,
     FIRST_CHOICE,
@@ -246,6 +247,14 @@ def teach_uniform(study: Study) -> tuple[list[Network], str, dict]:
     return members, study.label("uniform", members, chosen), chosen
 
 
+def study_alone(study: Study) -> Part:
+    """Single networks as long as the diverse ensemble's dil2D students, on references alone."""
+    study.resample()
+    alone = [network(f"dil2D_alone_{seed}", DIL2D_FP32, seed) for seed in SEEDS]
+    study.scripts.train(alone)
+    return study.evaluate(Part(), {"dil2D alone, fp32": alone})
+
+
 def study_defaults(study: Study) -> Part:
     """The uniform ensemble's student again, with the loss that training_network.py has by default."""
     _, teacher, _ = teach_uniform(study)
@@ -262,5 +271,6 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "dice": study_dice,
     "few-diverse": study_few_diverse,
     "uniform": study_uniform,
+    "alone": study_alone,
     "defaults": study_defaults,
 }

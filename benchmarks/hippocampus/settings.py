@@ -20,8 +20,9 @@ DIL2D = Recipe(
     "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000
 )
 DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
-# For a processor that does not calculate in bfloat16; that is why dil2D is short.
-DIL2D_SHORT = Recipe(DIL2D.options.replace("bf16", "fp32"), 4000)
+# For a processor that does not calculate in bfloat16; that is why most of these dil2D are short.
+DIL2D_FP32 = replace(DIL2D, options=DIL2D.options.replace("bf16", "fp32"))
+DIL2D_SHORT = replace(DIL2D_FP32, iterations=4000)
 DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
 _UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
 UNET3D = Recipe(_UNET3D.format(16), 1500)
@@ -71,5 +72,6 @@ SETTINGS: dict[str, dict] = {
         **DICE_CHOICE,
     },
     "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
+    "alone": {"dil2D": DIL2D_FP32.options, "iterations": DIL2D_FP32.iterations, "seeds": SEEDS},
     "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
 }

@@ -114,7 +114,7 @@ def test_all_parts_are_kept_and_options_chosen_on_validation_cases(study):
         "labels": "cross-fitted",
         "alpha": 0.1,
     }
-    for part in ("diverse", "small", "few", "dice", "few-diverse", "uniform", "defaults"):
+    for part in ("diverse", "small", "few", "dice", "few-diverse", "uniform", "alone", "defaults"):
         rows = rows_of(results / part / "runs.csv")
         assert {row["split"] for row in rows} == {"val", "test"}
     rows = rows_of(results / "uniform" / "runs.csv")
