@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from tests.material import DIRECTIONS, SMALL, write_kidney
+from tests.processes import Ended, alone, stage
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,24 +27,37 @@ def direction(request) -> list[float]:
 
 @pytest.fixture(scope="session")
 def run():
-    """Run a script as a user does, and check its exit status; gives the finished process with its output."""
+    """Run a script in a process of its own, and check its exit status; gives its status and output.
 
-    def run_script(script: str, *arguments, status: int = 0, timeout: float = 300) -> subprocess.CompletedProcess:
-        command = [sys.executable, script, *(str(argument) for argument in arguments)]
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
-        assert process.returncode == status, f"{command}\n{process.stdout}\n{process.stderr}"
-        assert "Traceback" not in process.stderr
-        return process
+    That is how a user runs it, but for the import of PyTorch, which takes longer than most of what is tested here.
+    """
+
+    def run_script(script: str, *arguments, status: int = 0, seconds: float = 300) -> Ended:
+        ended = alone(stage, script.removesuffix(".py"), *arguments, seconds=seconds)
+        assert ended.status == status, f"{script} {arguments}\n{ended.output}"
+        assert "Traceback" not in ended.stderr
+        return ended
 
     return run_script
 
 
 @pytest.fixture(scope="session")
-def call():
-    """Call a stage in this process, for tests of what its options do; gives its standard output.
+def run_afresh():
+    """Start a script as a user does, interpreter and all, and check its exit status; gives the finished process."""
 
-    `run` is how a user starts it, which takes some seconds.
-    """
+    def start_script(script: str, *arguments, status: int = 0) -> subprocess.CompletedProcess:
+        command = [sys.executable, script, *(str(argument) for argument in arguments)]
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        assert process.returncode == status, f"{command}\n{process.stdout}\n{process.stderr}"
+        assert "Traceback" not in process.stderr
+        return process
+
+    return start_script
+
+
+@pytest.fixture(scope="session")
+def call():
+    """Call a stage in this process, for tests of what its options do; gives its standard output."""
 
     def call_stage(script: str, *arguments) -> str:
         stage = importlib.import_module(script.removesuffix(".py"))

@@ -30,7 +30,7 @@ ensemble.py -d DATA/ -s SAVE/ -e train --receptive-field 35 --sample-size 10 --c
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, run):
+def finished(tmp_path_factory, run_afresh):
     """DATA and SAVE after all commands. The cases are small: these receptive fields are not."""
     folder = tmp_path_factory.mktemp("product")
     for number, split in enumerate(("train", "val")):
@@ -41,7 +41,7 @@ def finished(tmp_path_factory, run):
         words = shlex.split(line)
         for name, place in folder_of.items():
             words = [word.replace(name, place) for word in words]
-        run(*words)
+        run_afresh(*words)
     return folder
 
 

@@ -12,7 +12,7 @@ from data.soft_labels import SoftLabels
 from networks import weights
 from networks.weights import build_network
 from tests.material import SMALL, rows_of
-from tests.together import Ended, stage, together
+from tests.processes import Ended, stage, together
 from utils.training import Training
 
 COSTS = ("seconds", "peak_memory_mb")

@@ -8,7 +8,7 @@ import torch
 
 from base.label_classes import IGNORED
 from networks import find_architecture
-from tests.together import together
+from tests.processes import together
 from utils.losses import HARD_LOSSES, SOFT_LOSSES, TrainingLoss
 from utils.processes import Processes
 from utils.training import Training

@@ -1,0 +1,79 @@
+"""Processes of a test, one or several as torchrun starts them: forked from one that has imported PyTorch."""
+
+import importlib
+import multiprocessing
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+_CONTEXT = multiprocessing.get_context("forkserver")  # a fork of the test itself would not have SimpleITK's threads
+_CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "SimpleITK", "scipy.ndimage", "matplotlib.pyplot"])
+_SECONDS = 60
+
+
+class Ended(NamedTuple):
+    """How a process ended: its status (negative: the signal that killed it) and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def alone(function: Callable, *arguments, seconds: float = _SECONDS) -> Ended:
+    """Call a function of a module in a process of its own; how it ended."""
+    return _call([{}], function, arguments, seconds)[0]
+
+
+def together(function: Callable, *arguments, count: int = 2) -> list[Ended]:
+    """Call a function of a module in `count` processes that know of each other; how they ended, by rank."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environments = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    return _call(environments, function, arguments, _SECONDS)
+
+
+def stage(script: str, *words) -> None:
+    """Run a stage as its command line does."""
+    from utils.command_line import run_stage
+
+    module = importlib.import_module(script)
+    sys.argv = [f"{script}.py", *(str(word) for word in words)]
+    run_stage(module.build_parser, module.main)
+
+
+def _call(environments: list[dict[str, str]], function: Callable, arguments: tuple, seconds: float) -> list[Ended]:
+    """Call the function in as many processes as there are environments, each of which has one; how they ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [[Path(folder) / f"{name}_{rank}" for name in ("out", "err")] for rank in range(len(environments))]
+        processes = [
+            _CONTEXT.Process(target=_begin, args=(environment, files, function, arguments))
+            for environment, files in zip(environments, outputs)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(seconds)
+            process.kill()  # one that hangs
+            process.join()
+        return [
+            Ended(process.exitcode, *(path.read_text() if path.exists() else "" for path in files))
+            for process, files in zip(processes, outputs)
+        ]
+
+
+def _begin(environment: dict[str, str], outputs: list[Path], function: Callable, arguments: tuple) -> None:
+    for descriptor, path in enumerate(outputs, start=1):
+        with path.open("w") as file:
+            os.dup2(file.fileno(), descriptor)
+    os.environ.update(environment)
+    function(*arguments)
