@@ -30,18 +30,23 @@ ensemble.py -d DATA/ -s SAVE/ -e train --receptive-field 35 --sample-size 10 --c
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, run_afresh):
-    """DATA and SAVE after all commands. The cases are small: these receptive fields are not."""
+def finished(tmp_path_factory, run, run_afresh):
+    """DATA and SAVE after all commands, the first of each script started as a user does.
+
+    The cases are small: these receptive fields are not.
+    """
     folder = tmp_path_factory.mktemp("product")
     for number, split in enumerate(("train", "val")):
         write_kidney(folder / "DATA" / split / f"case_{number:05d}", seed=number, scale=0.6)
     folder_of = {"DATA": str(folder / "DATA"), "SAVE": str(folder / "SAVE")}
     joined = COMMANDS.replace("\n    ", " ").strip()
+    started = set()
     for line in joined.splitlines():
         words = shlex.split(line)
         for name, place in folder_of.items():
             words = [word.replace(name, place) for word in words]
-        run_afresh(*words)
+        (run if words[0] in started else run_afresh)(*words)
+        started.add(words[0])
     return folder
 
 
