@@ -34,25 +34,28 @@ def run():
 
     def run_script(script: str, *arguments, status: int = 0, seconds: float = 300) -> Ended:
         ended = alone(stage, script.removesuffix(".py"), *arguments, seconds=seconds)
-        assert ended.status == status, f"{script} {arguments}\n{ended.output}"
-        assert "Traceback" not in ended.stderr
-        return ended
+        return _checked(ended, status, script, *arguments)
 
     return run_script
 
 
 @pytest.fixture(scope="session")
 def run_afresh():
-    """Start a script as a user does, interpreter and all, and check its exit status; gives the finished process."""
+    """The same, started as a user does, interpreter and all."""
 
-    def start_script(script: str, *arguments, status: int = 0) -> subprocess.CompletedProcess:
+    def start_script(script: str, *arguments, status: int = 0) -> Ended:
         command = [sys.executable, script, *(str(argument) for argument in arguments)]
         process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        assert process.returncode == status, f"{command}\n{process.stdout}\n{process.stderr}"
-        assert "Traceback" not in process.stderr
-        return process
+        ended = Ended(process.returncode, process.stdout, process.stderr)
+        return _checked(ended, status, script, *arguments)
 
     return start_script
+
+
+def _checked(ended: Ended, status: int, *command) -> Ended:
+    assert ended.status == status, f"{command}\n{ended.output}"
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
 
 
 @pytest.fixture(scope="session")
