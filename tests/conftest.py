@@ -17,6 +17,7 @@ from tests.material import DIRECTIONS, SMALL, write_kidney
 from tests.processes import Ended, alone, stage
 
 ROOT = Path(__file__).resolve().parents[1]
+_SECONDS = 300  # that a stage may take
 
 
 @pytest.fixture(params=DIRECTIONS.values(), ids=DIRECTIONS)
@@ -32,8 +33,8 @@ def run():
     That is how a user runs it, but for the import of PyTorch, which takes longer than most of what is tested here.
     """
 
-    def run_script(script: str, *arguments, status: int = 0, seconds: float = 300) -> Ended:
-        ended = alone(stage, script.removesuffix(".py"), *arguments, seconds=seconds)
+    def run_script(script: str, *arguments, status: int = 0) -> Ended:
+        ended = alone(stage, script.removesuffix(".py"), *arguments, seconds=_SECONDS)
         return _checked(ended, status, script, *arguments)
 
     return run_script
@@ -45,7 +46,7 @@ def run_afresh():
 
     def start_script(script: str, *arguments, status: int = 0) -> Ended:
         command = [sys.executable, script, *(str(argument) for argument in arguments)]
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS, check=False)
         ended = Ended(process.returncode, process.stdout, process.stderr)
         return _checked(ended, status, script, *arguments)
 

@@ -153,6 +153,8 @@ def test_targets_say_what_was_met_and_what_was_not(study):
     rows = {row["target"]: row for row in rows_of(work / "results" / "targets.csv")}
     assert rows["single dil2D, mean Dice"]["met"] == "NO"  # 0.80
     assert rows["uniform student: better than single"]["met"] == "yes"  # by 0.012 in each case
+    assert rows["diverse student: better than dil2D alone, fp32"]["met"] == "yes"
+    assert rows["half-width student: not inferior to dil2D alone, fp32 by 0.005"]["met"] == "yes"
     assert rows["student of few references: better than few references alone"]["met"] == "yes"
     assert rows["small UNet3D student: not inferior to diverse ensemble by 0.005"]["met"] == "yes"
     assert rows["time of the diverse ensemble over that of the diverse student"] == {
