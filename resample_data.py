@@ -10,9 +10,11 @@ so a run that was stopped is taken up by the same command.
 """
 
 from argparse import ArgumentTypeError
+from contextlib import nullcontext
 from pathlib import Path
 
 from base.errors import InputError
+from base.folder_lock import locked
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
 from utils.arguments import parse_natural_number, parse_positive_int, parse_positive_number
@@ -85,6 +87,15 @@ def check_options(args) -> None:
 def main(args) -> None:
     check_options(args)
     voxel_size_mm = read_voxel_size(args.voxel_size)
+    processes = Processes.of_environment()
+    folder = args.output or args.data or args.images
+    held = processes.is_first and (args.output or folder.is_dir())
+    with locked(folder) if held else nullcontext():
+        resample(args, voxel_size_mm, processes)
+
+
+def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: Processes) -> None:
+    """Bring the cases to case folders; nobody else writes to these meanwhile."""
     origin = args.data or args.images
     layout, sources = find_sources(args)
     if not all(source.is_case_folder for source in sources):
@@ -108,7 +119,6 @@ def main(args) -> None:
     folders = [
         source.image.parent if args.output is None else current_folder(root, source, split) for source in sources
     ]
-    processes = Processes.of_environment()
     with processes.together(PATIENCE):
         processes.wait()  # until none looks any more where the cases are: they may move
         pairs = processes.share(list(zip(sources, folders)))
@@ -159,37 +169,28 @@ def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
 
 def prepare_all(pairs: list, root: Path, voxel_size_mm, split: dict[str, str], jobs: int, hide_bar: bool) -> list:
     """Prepare each case in its folder, then move the folder to its split; the outcomes in the order of the `pairs`."""
-    import multiprocessing
-    import signal
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-
     from tqdm import tqdm
 
-    from data.preparation import prepare_case
+    from base.limits import reading_limits
+    from data.preparation import Outcome, prepare_case, withdraw
     from data.split import move_to_split
+    from utils.worker_pool import Died, run_each
 
-    outcomes = {}
-    # Spawned, not forked: SimpleITK's threads do not survive a fork.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
-    try:
-        # Processes start with the submissions, and inherit that Ctrl-C is answered here alone.
-        answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        futures = {
-            pool.submit(prepare_case, source, folder, voxel_size_mm): (source, folder) for source, folder in pairs
-        }
-        signal.signal(signal.SIGINT, answer)
-        bar = {"total": len(futures), "unit": "case", "desc": "resampling", "disable": hide_bar}
-        for future in tqdm(as_completed(futures), **bar):
-            source, folder = futures[future]
-            outcomes[source.name] = future.result()
-            if not outcomes[source.name].problem and source.name in split:
+    outcomes: list = [None] * len(pairs)
+    tasks = [(source, folder, voxel_size_mm, reading_limits) for source, folder in pairs]
+    bar = {"total": len(tasks), "unit": "case", "desc": "resampling", "disable": hide_bar}
+    for number, outcome in tqdm(run_each(prepare_case, tasks, min(jobs, len(tasks))), **bar):
+        source, folder = pairs[number]
+        if isinstance(outcome, Died):
+            withdraw(folder)
+            outcome = Outcome(source.name, problem=f"{source.image}: {outcome.reason}")
+        outcomes[number] = outcome
+        try:
+            if not outcome.problem and source.name in split:
                 move_to_split(folder, root, split[source.name])
-    except BrokenProcessPool:
-        raise InputError("--jobs", "a process died, probably for want of memory", "run again with fewer jobs") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return [outcomes[source.name] for source, _ in pairs]
+        except (InputError, OSError) as error:
+            outcomes[number] = Outcome(source.name, problem=str(error))
+    return outcomes
 
 
 def report(outcomes: list, left_out: int) -> None:
@@ -214,6 +215,9 @@ def report(outcomes: list, left_out: int) -> None:
         f"\n{len(outcomes) - skipped - len(refused)} resampled, {skipped} done before, {len(refused)} refused"
         + (f", {left_out} not named in the split file" if left_out else "")
     )
+    for outcome in outcomes:
+        if outcome.note:
+            print(f"note: {outcome.name}: {outcome.note}")
     for outcome in refused:
         print(f"refused: {outcome.name}: {outcome.problem}")
 

@@ -16,7 +16,8 @@ from statistics import median
 import numpy as np
 import SimpleITK as sitk
 
-from base.atomic_file import replacing, write_json
+from base.atomic_file import replacing
+from base.json_files import write_json
 from benchmarks.material import ROOT
 from benchmarks.measure import Row, run_alone, run_measured, side_by_side
 from benchmarks.trainings import block_of_steps, open_cases, stream_of, training_of

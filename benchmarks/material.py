@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from base.atomic_file import write_json
+from base.json_files import write_json
 from data.case_folder import IMAGE, REFERENCE
 from data.phantom import write_phantoms
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from base.atomic_file import write_json
+from base.json_files import write_json
 from benchmarks.machine import describe_machine
 
 WORK_FOLDER = Path("benchmark_output")

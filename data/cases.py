@@ -1,6 +1,5 @@
 """Case folders as stage 1 leaves them, and the volumes in them."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,8 @@ import SimpleITK as sitk
 from base.errors import InputError
 from base.label_classes import LabelClasses
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
-from data.image_files import Grid, checksum, read_image, to_array
+from data.case_record import read_case_record
+from data.image_files import Grid, lps_grid, read_image, read_known_image, to_array
 
 _AGAIN = "run resample_data.py -d on the data directory"
 
@@ -33,13 +33,10 @@ class Case:
         Raises:
             InputError: the record is missing or damaged.
         """
-        path = self.folder / RECORD
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_case_record(self.folder, f"remove it and {_AGAIN}")
         except FileNotFoundError:
             raise InputError(self.folder, "the case is not resampled", _AGAIN) from None
-        except ValueError:
-            raise InputError(path, "is damaged", f"remove it and {_AGAIN}") from None
 
     @property
     def has_reference(self) -> bool:
@@ -91,23 +88,39 @@ class Case:
         return class_indices(self.resampled_reference(), classes.table()) if self.has_reference else None
 
     def _resampled(self, name: str, kind: str) -> np.ndarray:
-        path = self.folder / name
-        image = read_image(path)
+        path, remedy = self.folder / name, f"remove {RECORD} and {_AGAIN}"
+        image = read_known_image(path, self.fingerprint[kind], "is not as stage 1 wrote it", remedy)
         difference = Grid.of(image).differs_from(self.grid)
         if difference:
-            raise InputError(path, f"is not on the grid of {RECORD} ({difference})", f"remove {RECORD} and {_AGAIN}")
-        array = sitk.GetArrayFromImage(image)
-        if checksum(array) != self.fingerprint[kind]:
-            raise InputError(path, "is not as stage 1 wrote it", f"remove {RECORD} and {_AGAIN}")
-        return array
+            raise InputError(path, f"is not on the grid of {RECORD} ({difference})", remedy)
+        return sitk.GetArrayFromImage(image)
 
     def original_image(self) -> sitk.Image:
-        """The scan as it came, in its own axes."""
-        return read_image(self.folder / IMAGE)
+        """The scan as it came, in its own axes.
+
+        Raises:
+            InputError: it is damaged, or not the scan that was resampled.
+        """
+        return self._original(IMAGE, "image", "scan")
 
     def original_reference(self) -> np.ndarray:
-        """The reference on the scan's own grid, in LPS axes."""
-        return to_array(read_image(self.folder / REFERENCE)).astype(np.uint8)
+        """The reference on the scan's own grid, in LPS axes.
+
+        Raises:
+            InputError: it is damaged, or not the reference that was resampled.
+        """
+        path = self.folder / REFERENCE
+        image = self._original(REFERENCE, "reference", "reference")
+        difference = lps_grid(image).differs_from(self.original_grid)
+        if difference:
+            raise InputError(path, f"is not on the grid of its scan ({difference})", "give both one grid")
+        return to_array(image).astype(np.uint8)
+
+    def _original(self, name: str, kind: str, noun: str) -> sitk.Image:
+        known = self.record.get("original_sha256")
+        if known is None:  # stage 1 did not record it in earlier versions
+            return read_image(self.folder / name)
+        return read_known_image(self.folder / name, known[kind], f"is not the {noun} that was resampled", _AGAIN)
 
 
 def find_cases(data_folder: Path, split: str) -> list[Case]:

@@ -4,7 +4,12 @@ Everywhere else an image is an array (z, y, x) that runs along the patient's axe
 back, z to the head), with `spacing_mm` in the same order.
 """
 
+import errno
 import hashlib
+import os
+import resource
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +18,22 @@ import SimpleITK as sitk
 
 from base.atomic_file import replacing
 from base.errors import InputError
-from data.voxel_files import HEADED, voxel_file
+from data.image_headers import read_header
+from data.intact_files import check_intact
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 GRID_TOLERANCE = 1e-3  # mm for origins and spacings, absolute for direction cosines
 
+_LARGEST_VALUE = 1e15  # of an intensity: beyond it, squares leave the range of float32
 _NOTE = "ITK_FileNotes"  # the description field of a NIfTI header
-_COPY_OF = "copied by resample_data.py from "
+_COPY = "copied by resample_data.py "
+_RESAMPLED = "resampled by resample_data.py"
+_DIGITS = 16  # of a copy's checksum, in its note
+_SCALARS = {
+    *(sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkUInt32),
+    *(sitk.sitkInt64, sitk.sitkUInt64, sitk.sitkFloat32, sitk.sitkFloat64),
+}
 
 
 @dataclass(frozen=True)
@@ -79,32 +92,86 @@ def _numbers(values) -> str:
 
 
 def read_image(path: Path | str) -> sitk.Image:
-    """Read a three-dimensional image of one channel.
+    """Read a three-dimensional image of one channel: the one reader, which trusts no file.
 
     Raises:
-        InputError: the file is missing or unreadable, is not 3D, or has several channels.
+        InputError: the file is missing, damaged or cut short, its header promises what it does not hold or what does
+            not fit into memory, it holds NaN or infinity, is not 3D, or has several channels.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "there is no such file", "check the path")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        # What ITK calls a reason is the system's last error, whatever that was of.
-        lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
-        reason = lines[-1]
-        raise InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy") from None
-    if image.GetDimension() != 3:
-        raise InputError(path, f"has {image.GetDimension()} dimensions, not 3", "extract one 3D volume from it")
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        channels = image.GetNumberOfComponentsPerPixel()
-        raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
+    header = read_header(path)
+    check_intact(path, header)
+    return _read_promised(path, header.size)
+
+
+def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk.Image:
+    """Read an image whose voxels are known by their `checksum`, which finds all damage of them.
+
+    Raises:
+        InputError: as `read_image`; or with `problem` and `remedy`, where the voxels are others.
+    """
+    image = _read_promised(path, read_header(path).size)
+    if checksum(sitk.GetArrayViewFromImage(image)) != sha256:
+        raise InputError(path, problem, remedy)
     return image
 
 
+def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
+    """Read an image whose header promised `size`, and check what SimpleITK makes of it."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_information(path, reader, size)
+        image = reader.Execute()
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        # What ITK calls a reason is the system's last error, whatever that was of.
+        lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+        reason = lines[-1] if lines else type(error).__name__
+        raise InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy") from None
+    if image.GetPixelID() not in _SCALARS:
+        raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
+    values = sitk.GetArrayViewFromImage(image)
+    if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # as NaN
+        problem = "holds values that are not finite (NaN or infinity), or beyond all measure"
+        raise InputError(path, problem, "repair or remove the file")
+    return image
+
+
+def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> None:
+    if reader.GetDimension() != 3:
+        raise InputError(path, f"has {reader.GetDimension()} dimensions, not 3", "extract one 3D volume from it")
+    channels = reader.GetNumberOfComponents()
+    if channels != 1:
+        raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
+    if sorted(n for n in reader.GetSize() if n > 1) != sorted(n for n in size if n > 1):
+        problem = f"is read as {reader.GetSize()} voxels, not as the {size} of its header"
+        raise InputError(path, problem, "replace the file by an intact copy")
+    spacing, direction = reader.GetSpacing(), np.reshape(reader.GetDirection(), (3, 3))
+    numbers_are_finite = np.isfinite([*spacing, *reader.GetOrigin(), *direction.ravel()]).all()
+    if not numbers_are_finite or min(spacing) <= 0 or abs(np.linalg.det(direction)) < 1e-6:
+        raise InputError(path, "has a geometry that makes no sense", "correct spacing, origin and direction")
+
+
 def write_image(image: sitk.Image, path: Path | str) -> None:
-    """Write `image`, compressed where the format can be, whole or not at all."""
-    with replacing(path) as temporary:
+    """Write `image` as NIfTI, whole or not at all."""
+    _write(image, path, lambda temporary: None)
+
+
+def _write(image: sitk.Image, path: Path | str, verify_more: Callable[[Path], None]) -> None:
+    """Write `image` as NIfTI, and read it before it takes its name: SimpleITK says nothing of a full disk."""
+    expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
+
+    def verify(temporary: Path) -> None:
+        try:
+            is_whole = check_intact(temporary, read_header(temporary)) == expected
+        except InputError:
+            is_whole = False
+        if not is_whole:
+            raise _why_cut_short(temporary)
+        verify_more(temporary)
+
+    with replacing(path, verify) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:
@@ -112,9 +179,23 @@ def write_image(image: sitk.Image, path: Path | str) -> None:
             raise InputError(path, f"cannot be written ({reason})", "check the disk's space and rights") from None
 
 
+def _why_cut_short(path: Path) -> OSError:
+    """Guess why a file that is not whole was not written to its end."""
+    disk, limit = os.statvfs(path.parent), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and path.stat().st_size >= limit:
+        number = errno.EFBIG
+    else:
+        number = errno.ENOSPC if disk.f_bavail * disk.f_frsize < 2**20 else errno.EIO
+    return OSError(number, os.strerror(number))
+
+
 def files_of(path: Path) -> list[Path]:
-    """The files of an image: its own, and the one with the voxels where its header names another."""
-    return sorted({path, voxel_file(path)}) if path.suffix in HEADED and voxel_file(path).is_file() else [path]
+    """The files of an image: its own, and the one with the voxels where its header names another.
+
+    Raises:
+        InputError: the header is damaged, or names a file elsewhere.
+    """
+    return sorted({path, read_header(path).file}) if path.suffix.lower() in (".mhd", ".nrrd") else [path]
 
 
 def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
@@ -126,26 +207,60 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
     Raises:
         InputError: NIfTI cannot hold this grid.
     """
-    copy = from_array(sitk.GetArrayFromImage(image), Grid.of(image))
-    copy.SetMetaData(_NOTE, f"{_COPY_OF}{original.name}")
-    write_image(copy, path)
-    written = read_image(path)
-    difference = Grid.of(written).differs_from(Grid.of(image))
-    if difference:
-        path.unlink()
-        raise InputError(original, f"has a grid that NIfTI cannot hold ({difference})", "resample it to a regular grid")
-    return written
+    array = sitk.GetArrayFromImage(image)
+    copy = from_array(array, Grid.of(image))
+    copy.SetMetaData(_NOTE, f"{_COPY}({checksum(array)[:_DIGITS]}) from {original.name}")
+    written = []
+
+    def verify(temporary: Path) -> None:
+        written.append(read_image(temporary))
+        difference = Grid.of(written[0]).differs_from(Grid.of(image))
+        if difference:
+            problem = f"has a grid that NIfTI cannot hold ({difference})"
+            raise InputError(original, problem, "resample it to a regular grid")
+
+    _write(copy, path, verify)
+    return written[0]
 
 
-def is_copy(path: Path) -> bool:
-    """Whether `write_copy` wrote the file at `path`."""
+def write_resampled(image: sitk.Image, path: Path) -> None:
+    """Write an image that stage 1 resampled; `is_resampled` knows it again."""
+    noted = sitk.Image(image)  # shares the voxels
+    noted.SetMetaData(_NOTE, _RESAMPLED)
+    write_image(noted, path)
+
+
+def is_resampled(path: Path) -> bool:
+    """Tell whether `write_resampled` wrote the file at `path`."""
+    return _note_of(path).startswith(_RESAMPLED)
+
+
+def _note_of(path: Path) -> str:
+    """The description field of a NIfTI file; empty where there is none."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
+        read_header(path)
         reader.ReadImageInformation()
-    except RuntimeError:  # not there, or no image
+    except (InputError, RuntimeError):  # not there, or no image
+        return ""
+    return reader.GetMetaData(_NOTE) if reader.HasMetaDataKey(_NOTE) else ""
+
+
+def is_copy(path: Path) -> bool:
+    """Tell whether the file at `path` is as `write_copy` wrote it, by the checksum in its note.
+
+    One that is damaged is taken for a copy, too: nobody's correction is lost with it.
+    """
+    note = _note_of(path)
+    if not note.startswith(_COPY):
         return False
-    return reader.HasMetaDataKey(_NOTE) and reader.GetMetaData(_NOTE).startswith(_COPY_OF)
+    digest, _, _ = note.removeprefix(_COPY).removeprefix("(").partition(")")
+    try:
+        image = read_image(path)
+    except InputError:
+        return True
+    return checksum(sitk.GetArrayViewFromImage(image))[:_DIGITS] == digest
 
 
 def lps_grid(image: sitk.Image) -> Grid:

@@ -1,132 +1,172 @@
 """Stage 1 for one case: check it, resample it, write its case folder."""
 
-import json
+import contextlib
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from base.atomic_file import write_json
+from base.atomic_file import remove_abandoned
 from base.errors import InputError
+from base.json_files import write_json
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
-from data.image_files import Grid, checksum, files_of, from_array, is_copy, to_lps, write_copy, write_image
-from data.intact_files import read_intact
+from data.case_record import read_case_record
+from data.image_files import Grid, checksum, from_array, is_resampled, read_image, to_lps, write_resampled
+from data.image_headers import read_header
 from data.layouts import SourceCase
+from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 
-VERSION = 2  # of what stage 1 computes and records; cases of another version are done again
+VERSION = 3  # of what stage 1 computes and records; cases of another version are done again
 LARGEST_LABEL = 254
+_MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
+_LONGEST_AXIS = 2**14
+
+Limits = Callable[[float, int], AbstractContextManager]  # of seconds and bytes that reading a file may take
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: its `record`, or the `problem` for which it was refused."""
+    """What became of a case: its `record`, or the `problem` for which it was refused; a `note` for the user, if any."""
 
     name: str
     record: dict | None = None
     skipped: bool = False
     problem: str = ""
+    note: str = ""
 
 
-def prepare_case(source: SourceCase, folder: Path, voxel_size_mm: tuple[float, float, float] | None) -> Outcome:
+def prepare_case(
+    source: SourceCase,
+    folder: Path,
+    voxel_size_mm: tuple[float, float, float] | None,
+    limits: Limits = lambda seconds, size: contextlib.nullcontext(),
+) -> Outcome:
     """Write the case folder of `source` at `folder`; a case that is done with the same options is skipped.
 
     The originals are linked where `folder` is not their own, or copied where they are not compressed NIfTI. The record
-    is written last: it says that the rest is complete.
+    is written last: it says that the rest is complete. A case that is refused has none.
+
+    Args:
+        limits: entered while a file is read.
     """
     try:
-        options = {"voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None}
-        wanted = {"version": VERSION, "options": options, "source": _source_stamps(source)}
-        record = _finished_record(folder, wanted)
-        if record:
-            return Outcome(source.name, record, skipped=True)
-        image, reference = _read_checked(source)
-        (folder / RECORD).unlink(missing_ok=True)
-        image = _place_original(source.image, image, folder / IMAGE)
-        _place_original(source.reference, reference, folder / REFERENCE)
-        record = {**wanted, **_write_resampled(folder, to_lps(image), reference, voxel_size_mm)}
-        write_json(folder / RECORD, record)
-        return Outcome(source.name, record)
+        return _prepare(source, folder, voxel_size_mm, limits)
     except InputError as error:
-        return Outcome(source.name, problem=str(error))
-    except (OSError, RuntimeError, MemoryError) as error:  # what SimpleITK and the disk raise
-        return Outcome(source.name, problem=f"{source.image}: {error or type(error).__name__}".replace("\n", " "))
+        problem = str(error)
+    except Exception as error:  # whatever a file makes of SimpleITK, numpy or the disk: the others go on
+        problem = f"{source.image}: {error or type(error).__name__}"
+    with contextlib.suppress(OSError):
+        withdraw(folder)
+    return Outcome(source.name, problem=" ".join(problem.split()))
 
 
-def _source_stamps(source: SourceCase) -> dict:
-    """Size and time of change of the originals, summed over their files, by which a replaced one is noticed."""
-
-    def stamp(path: Path | None):
-        if path is None:
-            return None
-        if not path.exists():
-            raise InputError(path, "there is no such file", "restore it, or remove the case")
-        status = [file.stat() for file in files_of(path)]
-        return {"bytes": sum(s.st_size for s in status), "modified_ns": sum(s.st_mtime_ns for s in status)}
-
-    return {"image": stamp(source.image), "reference": stamp(source.reference)}
+def withdraw(folder: Path) -> None:
+    """Let a case count as not resampled: later stages must not use what an earlier run made of it."""
+    (folder / RECORD).unlink(missing_ok=True)
 
 
-def _finished_record(folder: Path, wanted: dict) -> dict | None:
+def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) -> Outcome:
+    if source.problem:
+        raise InputError(source.image, source.problem)
+    before = _earlier_record(folder)
+    remove_abandoned(folder)
+    image = Original.find(source.image, folder / IMAGE, before)
+    reference = Original.find(source.reference, folder / REFERENCE, before)
+    wanted = {
+        "version": VERSION,
+        "options": {"voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None},
+        "source": {"image": image.stamps(), "reference": reference.stamps()},
+    }
+    note = _note_on(source, image, reference)
+    if before and _is_finished(folder, before, wanted):
+        return Outcome(source.name, before, skipped=True, note=note)
+    _refuse_others_work(folder, before)
+    pixels, labels = _read_checked(image.file, reference.file, limits)
+    withdraw(folder)
+    pixels = image.put(pixels)
+    reference.put(labels)
+    written = _write_resampled(folder, pixels, labels, voxel_size_mm)
+    placed = {original.place.name: original.placed() for original in (image, reference)}
+    record = {**wanted, **written, "placed": placed}
+    write_json(folder / RECORD, record)
+    return Outcome(source.name, record, note=note)
+
+
+def _earlier_record(folder: Path) -> dict | None:
+    """What stage 1 recorded before; empty where it is damaged, None where there is nothing."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_case_record(folder, "")
+    except FileNotFoundError:
         return None
+    except InputError:
+        return {}
+
+
+def _note_on(source: SourceCase, image: Original, reference: Original) -> str:
+    corrected = [
+        f"{original.place} counts instead of {source_file or 'no file'}"
+        for original, source_file in ((image, source.image), (reference, source.reference))
+        if original.is_correction
+    ]
+    return "; ".join(corrected)
+
+
+def _is_finished(folder: Path, record: dict, wanted: dict) -> bool:
     names = [IMAGE, RESAMPLED_IMAGE]
     if wanted["source"]["reference"] is not None:
         names += [REFERENCE, RESAMPLED_REFERENCE]
     complete = all((folder / name).exists() for name in names)
-    same = all(record.get(key) == value for key, value in wanted.items())
-    return record if complete and same else None
+    return complete and all(record.get(key) == value for key, value in wanted.items())
 
 
-def _read_checked(source: SourceCase) -> tuple[sitk.Image, sitk.Image | None]:
-    image = read_intact(source.image)
-    if source.reference is None:
-        return image, None
-    reference = read_intact(source.reference)
-    labels = sitk.GetArrayViewFromImage(reference)
+def _refuse_others_work(folder: Path, record: dict | None) -> None:
+    """Raise InputError where a file would be written over that no record names and that stage 1 did not write."""
+    for name in (RESAMPLED_IMAGE, RESAMPLED_REFERENCE):
+        if record is None and (folder / name).exists() and not is_resampled(folder / name):
+            problem = f"is in the way: there is no {RECORD} beside it, and nothing tells that stage 1 wrote it"
+            raise InputError(folder / name, problem, "remove it")
+
+
+def _read_checked(image: Path, reference: Path | None, limits: Limits) -> tuple[sitk.Image, sitk.Image | None]:
+    pixels = _read_within(image, limits)
+    if reference is None:
+        return pixels, None
+    read = _read_within(reference, limits)
+    labels = sitk.GetArrayViewFromImage(read)
     if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
-        raise InputError(source.reference, "holds values that are not whole numbers", "give labels, not probabilities")
+        raise InputError(reference, "holds values that are not whole numbers", "give labels, not probabilities")
     if labels.min() < 0 or labels.max() > LARGEST_LABEL:
         raise InputError(
-            source.reference, f"holds labels {labels.min():g} to {labels.max():g}", f"use labels 0 to {LARGEST_LABEL}"
+            reference, f"holds labels {labels.min():g} to {labels.max():g}", f"use labels 0 to {LARGEST_LABEL}"
         )
-    difference = Grid.of(reference).differs_from(Grid.of(image))
+    difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
-        raise InputError(source.reference, f"is not on the grid of its image ({difference})", "give both one grid")
-    return image, reference
+        raise InputError(reference, f"is not on the grid of its image ({difference})", "give both one grid")
+    return pixels, read
 
 
-def _place_original(original: Path | None, image: sitk.Image | None, place: Path) -> sitk.Image | None:
-    """Make `original` be found at `place`: link it, or copy it where it is not compressed NIfTI.
-
-    Returns:
-        `image`, which is what `original` holds, as it is read at `place`.
-    """
-    if original and original.name == place.name and original.parent.resolve() == place.parent.resolve():
-        return image
-    if place.is_symlink() or is_copy(place):  # an earlier run's
-        place.unlink()
-    if original is None:
-        return None
-    if place.exists():
-        raise InputError(place, f"is in the way of {original}", "remove it, or name another folder with -o")
-    if not original.name.endswith(".nii.gz"):
-        return write_copy(image, original, place)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.symlink_to(original.resolve())
-    return image
+def _read_within(path: Path, limits: Limits) -> sitk.Image:
+    size = read_header(path).bytes
+    with limits(20 + size / 5e6, 2**30 + 3 * size):
+        return read_image(path)
 
 
 def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | None, voxel_size_mm) -> dict:
-    """Write the resampled files; return what the record says of them. `image` is in LPS order."""
+    """Write the resampled files of `image` and `reference`, in their own axes; return what the record says of them."""
+    sums = {"image": checksum(sitk.GetArrayViewFromImage(image))}
+    if reference is not None:
+        sums["reference"] = checksum(sitk.GetArrayViewFromImage(reference))
+    image = to_lps(image)
     original = Grid.of(image)
-    grid = resampled_grid(original, voxel_size_mm)
+    grid = _checked_grid(folder, original, voxel_size_mm)
     resampled = resample_image(image, grid)
-    write_image(resampled, folder / RESAMPLED_IMAGE)
-    sums = {"image": checksum(sitk.GetArrayViewFromImage(resampled))}
+    write_resampled(resampled, folder / RESAMPLED_IMAGE)
+    resampled_sums = {"image": checksum(sitk.GetArrayViewFromImage(resampled))}
     counts = None
     if reference is None:
         (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
@@ -135,13 +175,27 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | No
         reference = sitk.Cast(to_lps(reference), sitk.sitkUInt8)
         reference.CopyInformation(image)
         labels = resample_reference(reference, grid)
-        write_image(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
-        sums["reference"] = checksum(labels)
+        write_resampled(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
+        resampled_sums["reference"] = checksum(labels)
         found = count_labels(labels)
         counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
     return {
         "original": vars(original),
         "resampled": vars(grid),
         "labels": counts,
-        "sha256": sums,
+        "sha256": resampled_sums,
+        "original_sha256": sums,
     }
+
+
+def _checked_grid(folder: Path, original: Grid, voxel_size_mm) -> Grid:
+    """The resampled grid; raises InputError where that has more voxels than fit into memory."""
+    sides_mm = [n * mm for n, mm in zip(original.size, original.spacing)]
+    if voxel_size_mm:
+        counts = [side / mm for side, mm in zip(sides_mm, voxel_size_mm)]
+        if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
+            sizes = " × ".join(f"{n:.0f}" for n in counts)
+            box = " × ".join(f"{side:.4g}" for side in sides_mm)
+            problem = f"would have {sizes} voxels, for it is {box} mm large"
+            raise InputError(folder / IMAGE, problem, "correct its voxel size, or choose a larger --voxel-size")
+    return resampled_grid(original, voxel_size_mm)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from base.atomic_file import write_json
 from base.errors import InputError
+from base.json_files import write_json
 from base.label_classes import LabelClasses
 from data.cases import Case
 from data.image_files import Grid, from_array, read_image, write_image

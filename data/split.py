@@ -1,13 +1,13 @@
 """Which case belongs to training, validation and test."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from base.errors import InputError
-from data.case_folder import SPLITS
+from base.json_files import read_json
+from data.case_folder import SPLITS, is_listed
 from data.layouts import SourceCase
 
 
@@ -49,13 +49,12 @@ def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
     Raises:
         InputError: the file is unreadable, names a case twice, or one that is not among `names`.
     """
+    remedy = 'write {"train": [...], "val": [...], "test": [...]}'
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        pairs = [(name, split) for split in SPLITS for name in content.get(split, [])]
-    except (ValueError, AttributeError, TypeError):
-        raise InputError(
-            path, "is no JSON of case names", 'write {"train": [...], "val": [...], "test": [...]}'
-        ) from None
+        content = read_json(path, {f"{split}?": [str] for split in SPLITS}, remedy, "is no JSON of case names")
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", "check --split-file") from None
+    pairs = [(name, split) for split in SPLITS for name in content.get(split, [])]
     known, seen = set(names), set()
     for name, _ in pairs:
         if name not in known:
@@ -78,9 +77,15 @@ def current_folder(root: Path, source: SourceCase, split: dict[str, str]) -> Pat
 
 
 def move_to_split(folder: Path, root: Path, split: str) -> None:
-    """Move a case folder to `root`/`split`, if it is not there."""
+    """Move a case folder to `root`/`split`, if it is not there.
+
+    Raises:
+        InputError: something of its name is there already.
+    """
     target = root / split / folder.name
     if target == folder:
         return
+    if is_listed(target):
+        raise InputError(target, f"is in the way of {folder}", "keep one of them")
     target.parent.mkdir(exist_ok=True)
     folder.rename(target)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from base.atomic_file import write_json
 from base.errors import InputError
+from base.json_files import write_json
 from base.regions import Region
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.peak_memory import peak_memory_mb

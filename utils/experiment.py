@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from base.atomic_file import write_json
 from base.errors import InputError
+from base.json_files import write_json
 from utils.tables import write_table
 
 RECORD = "experiment.json"

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from statistics import mean
 
-from base.atomic_file import write_json
+from base.json_files import write_json
 from benchmarks.machine import describe_machine
 from benchmarks.study.scripts import Network, Scripts
 from benchmarks.study.steps import StepError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from base.atomic_file import write_json
+from base.json_files import write_json
 
 _POLLS_PER_SECOND = 50
 

@@ -6,7 +6,6 @@ frames, PATIENT_4d.nii.gz, is passed over.
 
 from pathlib import Path
 
-from base.errors import InputError
 from data.case_folder import is_listed
 from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
@@ -15,6 +14,7 @@ SHAPE = "PATIENT/PATIENT_frame01.nii.gz, PATIENT/PATIENT_frame01_gt.nii.gz and P
 FRAMES = ("ED", "ES", "both")
 
 _INFO = "Info.cfg"
+_INFO_BYTES = 2**16  # more is no Info.cfg
 _OWN_SPLITS = {"training": "train", "testing": "test"}
 
 
@@ -26,7 +26,12 @@ def find(data_folder: Path, frames: str = "both") -> list[SourceCase]:
     """The cases of the given `FRAMES`; those in the folders training and testing belong to train and test."""
     cases = []
     for folder, split in _patients(data_folder):
-        for number in _frame_numbers(folder / _INFO, frames):
+        try:
+            numbers = _frame_numbers(folder / _INFO, frames)
+        except ValueError as error:  # this patient alone is refused
+            cases.append(SourceCase(folder.name, folder / _INFO, None, split, folder.name, problem=str(error)))
+            continue
+        for number in numbers:
             name = f"{folder.name}_frame{number:02d}"
             image = image_named(folder, name) or folder / f"{name}.nii.gz"  # a missing one is refused when it is read
             cases.append(SourceCase(name, image, image_named(folder, f"{name}_gt"), split, patient=folder.name))
@@ -45,11 +50,15 @@ def _is_patient(folder: Path) -> bool:
 
 
 def _frame_numbers(info: Path, frames: str) -> list[int]:
+    """The numbers of the frames that Info.cfg gives; raises ValueError where it gives none."""
+    if not info.is_file():
+        raise ValueError("there is no such file; restore it: it says which frames are ED and ES")
     try:
-        lines = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
-        values = {key.strip(): value for key, _, value in lines}
-        return [int(values[phase]) for phase in ("ED", "ES") if frames in (phase, "both")]
-    except FileNotFoundError:
-        raise InputError(info, "there is no such file", "restore it: it says which frames are ED and ES") from None
-    except (ValueError, KeyError):
-        raise InputError(info, "does not say which frames are ED and ES", "write lines such as ED: 1") from None
+        content = info.read_bytes()[:_INFO_BYTES].decode("utf-8")
+        values = {key.strip(): value for key, _, value in (line.partition(":") for line in content.splitlines())}
+        numbers = [int(values[phase]) for phase in ("ED", "ES") if frames in (phase, "both")]
+    except (OSError, ValueError, KeyError):
+        numbers = []
+    if not numbers or not all(0 <= number < 1000 for number in numbers):
+        raise ValueError("does not say which frames are ED and ES; write lines such as ED: 1")
+    return numbers

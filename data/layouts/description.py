@@ -1,9 +1,8 @@
 """The file dataset.json, by which the Decathlon and nnU-Net describe their data sets, each in its own way."""
 
-import json
 from pathlib import Path
 
-from base.errors import InputError
+from base.json_files import read_json
 
 DESCRIPTION = "dataset.json"
 
@@ -14,13 +13,8 @@ def read_description(data_folder: Path) -> dict:
     Raises:
         InputError: the file is no JSON object.
     """
-    path = data_folder / DESCRIPTION
+    remedy = "restore it, or remove it and name the layout with --layout"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(data_folder / DESCRIPTION, {str: object}, remedy, "is no JSON object")
     except FileNotFoundError:
         return {}
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(path, "is no JSON object", "restore it, or remove it and name the layout with --layout")
-    return content

@@ -14,6 +14,7 @@ class SourceCase:
         image, reference: its files; `reference` None without one.
         split: the split in whose folder it lies; None where it lies in none.
         patient: whose it is, where a patient has several cases; empty where the case is the patient.
+        problem: why it cannot be read, if that is known already: it is refused, and the others go on.
     """
 
     name: str
@@ -21,6 +22,7 @@ class SourceCase:
     reference: Path | None
     split: str | None = None
     patient: str = ""
+    problem: str = ""
 
     @property
     def is_case_folder(self) -> bool:

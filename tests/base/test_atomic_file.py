@@ -1,6 +1,7 @@
 import pytest
 
-from base.atomic_file import replacing, write_json
+from base.atomic_file import replacing
+from base.json_files import write_json
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):

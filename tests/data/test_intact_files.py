@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.intact_files import read_intact
+from data.image_files import read_image
 from tests.material import image_of
 
 
@@ -13,11 +13,11 @@ def test_values_that_are_not_finite_are_refused(tmp_path, ending, value):
     array = np.zeros((3, 4, 5), np.float32)
     path = tmp_path / f"image{ending}"
     sitk.WriteImage(image_of(array), str(path))
-    assert not sitk.GetArrayViewFromImage(read_intact(path)).any()
+    assert not sitk.GetArrayFromImage(read_image(path)).any()
     array[1, 2, 3] = value
     sitk.WriteImage(image_of(array), str(path))
     with pytest.raises(InputError, match="not finite"):
-        read_intact(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd"])
@@ -29,4 +29,4 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, ending, kept):
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(InputError, match=f"image{ending}"):
-        read_intact(path)
+        read_image(path)

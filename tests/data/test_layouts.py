@@ -82,6 +82,25 @@ def test_acdc_frames_are_cases_of_one_patient(folder, options, numbers):
     assert {case.patient for case in find_source_cases(folder, "acdc", **options)} == {"patient001"}
 
 
+@pytest.mark.parametrize(
+    ("info", "problem"),
+    [
+        (None, "there is no such file"),
+        ("ED: 1\n", "does not say which frames"),
+        ("ED: 1\nES: late\n", "does not say which frames"),
+        ("ED: 1\nES: -1\n", "does not say which frames"),
+    ],
+)
+def test_acdc_a_damaged_description_costs_its_patient_alone(folder, info, problem):
+    write_patient(folder, "patient001", info=info)
+    write_patient(folder, "patient002")
+    damaged, *others = find_source_cases(folder, "acdc")
+    assert damaged.name == "patient001"
+    assert problem in damaged.problem
+    assert [case.name for case in others] == ["patient002_frame01", "patient002_frame12"]
+    assert not any(case.problem for case in others)
+
+
 def test_acdc_from_above_its_own_split(folder):
     write_patient(folder / "training", "patient001")
     write_patient(folder / "testing", "patient101", frames=(1,), info="ED: 1\nES: 9\n")
@@ -242,9 +261,6 @@ WRONG = {
         "imaging.mha: lies beside imaging.nii.gz",
     ),
     "segthor, no scan": ("segthor", touched("P_1/GT.nii.gz", "P_1/P_01.nii.gz"), "there is no P_1.nii.gz"),
-    "acdc, no Info.cfg": ("acdc", patient(info=None), "Info.cfg: there is no such file"),
-    "acdc, no ES": ("acdc", patient(info="ED: 1\n"), "Info.cfg: does not say which frames"),
-    "acdc, no number": ("acdc", patient(info="ED: 1\nES: late\n"), "Info.cfg: does not say which frames"),
     "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is no JSON object"),
     "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is no JSON object"),
     "decathlon, no pairs": ("decathlon", json_is('{"training": ["a"]}'), "no Decathlon description"),

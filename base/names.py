@@ -1,0 +1,34 @@
+"""Names of files and folders that come from elsewhere: from a command line, or from a file that may be hostile."""
+
+from pathlib import PurePosixPath
+
+RESERVED = ("cache", "soft_labels")  # folders of SAVE that hold no run
+_LONGEST = 200  # bytes; systems allow 255, and endings are added
+
+
+def check_name(text: str) -> str:
+    """Return `text` if it is the plain name of one file or folder; raise ValueError for all else, such as a path."""
+    if not isinstance(text, str) or not text or text != PurePosixPath(text).name or text.startswith("."):
+        raise ValueError(f"{text!r} is not a plain name of a folder")
+    if "\\" in text or not text.isprintable():
+        raise ValueError(f"{text!r} holds characters that no name should have")
+    if len(text.encode("utf-8", "surrogateescape")) > _LONGEST:
+        raise ValueError(f"{text[:20]!r}... is too long for a name")
+    return text
+
+
+def check_run_name(text: str) -> str:
+    """Return `text` if it can name a run or experiment, a folder of SAVE; raise ValueError for all else."""
+    if text in RESERVED:
+        raise ValueError(f"{text} is a folder of SAVE that holds no run; choose another name")
+    return check_name(text)
+
+
+def check_path_inside(text: str) -> str:
+    """Return `text` if it is a relative path that does not leave its folder; raise ValueError for all else."""
+    if not isinstance(text, str):
+        raise ValueError("it is no path")
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or "\0" in text:
+        raise ValueError(f"{text!r} leaves the folder")
+    return text

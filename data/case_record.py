@@ -1,0 +1,48 @@
+"""The record that stage 1 writes about a case (`resampling.json`), and what is expected of one that is read."""
+
+from pathlib import Path
+
+import numpy as np
+
+from base.json_files import check_shape, read_json
+from base.label_classes import IGNORED
+from data.case_folder import RECORD
+
+_SUMS = {"image": str, "reference?": str}
+_SHAPE = {
+    "options": {"voxel_size_mm": (None, [float] * 3)},
+    "original": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
+    "resampled": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
+    "labels": (None, {str: int}),
+    "sha256": _SUMS,
+    "original_sha256?": _SUMS,
+    "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
+}
+_LONGEST_AXIS = 2**15  # voxels
+
+
+def read_case_record(folder: Path, remedy: str) -> dict:
+    """Read the record of the case in `folder`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: it is damaged.
+    """
+    return read_json(folder / RECORD, check_case_record, remedy)
+
+
+def check_case_record(value) -> None:
+    """Raise ValueError where `value` is no record of a case."""
+    check_shape(value, _SHAPE)
+    for name in ("original", "resampled"):
+        grid = value[name]
+        if not all(0 < n <= _LONGEST_AXIS for n in grid["size"]) or min(grid["spacing"]) <= 0 or len(grid) > 4:
+            raise ValueError(f"{name}: it is no grid")
+        if not 1e-6 < abs(np.linalg.det(np.reshape(grid["direction"], (3, 3)))) < 1e6:
+            raise ValueError(f"{name}: its axes have no directions")
+    labels = value["labels"]
+    if labels is not None and not all(name.isascii() and name.isdecimal() and int(name) < IGNORED for name in labels):
+        raise ValueError("labels: they are no labels")
+    sums = [value["sha256"], value.get("original_sha256", value["sha256"])]
+    if labels is not None and not all("reference" in some for some in sums):
+        raise ValueError("sha256: reference is missing")

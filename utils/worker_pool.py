@@ -1,0 +1,135 @@
+"""Tasks in processes of their own: one that dies costs its own task alone, and none outlives the parent."""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import NoReturn
+
+# Spawned, not forked: SimpleITK's threads do not survive a fork.
+_CONTEXT = multiprocessing.get_context("spawn")
+_SECONDS_TO_END = 30  # when asked to: a library is not interrupted in the middle of a file
+_PARENT_DEATH_SIGNAL = 1  # Linux's prctl(PR_SET_PDEATHSIG)
+
+
+@dataclass(frozen=True)
+class Died:
+    """A task whose process ended before it had answered, and how."""
+
+    reason: str
+
+
+class _Worker:
+    """A process that takes one task at a time."""
+
+    def __init__(self, function: Callable, begin: Callable[[], None] | None):
+        self.task: int | None = None
+        self._connection, its_end = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_work, args=(its_end, os.getpid(), function, begin), daemon=True)
+        answer = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is answered by the parent
+        self._process.start()
+        signal.signal(signal.SIGINT, answer)
+        its_end.close()
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    def give(self, number: int, task: tuple) -> None:
+        self.task = number
+        with contextlib.suppress(OSError):  # it has died: `answer` says so
+            self._connection.send(task)
+
+    def answer(self):
+        """The result of its task, or an exception that it raised; `Died` where there will be none."""
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            return Died(_how(self._process.exitcode))
+
+    def end(self) -> None:
+        self._connection.close()
+        self._process.terminate()
+        self._process.join(_SECONDS_TO_END)
+        self._process.kill()
+        self._process.join()
+
+
+def run_each(
+    function: Callable, tasks: Sequence[tuple], jobs: int, begin: Callable[[], None] | None = None
+) -> Iterator[tuple[int, object]]:
+    """Call `function` with each of the `tasks` in `jobs` processes; yield number and result as they come.
+
+    Args:
+        function, begin: of a module, so that other processes find them; `begin` is called once in each process.
+
+    Yields:
+        The number of a task, and what the function returned, or `Died`.
+
+    Raises:
+        Whatever the function raises.
+    """
+    left = list(enumerate(tasks))[::-1]
+    workers: list[_Worker] = []
+    try:
+        while left or workers:
+            while left and len(workers) < jobs:
+                workers.append(_Worker(function, begin))
+                workers[-1].give(*left.pop())
+            ready = wait([worker.connection for worker in workers])
+            for worker in [worker for worker in workers if worker.connection in ready]:
+                number, result = worker.task, worker.answer()
+                if left and not isinstance(result, Died):
+                    worker.give(*left.pop())
+                else:
+                    workers.remove(worker)
+                    worker.end()
+                if isinstance(result, Exception):
+                    raise result
+                yield number, result
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _work(connection: Connection, parent: int, function: Callable, begin: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    _die_with(parent)
+    if begin:
+        begin()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            result = function(*task)
+        except Exception as error:
+            result = error
+        connection.send(result)
+
+
+def _terminate(signal_number, frame) -> NoReturn:
+    raise SystemExit(128 + signal_number)  # leaves by way of every `finally`, so that nothing half-written stays
+
+
+def _die_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends, however that ends; on other systems it ends at `recv`."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            os._exit(1)
+
+
+def _how(status: int | None) -> str:
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        known = {"SIGALRM": "reading it took too long", "SIGKILL": "its process was killed, perhaps for want of memory"}
+        return known.get(name, f"its process was ended by {name}")
+    return f"its process ended with status {status}"
