@@ -8,9 +8,11 @@ size; students are left out. A student needs the soft labels of the training cas
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from base.errors import InputError
+from base.folder_lock import locked
 from base.label_classes import parse_classes
 from base.regions import regions_of
 from networks import find_architecture
@@ -77,8 +79,11 @@ def main(args) -> None:
 
     device = choose_device(args.device, processes)
     args.precision = choose_precision(args.precision, device)
-    with processes.together(PATIENCE):
+    folders = [run_folder(args), soft_labels_folder(args)]
+    with ExitStack() as held, processes.together(PATIENCE):
         with processes.first_ahead():
+            for folder in folders:
+                held.enter_context(locked(folder, processes.is_first))
             run = Run(args, device, processes)
         mine = processes.share(run.to_do)
         total = sum(len(run.members_of(case)) for case in mine)
@@ -99,8 +104,9 @@ class Run:
 
     def __init__(self, args, device, processes: Processes):
         from data.cases import check_voxel_size, find_cases
-        from data.soft_labels import SoftLabels, soft_label_folder
+        from data.soft_labels import SoftLabels
         from networks.members import member_weights
+        from utils.contributions import remove_abandoned_stores
         from utils.ensemble_reports import EnsembleReports
         from utils.evaluation import Evaluation
 
@@ -128,7 +134,7 @@ class Run:
             "clip": args.clip,
             **arguments.recorded_inference(args),
         }
-        self._folder = args.save / (args.run or run_name(args)) / args.evaluate
+        self._folder = run_folder(args)
         networks = {member.experiment: member.summary for member in self._members}
         fingerprints = {case.name: case.fingerprint for case in cases}
         clips = arguments.clip_checksums(args, cases)
@@ -136,13 +142,12 @@ class Run:
         self._evaluation = Evaluation(
             self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
         )
-        root = args.soft_labels / args.evaluate if args.soft_labels else None
-        self._soft_labels = SoftLabels(
-            root or soft_label_folder(args.save, self._classes) / args.evaluate, self._classes
-        )
+        self._soft_labels = SoftLabels(soft_labels_folder(args), self._classes)
         soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
         soft_record["temperature"] = args.temperature
         self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
+        if processes.is_first:
+            remove_abandoned_stores(self._folder)
 
         self._written_maps = OPTIONAL_MAPS if args.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}
@@ -188,7 +193,7 @@ class Run:
         began, keeping = time.perf_counter(), 0.0
         clip = clip_of(self._args, case, self._classes)
         average = EnsembleAverage(self._args.temperature)
-        with MemberStore() as store:
+        with MemberStore(self._folder) as store:
             image, mask = case.resampled_image(), clip.on_grid if clip else None
             for member in self.members_of(case):
                 probabilities = self._predict(member, image, mask)
@@ -246,6 +251,18 @@ class Run:
         split, save = self._args.evaluate, self._args.save
         folders = {member.experiment: save / member.experiment / split for member in self._members}
         print_mean_dice({"ensemble": self._folder} | folders, self._regions)
+
+
+def run_folder(args) -> Path:
+    """Where the results go."""
+    return args.save / (args.run or run_name(args)) / args.evaluate
+
+
+def soft_labels_folder(args) -> Path:
+    """Where the soft labels go."""
+    from data.soft_labels import soft_label_folder
+
+    return (args.soft_labels or soft_label_folder(args.save, args.classes)) / args.evaluate
 
 
 def run_name(args) -> str:

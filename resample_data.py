@@ -10,7 +10,6 @@ so a run that was stopped is taken up by the same command.
 """
 
 from argparse import ArgumentTypeError
-from contextlib import nullcontext
 from pathlib import Path
 
 from base.errors import InputError
@@ -89,8 +88,7 @@ def main(args) -> None:
     voxel_size_mm = read_voxel_size(args.voxel_size)
     processes = Processes.of_environment()
     folder = args.output or args.data or args.images
-    held = processes.is_first and (args.output or folder.is_dir())
-    with locked(folder) if held else nullcontext():
+    with locked(folder, processes.is_first and (args.output is not None or folder.is_dir())):
         resample(args, voxel_size_mm, processes)
 
 

@@ -10,8 +10,10 @@ those of other runs on the same split.
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+from base.folder_lock import locked
 from base.label_classes import parse_classes
 from base.regions import regions_of
 from networks import find_architecture
@@ -46,14 +48,18 @@ def main(args) -> None:
 
     from tqdm import tqdm
 
+    from networks.weights import load_weights
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
 
     device = choose_device(args.device, processes)
     args.precision = choose_precision(args.precision, device)
-    with processes.together(PATIENCE):
+    trained = load_weights(weights_path)
+    folder = args.save / (args.run or trained.experiment) / args.evaluate
+    with ExitStack() as held, processes.together(PATIENCE):
         with processes.first_ahead():
-            run = Run(args, weights_path, device, processes)
+            held.enter_context(locked(folder, processes.is_first))
+            run = Run(args, trained, folder, device, processes)
         for case in tqdm(processes.share(run.to_do), "predicting", unit="case", disable=not processes.is_first):
             run.predict(case)
         processes.wait()
@@ -68,28 +74,27 @@ class Run:
         to_do: the cases that are not done.
     """
 
-    def __init__(self, args, weights_path: Path, device, processes: Processes):
+    def __init__(self, args, trained, folder: Path, device, processes: Processes):
         from data.cases import check_voxel_size, find_cases
         from data.intensities import Normalization
         from data.predictions import probability_path
-        from networks.weights import inference_options, load_weights
+        from networks.weights import inference_options
         from utils.comparison_report import ComparisonReport, remove_comparison
         from utils.ensemble_reports import RANKING_COLUMNS
         from utils.evaluation import Evaluation
         from utils.inference import predictor_of
         from utils.tables import CaseTable
 
-        trained = load_weights(weights_path)
         trained.check("--network", "architecture", args.network and args.network.name)
         trained.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
         trained.check_classes(args.classes)
         cases = find_cases(args.data, args.evaluate)
-        check_voxel_size(cases, trained.description["voxel_size_mm"], weights_path)
+        check_voxel_size(cases, trained.description["voxel_size_mm"], trained.path)
 
         self._args = args
         self._classes = trained.classes
         name = args.run or trained.experiment
-        self._folder = args.save / name / args.evaluate
+        self._folder = folder
         record = {
             "weights": {trained.experiment: trained.sha256},
             "classes": trained.classes.to_json(),

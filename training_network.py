@@ -12,6 +12,7 @@ from datetime import timedelta
 from math import isfinite
 
 from base.errors import InputError
+from base.folder_lock import locked
 from base.label_classes import notice, resolve
 from networks import ARCHITECTURES, find_architecture
 from utils import arguments, training_arguments
@@ -50,7 +51,7 @@ def main(args) -> None:
     from data.cases import find_cases, with_reference
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
-    from networks.weights import build_network
+    from networks.weights import build_network, load_weights
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
     from utils.experiment import Experiment, versions
@@ -87,16 +88,18 @@ def main(args) -> None:
             begin_with(args.init_weights, network, description)
         description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
         record = {**description, "versions": versions()}
-        experiment = Experiment(args.save, description["experiment"], record, args.resume)
-        final = experiment.final_path(args.iterations)
-        if final.exists():
-            print(f"finished before: {final}")
-            return
-        where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
-        print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
-        streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
-        training = begin_training(args, network, description, device, processes)
-        train(args, training, experiment, description, *streams)
+        with locked(args.save / description["experiment"], processes.is_first):
+            experiment = Experiment(args.save, description["experiment"], record, args.resume)
+            final = experiment.final_path(args.iterations)
+            if final.exists():
+                load_weights(final)  # may be damaged
+                print(f"finished before: {final}")
+                return
+            where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
+            print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
+            streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
+            training = begin_training(args, network, description, device, processes)
+            train(args, training, experiment, description, *streams)
 
 
 def begin_with(path, network, description: dict) -> None:
@@ -233,7 +236,8 @@ def begin_training(args, network, description, device, processes):
 
 def train(args, training, experiment, description, batches, validation_batches, shown) -> None:
     """Take the steps that are left, and write the final weights."""
-    from networks.weights import read_torch_file, save_checkpoint, save_weights
+    from networks.checkpoint import load_checkpoint, save_checkpoint
+    from networks.weights import save_weights
     from utils.dashboard import Dashboard
     from utils.training_log import TrainingLog
     from utils.training_loop import take_steps
@@ -242,13 +246,14 @@ def train(args, training, experiment, description, batches, validation_batches, 
     processes.wait()  # until none looks any more whether the experiment exists
     if processes.is_first:
         experiment.begin()
+    dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
     if experiment.checkpoint_path.exists():
-        state = read_torch_file(experiment.checkpoint_path)
-        training.restore(state["training"])
-        rows = state["rows"]
+        parameters = list(training.network.parameters())
+        path, columns = experiment.checkpoint_path, ["iteration", *dice_columns]
+        state, rows = load_checkpoint(path, training.state(), parameters, columns)
+        training.restore(state)
         print(f"resumed at iteration {training.iteration}")
     dashboard = Dashboard(args.visdom_server, args.visdom_port if processes.is_first else 0, experiment.name)
-    dice_columns = [f"dice_{name}" for name in description["classes"]["names"][1:]]
     log = TrainingLog(experiment, dashboard, rows, dice_columns)
 
     def validate(iterations_per_second: float) -> None:
@@ -269,7 +274,7 @@ def train(args, training, experiment, description, batches, validation_batches, 
 
     def checkpoint() -> None:
         if processes.is_first:
-            save_checkpoint(experiment.checkpoint_path, {"training": training.state(), "rows": log.rows})
+            save_checkpoint(experiment.checkpoint_path, training.state(), log.rows)
 
     every = args.validate_every, args.checkpoint_every
     try:

@@ -107,7 +107,7 @@ def _synchronize(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path | str, content: bytes) -> None:
+def write_bytes(path: Path | str, content: bytes | memoryview) -> None:
     """Write `content`, verified, whole or not at all."""
 
     def verify(temporary: Path) -> None:

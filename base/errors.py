@@ -8,4 +8,12 @@ class InputError(Exception):
     """
 
     def __init__(self, subject, problem: str, remedy: str = ""):
+        self.subject, self.problem, self.remedy = subject, problem, remedy
         super().__init__(f"{subject}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self):
+        return type(self), (self.subject, self.problem, self.remedy)  # from a process to another
+
+    def with_remedy(self, remedy: str) -> "InputError":
+        """The same error with something else to do about it."""
+        return type(self)(self.subject, self.problem, remedy)

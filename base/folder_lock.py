@@ -19,8 +19,8 @@ _CANNOT_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder`, which is made where it is missing, for this process alone.
+def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
+    """Hold `folder`, which is made where it is missing, for this process alone, if that is `wanted`.
 
     The lock is released when the process ends, even if it is killed. What killed processes left half-written in the
     folder is removed. A folder that cannot be written to needs no lock.
@@ -28,6 +28,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds the folder.
     """
+    if not wanted:  # another process of the same stage holds it
+        yield
+        return
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -4,7 +4,7 @@ A shape is one of
 
     int, float, str, bool, None, object     a value of that type; float takes whole numbers, object takes anything
     (shape, shape)                          a value of one of these shapes
-    [shape]                                 a list of any length
+    [shape]                                 a list (or tuple) of any length
     [shape, shape, shape]                   a list of just these
     {str: shape}                            an object of any keys
     {"key": shape, "other?": shape}         an object that has `key`, may have `other`, and may have more
@@ -86,8 +86,9 @@ def check_shape(value, shape, place: str = "") -> None:
 
 
 def _check_type(value, kind: type | None, place: str) -> None:
-    kinds = {None: (type(None),), float: (float, int)}.get(kind, (kind,))
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+    kinds = {None: (type(None),), float: (float, int), list: (list, tuple)}.get(kind, (kind,))
+    fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+    if not fits or (kind is float and not abs(value) < float("inf")):  # NaN is not
         raise ValueError(f"{place or 'it'}: expected {_name(kind)}, found {_shown(value)}")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from base.errors import InputError
+from base.json_files import check_shape
 
 IGNORED = 255  # class index of voxels that take no part: outside the image, or without a reference
 
@@ -70,6 +71,20 @@ def parse_classes(text: str) -> LabelClasses:
         raise InputError("--classes", f"{text!r} has a label outside 0 to 254", "relabel the references")
     names = tuple("+".join(str(label) for label in group) for group in labels)
     return LabelClasses(names, labels)
+
+
+def check_classes(value) -> None:
+    """Raise ValueError where `value` is not what `LabelClasses.to_json` gives of classes that can be named."""
+    check_shape(value, {"names": [str], "labels": [[int]]})
+    try:
+        named = parse_classes(",".join(value["names"]))
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    labels = [label for group in value["labels"] for label in group]
+    if list(named.names) != list(value["names"]) or len(value["labels"]) != len(named) or len(value) != 2:
+        raise ValueError("they are no classes")
+    if not all(0 <= label <= 255 for label in labels):
+        raise ValueError("they have no such labels")
 
 
 def notice(classes: LabelClasses, labels_in_data: set[int]) -> str:

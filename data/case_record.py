@@ -6,6 +6,7 @@ import numpy as np
 
 from base.json_files import check_shape, read_json
 from base.label_classes import IGNORED
+from base.names import check_name
 from data.case_folder import RECORD
 
 _SUMS = {"image": str, "reference?": str}
@@ -19,6 +20,13 @@ _SHAPE = {
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
 _LONGEST_AXIS = 2**15  # voxels
+
+
+def check_fingerprints(value) -> None:
+    """Raise ValueError where `value` does not give the `sha256` of resampled files for each of some cases, by name."""
+    check_shape(value, {str: _SUMS})
+    for name in value:
+        check_name(name)
 
 
 def read_case_record(folder: Path, remedy: str) -> dict:

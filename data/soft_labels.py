@@ -7,7 +7,6 @@
 Every file is a plain 3D image on the case's resampled grid, so that viewers lay it over `imaging_rs.nii.gz`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,24 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.errors import InputError
-from base.json_files import write_json
-from base.label_classes import LabelClasses
+from base.json_files import read_json, write_json
+from base.label_classes import LabelClasses, check_classes
+from base.own_folders import refuse_foreign
+from data.case_record import check_fingerprints
 from data.cases import Case
 from data.image_files import Grid, from_array, read_image, write_image
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
 RECORD = "soft_labels.json"
+
+_RECORD_SHAPE = {
+    "weights": {str: str},
+    "classes": check_classes,
+    "temperature": float,
+    "cases": check_fingerprints,
+    "clips?": {str: str},
+}
 
 _VOXELS_AT_ONCE = 1 << 15  # whose numbers stay in a processor's cache from one operation to the next
 
@@ -56,18 +65,12 @@ class SoftLabels:
     classes: LabelClasses
     remedy: str = "make them with ensemble.py"
 
-    def _path(self, case_name: str, statistic: str, class_index: int) -> Path:
-        return self.folder / case_name / f"{statistic}_{self.classes.names[class_index]}.nii.gz"
-
     def read_record(self) -> dict:
         """Who made the soft labels, and how; an empty dictionary where there are none."""
-        path = self.folder / RECORD
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(self.folder / RECORD, _RECORD_SHAPE, f"{self.remedy} --overwrite")
         except FileNotFoundError:
             return {}
-        except ValueError:
-            raise InputError(path, "is damaged", f"{self.remedy} --overwrite") from None
 
     def begin(
         self, record: dict, fingerprints: dict[str, dict], overwrite: bool, clips: Mapping[str, str] = {}
@@ -79,10 +82,13 @@ class SoftLabels:
             clips: checksum of what each case is clipped to, by name, if it is; the same holds for these.
 
         Raises:
-            InputError: there are some of another record, and `overwrite` is not given.
+            InputError: there are some of another record, and `overwrite` is not given; or the folder holds something
+                else.
         """
-        before = self.read_record()
+        refuse_foreign(self.folder, RECORD, "--soft-labels")
+        before = self._earlier_record(overwrite)
         known, known_clips = before.pop("cases", {}), before.pop("clips", {})
+        classes = LabelClasses.from_json(before["classes"]) if before else self.classes
         for key in {} if overwrite else before:
             if before[key] != record.get(key):
                 raise InputError(
@@ -90,20 +96,26 @@ class SoftLabels:
                     f"holds soft labels with {key} {before[key]}, not {record.get(key)}",
                     "name another place with --soft-labels, or --overwrite",
                 )
-        for file in self.folder.glob("*/*.nii.gz"):
-            name = file.parent.name
+        # No file goes but those that the earlier record names, and those that will be written anew.
+        for name in {*known, *fingerprints}:
             same = name in fingerprints and known.get(name) == fingerprints[name]
             if overwrite or not same or known_clips.get(name) != clips.get(name):
-                file.unlink()
+                for path in {*_paths(self.folder / name, classes), *_paths(self.folder / name, self.classes)}:
+                    path.unlink(missing_ok=True)
         write_json(self.folder / RECORD, {**record, "cases": fingerprints, **({"clips": clips} if clips else {})})
+
+    def _earlier_record(self, overwrite: bool) -> dict:
+        """The record before; a damaged one is none where it is to be overwritten."""
+        try:
+            return self.read_record()
+        except InputError:
+            if overwrite:
+                return {}
+            raise
 
     def paths(self, case: Case) -> list[Path]:
         """The files of a case."""
-        return [
-            self._path(case.name, statistic, index)
-            for statistic in ("deviation", "mean")
-            for index in range(len(self.classes))
-        ]
+        return _paths(self.folder / case.name, self.classes)
 
     def is_complete(self, case: Case) -> bool:
         """Whether every file of the case is there."""
@@ -113,9 +125,11 @@ class SoftLabels:
         """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""
         for index, channel in enumerate(deviation):
             units = np.rint(channel * DEVIATION_UNITS).astype(np.uint8)
-            write_image(from_array(units, case.grid), self._path(case.name, "deviation", index))
+            write_image(
+                from_array(units, case.grid), _path(self.folder / case.name, "deviation", self.classes.names[index])
+            )
         for index, units in enumerate(quantise(mean)):
-            write_image(from_array(units, case.grid), self._path(case.name, "mean", index))
+            write_image(from_array(units, case.grid), _path(self.folder / case.name, "mean", self.classes.names[index]))
 
     def read_mean(self, case: Case) -> np.ndarray:
         """Mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).
@@ -137,14 +151,27 @@ class SoftLabels:
         return np.maximum.reduce([self._read(case, "deviation", index) for index in range(len(self.classes))])
 
     def _read(self, case: Case, statistic: str, class_index: int) -> np.ndarray:
-        path = self._path(case.name, statistic, class_index)
+        path = _path(self.folder / case.name, statistic, self.classes.names[class_index])
         if not path.is_file():
             raise InputError(path, "the soft label is missing", self.remedy)
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except InputError as error:
+            raise error.with_remedy(f"remove the file, and {self.remedy}") from None
         difference = Grid.of(image).differs_from(case.grid)
         if difference:
             raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy)
+        if image.GetPixelID() != sitk.sitkUInt8:
+            raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}, no bytes", self.remedy)
         return sitk.GetArrayFromImage(image)
+
+
+def _path(folder: Path, statistic: str, class_name: str) -> Path:
+    return folder / f"{statistic}_{class_name}.nii.gz"
+
+
+def _paths(folder: Path, classes: LabelClasses) -> list[Path]:
+    return [_path(folder, statistic, name) for statistic in ("deviation", "mean") for name in classes.names]
 
 
 def find_soft_labels(

@@ -1,26 +1,32 @@
 """Arrays in files that can be made again: written whole, mapped into memory, trusted only as they were written.
 
-A file holds one line of JSON, filled up with spaces to whole pages, then each array from a page's beginning:
+A file holds one line, a checksum (CRC-32) and JSON, filled up with spaces to whole pages, then each array from a page's
+beginning:
 
-    {"arrays": {"image": ["<i2", [120, 266, 266], 4096], ...}, "facts": ..., "made_of": ..., "bytes": ...}
+    0a1b2c3d {"arrays": {"image": ["<i2", [120, 266, 266], 4096], ...}, "facts": ..., "made_of": ..., "bytes": ...}
     image    its values in C order, from byte 4096 on
 """
 
 import ctypes
+import errno
 import json
 import math
 import mmap
 import os
+import stat
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from base.atomic_file import replacing
+from base.atomic_file import remove_abandoned, replacing
 from base.errors import InputError
+from base.json_files import check_shape, parse_json
 
 _PAGE_BYTES = mmap.PAGESIZE
+_LONGEST_HEADER = 2**22
 _WRITTEN = (
     1_000_000_000  # what a file says it was last written, s since 1970: one that was touched since says otherwise
 )
@@ -78,12 +84,32 @@ def _read_header(path: Path, made_of) -> dict | None:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            header = json.loads(file.readline())
-    except (FileNotFoundError, ValueError):
+            if not stat.S_ISREG(status.st_mode) or (int(status.st_mtime), status.st_uid) != (_WRITTEN, os.getuid()):
+                return None
+            line = file.readline(_LONGEST_HEADER)
+        checksum, _, text = line.partition(b" ")
+        if checksum != _checksum(text):
+            return None
+        header = parse_json(text)
+        _check_header(header, status.st_size)
+    except (OSError, ValueError, TypeError):
         return None
-    if not isinstance(header, dict) or header.get("made_of") != json.loads(json.dumps(made_of)):
-        return None
-    return header if (status.st_size, int(status.st_mtime)) == (header["bytes"], _WRITTEN) else None
+    return header if header["made_of"] == json.loads(json.dumps(made_of)) else None
+
+
+def _check_header(header, size: int) -> None:
+    """Raise an exception where a header does not describe a file of `size` bytes."""
+    check_shape(header, {"arrays": {str: [str, [int], int]}, "facts": object, "made_of": object, "bytes": int})
+    if header["bytes"] != size:
+        raise ValueError("it is not whole")
+    for kind, shape, offset in header["arrays"].values():
+        end = offset + math.prod(shape) * np.dtype(kind).itemsize
+        if min([offset, *shape]) < 0 or end > size or np.dtype(kind).hasobject:
+            raise ValueError("an array lies outside")
+
+
+def _checksum(text: bytes) -> bytes:
+    return f"{zlib.crc32(text.rstrip()):08x}".encode()
 
 
 def _write(path: Path, made_of, arrays: dict[str, np.ndarray], facts) -> None:
@@ -96,14 +122,24 @@ def _write(path: Path, made_of, arrays: dict[str, np.ndarray], facts) -> None:
     for place in places.values():
         place[2] += first
     header["bytes"] += first
-    with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            file.write(json.dumps(header).ljust(first - 1).encode() + b"\n")
+    text = json.dumps(header).encode()
+
+    def verify(temporary: Path) -> None:
+        with temporary.open("rb") as file:
             for name, values in arrays.items():
                 file.seek(places[name][2])
-                np.ascontiguousarray(values).tofile(file)
-            file.truncate(header["bytes"])
+                if file.read(values.nbytes) != np.ascontiguousarray(values).tobytes():
+                    raise OSError(errno.EIO, "what was written reads differently")
         os.utime(temporary, (_WRITTEN, _WRITTEN))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent)
+    with replacing(path, verify) as temporary, temporary.open("wb") as file:
+        file.write(_checksum(text) + b" " + text.ljust(first - 10) + b"\n")
+        for name, values in arrays.items():
+            file.seek(places[name][2])
+            file.write(np.ascontiguousarray(values).data)
+        file.truncate(header["bytes"])
 
 
 def _whole_pages(size: int) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from base.atomic_file import replacing
 from base.errors import InputError
 from base.label_classes import LabelClasses
 from networks import find_architecture
+from networks.description import check_description
+from networks.torch_files import check_tensors, read_torch_file, write_torch_file
 
 _FORMAT = "ensemble-distillation weights 2"
 
@@ -86,44 +87,32 @@ def inference_options(description: dict) -> dict:
 
 def save_weights(path: Path, network: torch.nn.Module, description: dict) -> None:
     """Write the weights of `network` with their `description` (plain values), whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save({"format": _FORMAT, "description": description, "state": network.state_dict()}, temporary)
-
-
-def save_checkpoint(path: Path, state: dict) -> None:
-    """Write tensors and plain values, whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    write_torch_file(path, {"format": _FORMAT, "description": description, "state": network.state_dict()})
 
 
 def load_weights(path: Path) -> TrainedNetwork:
     """Read what weights written by `save_weights` say of themselves.
 
     Raises:
-        InputError: the file is missing, damaged, or of another kind.
+        InputError: the file is missing, damaged, of another kind, or contradicts itself.
     """
     return TrainedNetwork(path, _read_weights(path)["description"], file_sha256(path))
 
 
 def _read_weights(path: Path) -> dict:
-    content = read_torch_file(path)
+    remedy = "name an intact FINAL_*.pth file of training_network.py"
+    content = read_torch_file(path, remedy)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise InputError(path, "holds no weights of this program", "name a FINAL_*.pth file of training_network.py")
-    return content
-
-
-def read_torch_file(path: Path):
-    """What `torch.save` wrote at `path`, as tensors and plain values only, on the CPU.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    if not path.is_file():
-        raise InputError(path, "there is no such file", "check the path")
+        raise InputError(path, "holds no weights of this program", remedy)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged file makes PyTorch raise nearly anything
-        raise InputError(path, "cannot be read as weights", "name an intact FINAL_*.pth file") from None
+        check_description(content.get("description"))
+        with torch.device("meta"):  # takes no memory, whatever the description asks for
+            network = build_network(content["description"])
+        check_tensors(content.get("state"), network.state_dict())
+    except (InputError, ValueError, RuntimeError, TypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(path, f"holds weights that contradict their description ({reason})", remedy) from None
+    return content
 
 
 def file_sha256(path: Path) -> str:

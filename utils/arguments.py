@@ -5,6 +5,7 @@ import glob
 from pathlib import Path
 
 from base.errors import InputError
+from base.names import check_run_name
 from base.regions import parse_regions
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
@@ -38,11 +39,10 @@ def parse_natural_number(text: str) -> int:
 
 def parse_folder_name(text: str) -> str:
     """The name of one folder in SAVE, not a path."""
-    if text in ("cache", "soft_labels"):
-        raise argparse.ArgumentTypeError(f"{text} is a folder of SAVE that holds no run; choose another name")
-    if text and text == Path(text).name and not text.startswith("."):
-        return text
-    raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of a folder")
+    try:
+        return check_run_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_positive_number(text: str) -> float:
@@ -251,6 +251,7 @@ def recorded_inference(args) -> dict:
 
 
 _NOT_RECORDED = {"debug", "resume", "device", "compile", "visdom_port", "visdom_server", "data", "save", "overwrite"}
+_NOT_RECORDED |= {"soft_labels", "init_weights"}  # their content is recorded, wherever they lie
 
 
 def recorded_options(args) -> dict:

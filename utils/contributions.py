@@ -1,14 +1,16 @@
 """What each member brings to an ensemble: Dice of the ensemble without it, and how far members disagree."""
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from base.atomic_file import not_written
 from utils.decisions import decide
 
 _VOXELS_AT_ONCE = 1 << 18
+_STORE, _STORED = ".members-", ".probabilities"
 
 
 def contributions(
@@ -79,26 +81,55 @@ def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_
 
 
 class MemberStore(Mapping):
-    """Probabilities of an ensemble's members for one case, on disk while it is entered, however many there are."""
+    """Probabilities of an ensemble's members for one case, on disk while it is entered, however many there are.
+
+    Args:
+        folder: in which they lie, in a hidden folder of their own.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder / f"{_STORE}{secrets.token_hex(4)}"
+        self._files: dict[str, tuple[Path, np.dtype, tuple[int, ...]]] = {}
 
     def __enter__(self) -> "MemberStore":
-        self._folder = TemporaryDirectory(prefix="members-")
-        self._files: dict[str, Path] = {}
+        self._folder.mkdir(parents=True)
         return self
 
     def __exit__(self, *exception) -> None:
-        self._folder.cleanup()
+        _remove_store(self._folder)
 
     def add(self, name: str, probabilities: np.ndarray) -> None:
-        """Keep the probabilities of a member, (classes, z, y, x)."""
-        self._files[name] = Path(self._folder.name) / f"{len(self._files)}.npy"
-        np.save(self._files[name], probabilities)
+        """Keep the probabilities of a member, (classes, z, y, x).
+
+        Raises:
+            InputError: they cannot be written, such as for want of room.
+        """
+        path = self._folder / f"{len(self._files)}{_STORED}"
+        try:
+            path.write_bytes(np.ascontiguousarray(probabilities).data)
+        except OSError as error:
+            raise not_written(path, error) from error
+        self._files[name] = path, probabilities.dtype, probabilities.shape
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return np.load(self._files[name], mmap_mode="r")
+        path, dtype, shape = self._files[name]
+        return np.memmap(path, dtype, "r", shape=shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def remove_abandoned_stores(folder: Path) -> None:
+    """Remove the stores in `folder` of processes that were killed; none may be at work there."""
+    for path in folder.glob(f"{_STORE}*"):
+        if path.is_dir() and not path.is_symlink():
+            _remove_store(path)
+
+
+def _remove_store(folder: Path) -> None:
+    for path in folder.glob(f"*{_STORED}"):
+        path.unlink()
+    folder.rmdir()

@@ -5,25 +5,33 @@ SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, s
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from base.errors import InputError
-from base.json_files import write_json
+from base.json_files import read_json, write_json
+from base.label_classes import check_classes
 from base.regions import Region
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.peak_memory import peak_memory_mb
 from utils.pictures import draw_overlay
 from utils.processes import ALONE, Processes
+from utils.run_folder import RECORD, refuse_other_folder
 from utils.statistics import Summary, summarise
-from utils.tables import CaseTable, rounded
+from utils.tables import CaseTable, read_table, rounded
 
-RECORD = "predictions.json"
 METRICS = "metrics.csv"
+_RECORD_SHAPE = {  # some were not recorded by earlier versions
+    "weights?": {str: str},
+    "classes?": check_classes,
+    "networks?": {str: {"parameters": int, "is_student": bool}},
+    "regions?": [str],
+    "tolerance_mm?": float,
+    "cases?": {str: {str: str}},
+    "clips?": {str: str},
+}
 COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", "peak_memory_mb")
 
 
@@ -59,6 +67,8 @@ class Evaluation:
         self._regions = regions
         self._tolerance_mm = tolerance_mm
         record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
+        if processes.is_first:
+            refuse_other_folder(folder)
         before = {} if overwrite else read_record(folder)
         known, known_clips = before.pop("cases", {}), before.pop("clips", {})
         before.pop("networks", None)
@@ -129,10 +139,10 @@ class Evaluation:
 
 
 def read_record(folder: Path) -> dict:
-    """What predicted the results in `folder`; {} where nothing (readable) says so."""
+    """What predicted the results in `folder`; {} where nothing says so, or what does is damaged."""
     try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_json(folder / RECORD, _RECORD_SHAPE, "")
+    except (FileNotFoundError, InputError):
         return {}
 
 
@@ -143,15 +153,12 @@ def read_metrics(folder: Path) -> dict[str, list[dict]]:
         InputError: the file is damaged.
     """
     path = folder / METRICS
-    if not path.is_file():
-        return {}
     rows: dict[str, list[dict]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                row.setdefault("peak_memory_mb", "")  # which earlier versions did not measure
-                numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
-                rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
+        for row in read_table(path):
+            row.setdefault("peak_memory_mb", "")  # which earlier versions did not measure
+            numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
+            rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
     except (KeyError, ValueError, TypeError):
         raise InputError(path, "is damaged", "remove it, and predict again") from None
     return rows

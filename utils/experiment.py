@@ -7,13 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from base.errors import InputError
-from base.json_files import write_json
+from base.json_files import read_json, write_json
+from base.own_folders import refuse_foreign
+from utils.run_folder import holds_results
 from utils.tables import write_table
 
 RECORD = "experiment.json"
 LOG = "log.csv"
 CURVES = "curves.png"
 CHECKPOINT = "LAST.pth"
+# Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
+_MAY_DIFFER = {"versions", "options soft_labels", "options init_weights"}
 
 
 class Experiment:
@@ -24,13 +28,16 @@ class Experiment:
         resume: go on where the experiment stopped; without it, one that exists is refused.
 
     Raises:
-        InputError: the experiment exists and `resume` is not given, or it was begun with another record.
+        InputError: the experiment exists and `resume` is not given, or it was begun with another record; or its folder
+            holds something else.
     """
 
     def __init__(self, save_folder: Path, name: str, record: dict, resume: bool):
         self.name = name
         self.folder = save_folder / name
         self._record = record
+        self._is_begun_here = False
+        refuse_foreign(self.folder, RECORD, "-r", allowed=holds_results)
         path = self.folder / RECORD
         if path.exists():
             if not resume:
@@ -41,11 +48,13 @@ class Experiment:
         """Write the record, unless the experiment is taken up: from now on, it exists."""
         if not (self.folder / RECORD).exists():
             write_json(self.folder / RECORD, self._record)
+            self._is_begun_here = True
 
     def take_back(self) -> None:
-        """Let it be as if the experiment had not begun, unless there is something to take up."""
-        if not self.checkpoint_path.exists():
-            (self.folder / RECORD).unlink(missing_ok=True)
+        """Let it be as if the experiment had not begun here, unless there is something to take up."""
+        if self._is_begun_here and not self.checkpoint_path.exists():
+            for name in (LOG, CURVES, RECORD):
+                (self.folder / name).unlink(missing_ok=True)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -59,10 +68,7 @@ class Experiment:
         return self.folder / f"FINAL_{self.name}_{iterations}.pth"
 
     def _check_record(self, path: Path, record: dict) -> None:
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError(path, "is damaged", "name another experiment with -r") from None
+        begun = read_json(path, {str: object}, "restore it, or name another experiment with -r")
         for key, old, new in _differences(begun, json.loads(json.dumps(record))):
             raise InputError(path, f"was begun with {key} {old}, not {new}", "resume with the same, or use -r")
 
@@ -72,9 +78,11 @@ class Experiment:
 
 
 def _differences(old: dict, new: dict, prefix: str = ""):
-    """Yield (key, old value, new value) where two records differ; versions of software may."""
-    for key in sorted({*old, *new} - {"versions"}):
+    """Yield (key, old value, new value) where two records differ; versions of software may, and where files lie."""
+    for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
+        if f"{prefix}{key}" in _MAY_DIFFER:
+            continue
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, f"{prefix}{key} ")
         elif before != after:

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from base.atomic_file import write_text
+from base.errors import InputError
 from utils.processes import ALONE, Processes
 
 
@@ -43,7 +45,8 @@ class CaseTable:
         self._own_path = path if self._is_first else path.with_name(f"{path.stem}.part{processes.rank}{path.suffix}")
         self._rows: dict[str, list[dict]] = {name: [] for name in kept}
         self._own_rows = self._rows if self._is_first else {}
-        self._take(path, kept=self._rows)
+        if self._rows:
+            self._take(path, kept=self._rows)
         if self._is_first:
             self.gather(kept=self._rows)
 
@@ -58,13 +61,20 @@ class CaseTable:
 
     def gather(self, kept: Container[str] | None = None) -> None:
         """Put all parts into the table, in the first process when all have added theirs; only the cases in `kept`."""
-        parts = sorted(self._path.parent.glob(f"{self._path.stem}.part*{self._path.suffix}"))
+        parts = self._parts()
         for part in parts:
             self._take(part, kept)
         if parts or self._path.exists():
             self._write()
         for part in parts:
             part.unlink()
+
+    def _parts(self) -> list[Path]:
+        """The parts that processes have written, by their names and columns; what else looks like one stays."""
+        name = re.compile(rf"{re.escape(self._path.stem)}\.part\d+{re.escape(self._path.suffix)}")
+        folder = self._path.parent
+        found = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
+        return sorted(path for path in found if _read_rows(path, self._columns))
 
     def _take(self, path: Path, kept: Container[str] | None = None) -> None:
         """Let the rows of a file take the place of those of the same cases."""
@@ -88,10 +98,25 @@ class CaseTable:
             print(f"{value}: {title}: {sum(some) / len(some):.4f} (mean of {len(some)})")
 
 
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a table, by the names of its columns; none where there is no such file.
+
+    Raises:
+        InputError: the file is damaged: no text, or a row that has not as many fields as there are columns.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except FileNotFoundError:
+        return []
+    except (ValueError, csv.Error):
+        raise InputError(path, "is damaged", "remove it, and predict again") from None
+    if not text.endswith("\n") or any(len(row) != len(header) for row in rows):
+        raise InputError(path, "is damaged (it is cut short)", "remove it, and predict again")
+    return [dict(zip(header, row)) for row in rows]
+
+
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a table with just these columns, or all but the last, as earlier versions wrote; else none."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        return list(reader) if reader.fieldnames in (list(columns), list(columns[:-1])) else []
+    rows = read_table(path)
+    return rows if rows and list(rows[0]) in (list(columns), list(columns[:-1])) else []

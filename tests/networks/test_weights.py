@@ -15,7 +15,12 @@ DESCRIPTION = {
     "planes": (0,),
     "classes": parse_classes("0,1,2").to_json(),
     "predicts_uncertainty": False,
+    "normalization": {"kind": "zscore", "window": [0.0, 0.0], "mean": 0.0, "deviation": 1.0},
+    "voxel_size_mm": [3.0, 3.0, 5.0],
+    "training_cases": ["case_00000"],
     "soft_labels": None,
+    "parameters": 42211,
+    "validation_dice": [0.5, 0.25],
 }
 
 

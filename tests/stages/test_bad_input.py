@@ -175,9 +175,13 @@ def wrong_weights_for_the_network(work):
 
     path = work / "SAVE" / "one" / "FINAL_one_30.pth"
     content = torch.load(path, weights_only=True)
-    content["description"]["architecture"] = "another"
+    content["description"]["architecture"] = "dil3D"
     torch.save(content, path)
-    return predict(work, "-n", "dil2D"), "dil2D contradicts"
+    return predict(work), "contradict their description"
+
+
+def another_network_than_the_weights(work):
+    return predict(work, "-n", "UNet2D"), "UNet2D contradicts"
 
 
 def weights_of_another_size(work):
@@ -243,6 +247,7 @@ CASES = [
     unknown_criterion,
     unknown_device,
     wrong_weights_for_the_network,
+    another_network_than_the_weights,
     weights_of_another_size,
     weights_that_are_none,
     weights_that_are_not_there,

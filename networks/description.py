@@ -1,0 +1,48 @@
+"""What weights say of themselves, and what is expected of a description that is read from a file."""
+
+from base.json_files import check_shape
+from base.label_classes import check_classes
+from base.names import check_run_name
+from networks import find_architecture
+
+_CASES = [str]
+_SHAPE = {
+    "experiment": check_run_name,
+    "architecture": str,
+    "receptive_field": int,
+    "features?": int,
+    "dropout?": float,
+    "deep_supervision?": bool,
+    "predicts_uncertainty": bool,
+    "initial_weights?": (None, {str: str}),
+    "initial_cases?": _CASES,
+    "sample_size": int,
+    "planes": [int],
+    "classes": check_classes,
+    "normalization": {"kind": str, "window": [float, float], "mean": float, "deviation": float},
+    "voxel_size_mm": (None, [float] * 3),
+    "training_cases": _CASES,
+    "soft_labels": (None, {"temperature": float}),
+    "parameters": int,
+    "validation_dice": [float],
+}
+_LARGEST_SIDES = {2: 2048, 3: 320}  # of a patch, in voxels
+
+
+def check_description(value) -> None:
+    """Raise ValueError where `value` is no description of a network that this program trains."""
+    check_shape(value, _SHAPE)
+    architecture = find_architecture(value["architecture"])
+    architecture.check_receptive_field(value["receptive_field"])
+    options = {key: value[key] for key in ("features", "dropout", "deep_supervision") if key in value}
+    architecture.options(**options)
+    if not 1 <= value["sample_size"] <= _LARGEST_SIDES[architecture.dimensions]:
+        raise ValueError(f"sample_size: {value['sample_size']} voxels")
+    planes = set(value["planes"])
+    if not planes <= {0, 1, 2} or (architecture.dimensions == 2 and not planes):
+        raise ValueError("planes: a network of slices needs some of 0, 1 and 2")
+    normalization = value["normalization"]
+    if normalization["kind"] not in ("ct", "zscore", "none") or normalization["deviation"] <= 0:
+        raise ValueError("normalization: it is none")
+    if len(normalization) > 4:
+        raise ValueError("normalization: it has more than is known")
