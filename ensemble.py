@@ -80,6 +80,8 @@ def main(args) -> None:
     device = choose_device(args.device, processes)
     args.precision = choose_precision(args.precision, device)
     folders = [run_folder(args), soft_labels_folder(args)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise InputError("--soft-labels", f"{folders[1]} is the folder of the run's own results", "name another")
     with ExitStack() as held, processes.together(PATIENCE):
         with processes.first_ahead():
             for folder in folders:
@@ -139,12 +141,14 @@ class Run:
         fingerprints = {case.name: case.fingerprint for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (self._regions, args.tolerance_mm)
-        self._evaluation = Evaluation(
-            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
-        )
         self._soft_labels = SoftLabels(soft_labels_folder(args), self._classes)
         soft_record = {key: value for key, value in record.items() if key != "keep_largest"}
         soft_record["temperature"] = args.temperature
+        if processes.is_first:  # which may refuse: before earlier results are touched
+            self._soft_labels.check(soft_record, args.overwrite)
+        self._evaluation = Evaluation(
+            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
+        )
         self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
         if processes.is_first:
             remove_abandoned_stores(self._folder)

@@ -279,7 +279,10 @@ def train(args, training, experiment, description, batches, validation_batches, 
     every = args.validate_every, args.checkpoint_every
     try:
         take_steps(training, batches.numbered, args.iterations, *every, validate, checkpoint)
-    except RuntimeError:  # such as a GPU's full memory: other options must be free to begin
+    except (
+        RuntimeError,
+        InputError,
+    ):  # such as a GPU's full memory, or a disk's: the same command must be free to begin
         if processes.is_first:
             experiment.take_back()
         raise

@@ -72,14 +72,8 @@ class SoftLabels:
         except FileNotFoundError:
             return {}
 
-    def begin(
-        self, record: dict, fingerprints: dict[str, dict], overwrite: bool, clips: Mapping[str, str] = {}
-    ) -> None:
-        """State who makes the soft labels, and how; those of another record are never mixed with these.
-
-        Args:
-            fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
-            clips: checksum of what each case is clipped to, by name, if it is; the same holds for these.
+    def check(self, record: dict, overwrite: bool) -> None:
+        """Check that soft labels may be written to the folder: those of another record are never mixed with these.
 
         Raises:
             InputError: there are some of another record, and `overwrite` is not given; or the folder holds something
@@ -87,15 +81,30 @@ class SoftLabels:
         """
         refuse_foreign(self.folder, RECORD, "--soft-labels")
         before = self._earlier_record(overwrite)
-        known, known_clips = before.pop("cases", {}), before.pop("clips", {})
-        classes = LabelClasses.from_json(before["classes"]) if before else self.classes
-        for key in {} if overwrite else before:
+        for key in {} if overwrite else before.keys() - {"cases", "clips"}:
             if before[key] != record.get(key):
                 raise InputError(
                     self.folder,
                     f"holds soft labels with {key} {before[key]}, not {record.get(key)}",
                     "name another place with --soft-labels, or --overwrite",
                 )
+
+    def begin(
+        self, record: dict, fingerprints: dict[str, dict], overwrite: bool, clips: Mapping[str, str] = {}
+    ) -> None:
+        """State who makes the soft labels, and how, after `check`; those that do not hold any more are removed.
+
+        Args:
+            fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
+            clips: checksum of what each case is clipped to, by name, if it is; the same holds for these.
+
+        Raises:
+            InputError: as `check`.
+        """
+        self.check(record, overwrite)
+        before = self._earlier_record(overwrite)
+        known, known_clips = before.get("cases", {}), before.get("clips", {})
+        classes = LabelClasses.from_json(before["classes"]) if before else self.classes
         # No file goes but those that the earlier record names, and those that will be written anew.
         for name in {*known, *fingerprints}:
             same = name in fingerprints and known.get(name) == fingerprints[name]

@@ -1,5 +1,6 @@
 """Pictures: a case with its contours, the curves of a training, and runs compared."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from base.atomic_file import replacing
+from base.atomic_file import write_bytes
 from utils.boxes import bounding_box
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
@@ -133,9 +134,10 @@ def _number(value) -> float:
 
 
 def _save(figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100, pil_kwargs={"compress_level": 1})
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=100, pil_kwargs={"compress_level": 1})
     plt.close(figure)
+    write_bytes(path, memory.getbuffer())
 
 
 def label_picture(image: np.ndarray, classes: np.ndarray) -> np.ndarray:

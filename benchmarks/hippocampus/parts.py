@@ -1,11 +1,11 @@
 """The parts of the study: which networks are trained, averaged and distilled, and which of them are compared."""
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.json_files import read_json
 from benchmarks.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,
@@ -47,7 +47,7 @@ class Study:
 
     def resample_few(self) -> None:
         """Stage 1 again, with the references of `ANNOTATED` train cases, drawn at random, and of val and test alone."""
-        split = json.loads((self.scans / "split.json").read_text(encoding="utf-8"))
+        split = read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
         annotated = random.Random(0).sample(sorted(split["train"]), ANNOTATED)
         references = self.work / "few_references"
         references.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from statistics import mean
 
-from base.json_files import write_json
+from base.json_files import read_json, write_json
 from benchmarks.machine import describe_machine
 from benchmarks.study.scripts import Network, Scripts
 from benchmarks.study.steps import StepError
@@ -113,7 +113,7 @@ class Results:
         path = self.folder / name / "part.json"
         if not path.exists():
             return False
-        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        before = read_json(path, {"settings": {str: object}}, "remove it, and do the part again")["settings"]
         for key, value in json.loads(json.dumps(settings)).items():
             if before.get(key) != value:
                 raise StepError(f"{path}: was made with {key} {before.get(key)}, not {value}; name another --results")
@@ -139,7 +139,7 @@ class Results:
         path = self.folder / name / "part.json"
         if not path.exists():
             raise StepError(f"{path}: is missing; do part {name} first")
-        return json.loads(path.read_text(encoding="utf-8"))["chosen"]
+        return read_json(path, {"chosen": {str: object}}, "remove it, and do the part again")["chosen"]
 
     def read(self, table: str) -> list[dict]:
         """The rows of a table (``runs``, ``cases``, ``choices``) of all parts, each with its ``part``."""

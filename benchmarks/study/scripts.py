@@ -1,12 +1,12 @@
 """The four scripts as a study calls them, all in one work folder."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from base.atomic_file import write_text
+from base.json_files import read_json
 from benchmarks.study.steps import Step, Steps
 from utils.finished_runs import FinishedRun
 
@@ -102,8 +102,8 @@ class Scripts:
 
     def cases(self, network: Network) -> int:
         """How many it was trained on."""
-        record = (self.save / network.name / "experiment.json").read_text(encoding="utf-8")
-        return len(json.loads(record)["training_cases"])
+        path = self.save / network.name / "experiment.json"
+        return len(read_json(path, {"training_cases": [str]}, "train the network again")["training_cases"])
 
     def _places(self, data: str) -> list[object]:
         return ["-d", self._work / data, "-s", self.save]

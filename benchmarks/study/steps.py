@@ -1,6 +1,5 @@
 """Commands of a study that takes hours: each is run once, and a study that was stopped goes on with the next one."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from base.json_files import write_json
+from base.json_files import read_json, write_json
 
 _POLLS_PER_SECOND = 50
 
@@ -78,7 +77,7 @@ class Steps:
         path = self._record_path(step)
         if not path.exists():
             return False
-        before = json.loads(path.read_text(encoding="utf-8"))["command"]
+        before = read_json(path, {"command": [str]}, "remove it, and what the step made")["command"]
         if before != list(step.command):
             raise StepError(f"{path}: was done as {' '.join(before)}; name another --work, or remove what it made")
         return True

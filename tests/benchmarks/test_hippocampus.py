@@ -36,7 +36,8 @@ def write(path, text):
 def predict(name, networks, dice):
     folder = Path(args.s) / name / args.e
     cases = [f"{args.e}_{number}" for number in range(12)]
-    record = {"cases": dict.fromkeys(cases), "classes": {"names": ["0", "1", "2"]}, "regions": ["1", "2"]}
+    classes = {"names": ["0", "1", "2"], "labels": [[0], [1], [2]]}
+    record = {"cases": dict.fromkeys(cases, {"image": ""}), "classes": classes, "regions": ["1", "2"]}
     record |= {"networks": networks, "tolerance_mm": 1, "weights": {}}
     write(folder / "predictions.json", json.dumps(record))
     with (folder / "metrics.csv").open("w", newline="") as file:
