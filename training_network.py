@@ -253,7 +253,8 @@ def train(args, training, experiment, description, batches, validation_batches, 
         state, rows = load_checkpoint(path, training.state(), parameters, columns)
         training.restore(state)
         print(f"resumed at iteration {training.iteration}")
-    dashboard = Dashboard(args.visdom_server, args.visdom_port if processes.is_first else 0, experiment.name)
+    port = args.visdom_port if processes.is_first else 0
+    dashboard = Dashboard(args.visdom_server, port, experiment.name, args.visdom_picture)
     log = TrainingLog(experiment, dashboard, rows, dice_columns)
 
     def validate(iterations_per_second: float) -> None:
@@ -267,7 +268,8 @@ def train(args, training, experiment, description, batches, validation_batches, 
             "iterations_per_second": iterations_per_second,
         }
         if processes.is_first:
-            log.add(figures, dices, show_slice(training, description, shown))
+            picture = show_slice(training, description, shown) if dashboard.wants_picture else None
+            log.add(figures, dices, picture)
         if not isfinite(train_loss):
             processes.wait()
             raise InputError("--learning-rate", f"the loss became {train_loss}", "lower the rate, in a new run (-r)")

@@ -250,7 +250,8 @@ def recorded_inference(args) -> dict:
     return {name: getattr(args, name) for name in names}
 
 
-_NOT_RECORDED = {"debug", "resume", "device", "compile", "visdom_port", "visdom_server", "data", "save", "overwrite"}
+_NOT_RECORDED = {"debug", "resume", "device", "compile", "data", "save", "overwrite"}
+_NOT_RECORDED |= {"visdom_port", "visdom_server", "visdom_picture"}
 _NOT_RECORDED |= {"soft_labels", "init_weights"}  # their content is recorded, wherever they lie
 
 

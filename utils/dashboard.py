@@ -1,76 +1,112 @@
 """The live view of a training on a visdom server; without one, training goes on just the same."""
 
-import contextlib
-import logging
-import queue
+import ipaddress
 import sys
 import threading
-import warnings
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import numpy as np
 
-_SECONDS_TO_FINISH = 5
+_SECONDS_AT_END = 2.0  # what a server may cost a training that has taken its last step
+_SECONDS_TO_IMPORT = 10.0  # visdom's client, which a training of a second has to wait for
 
 
 class Dashboard:
     """Sends curves and a picture to visdom from a thread, so that a slow server never holds up training.
 
-    A server that is not there, or goes away, costs one warning on standard error.
+    A server that is not there, goes away, or does not answer as visdom does costs one warning on standard error, and
+    two seconds at the end of the training at most.
 
     Args:
         server: address such as ``http://localhost``.
         port: of the server; 0 for no dashboard.
         environment: visdom's name for a page of windows: the experiment.
+        picture: ``auto``: the picture goes to a server on this machine alone; ``on``: to any server; ``off``: to none.
     """
 
-    def __init__(self, server: str, port: int, environment: str):
-        self._address = (server, port, environment)
-        self._updates: queue.Queue = queue.Queue(maxsize=8)
+    def __init__(self, server: str, port: int, environment: str, picture: str = "auto"):
+        self._address = (server, port, environment, is_on_this_machine(server))
+        self._sends_picture = picture == "on" or (picture == "auto" and is_on_this_machine(server))
+        self._changed = threading.Condition()  # guards the four below
+        self._latest: tuple | None = None
+        self._closing = False
         self._given_up = port == 0
+        self._warned = False
+        self._imported = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         if not self._given_up:
+            if picture == "auto" and not self._sends_picture:
+                print(
+                    f"dashboard: curves go to {server}:{port}, the picture of a validation slice does not; "
+                    "--visdom-picture on sends it"
+                )
             self._thread.start()
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether a picture would be sent: else there is no need to draw one."""
+        return self._sends_picture and not self._given_up
 
     def update(self, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None) -> None:
         """Show the log so far and a picture, uint8 (3, rows, columns) or None. Returns at once."""
-        if self._given_up:
-            return
-        with contextlib.suppress(queue.Full):  # a later update holds the same curves
-            self._updates.put_nowait((list(rows), dice_columns, picture))
+        with self._changed:  # an update that was not sent yet is replaced: this one holds the same curves, and more
+            self._latest = (list(rows), dice_columns, picture if self._sends_picture else None)
+            self._changed.notify()
 
     def close(self) -> None:
         """Let the last update go out, if the server takes it in time."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
         if self._thread.is_alive():
-            try:
-                self._updates.put(None, timeout=_SECONDS_TO_FINISH)
-            except queue.Full:
-                return
-            self._thread.join(_SECONDS_TO_FINISH)
+            self._imported.wait(_SECONDS_TO_IMPORT)
+            self._thread.join(_SECONDS_AT_END)
+            if self._thread.is_alive():
+                self._give_up(f"it did not take the last curves within {_SECONDS_AT_END:g} seconds")
 
     def _work(self) -> None:
-        server, port, environment = self._address
         try:
-            visdom = _connect(server, port, environment)
-            while (update := self._updates.get()) is not None:
+            try:
+                from utils.visdom_client import BoundedVisdom
+            finally:
+                self._imported.set()
+            visdom = BoundedVisdom(*self._address)
+            while (update := self._next_update()) is not None:
                 _send(visdom, *update)
         except Exception as error:  # whatever the client or the network raises, training is worth more
-            reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+            self._give_up(str(error) or type(error).__name__)
+        self._given_up = True
+
+    def _next_update(self) -> tuple | None:
+        """Wait for an update; None when there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._latest is not None or self._closing)
+            update, self._latest = self._latest, None
+            return update
+
+    def _give_up(self, reason: str) -> None:
+        """Warn, if nobody did yet."""
+        with self._changed:
+            told, self._warned, self._given_up = self._warned, True, True
+        if not told:
+            server, port, *_ = self._address
+            reason = "".join(sign for sign in reason.splitlines()[0][:100] if sign.isprintable())
             print(
                 f"warning: no dashboard: the visdom server at {server}:{port} does not answer ({reason}); "
                 "training goes on",
                 file=sys.stderr,
                 flush=True,
             )
-        self._given_up = True
 
 
-def _connect(server: str, port: int, environment: str):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # visdom 0.2 imports pkg_resources, which says that it is deprecated
-        from visdom import Visdom
-    logging.getLogger("visdom").setLevel(logging.CRITICAL)  # its failures are ours to tell, once
-    return Visdom(server=server, port=port, env=environment, raise_exceptions=True, use_incoming_socket=False)
+def is_on_this_machine(server: str) -> bool:
+    """Whether an address names this machine by ``localhost`` or a loopback address, so that nothing leaves it."""
+    try:
+        host = urlsplit(server if "://" in server else f"http://{server}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, or no address at all
+        return False
 
 
 def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None) -> None:
@@ -82,7 +118,7 @@ def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np
         )
         options = {"title": window, "legend": list(columns), "xlabel": "iteration", "showlegend": True}
         for number, column in enumerate(columns):
-            visdom.line(
+            answer = visdom.line(
                 values[:, number],
                 iterations,
                 win=window,
@@ -90,6 +126,7 @@ def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np
                 opts=options,
                 update="replace" if number else None,
             )
+            _check(answer, window)
 
     line("loss", ["train_loss", "val_loss"])
     if dice_columns:
@@ -97,4 +134,11 @@ def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np
     line("learning rate", ["learning_rate"])
     line("iterations per second", ["iterations_per_second"])
     if picture is not None:
-        visdom.image(picture, win="validation slice", opts={"title": "validation slice: image, reference, prediction"})
+        window, title = "validation slice", "validation slice: image, reference, prediction"
+        _check(visdom.image(picture, win=window, opts={"title": title}), window)
+
+
+def _check(answer: str, window: str) -> None:
+    """Raise ValueError where the answer is not the window's name, which is what visdom answers."""
+    if answer != window:
+        raise ValueError("its answers are not those of visdom")

@@ -137,6 +137,12 @@ def add_progress_options(parser) -> None:
         "--visdom-port", type=arguments.parse_natural_number, default=8008, help="of the visdom server; 0: no dashboard"
     )
     group.add_argument("--visdom-server", default="http://localhost", help="address of the visdom server")
+    group.add_argument(
+        "--visdom-picture",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="send a picture of a validation slice there; auto: to a server on this machine alone",
+    )
 
 
 def settle(args, number_of_processes: int) -> None:
