@@ -288,11 +288,11 @@ def train(args, training, experiment, description, batches, validation_batches, 
         if processes.is_first:
             experiment.take_back()
         raise
-    dashboard.close()
     if processes.is_first:
         described = {**description, "validation_dice": [log.rows[-1][column] for column in dice_columns]}
         save_weights(experiment.final_path(args.iterations), training.network, described)
         print(f"weights: {experiment.final_path(args.iterations)}")
+    dashboard.close()
 
 
 def show_slice(training, description, shown):

@@ -22,7 +22,11 @@ class TrainingLog:
         self._dice_columns = dice_columns
 
     def add(self, figures: dict[str, float], dices: list[float], picture: np.ndarray | None) -> None:
-        """Add a row, and show it in log.csv, curves.png and visdom: there with a `picture`, uint8 (3, rows, columns)."""
+        """Add a row, and show it in log.csv, curves.png and visdom.
+
+        Args:
+            picture: for visdom, uint8 (3, rows, columns), or None.
+        """
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
         self._experiment.write_log(self.rows)
         draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)

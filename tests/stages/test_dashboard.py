@@ -1,4 +1,4 @@
-"""Training beside the real visdom server: its windows are read back, and its death costs one warning."""
+"""Training beside the real visdom server, whose windows are read back, and beside one that floods its clients."""
 
 import contextlib
 import json
@@ -10,8 +10,11 @@ import urllib.request
 
 import pytest
 
+from networks.weights import load_weights
+from tests import servers
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
+from tests.servers import serving
 
 # The server as the README starts it without internet.
 SERVER = "from visdom.server.run_server import main; main()"
@@ -102,3 +105,37 @@ def test_a_server_that_is_not_there_costs_one_warning(run, kidneys, tmp_path):
     (warning,) = [line for line in process.stderr.splitlines() if "warning" in line.lower()]
     assert f":{port}" in warning
     assert (tmp_path / "alone" / "FINAL_alone_20.pth").exists()
+
+
+@pytest.mark.parametrize("handle", [servers.send_chunk_size_without_end, servers.drip_body], ids=["flood", "drip"])
+def test_a_hostile_server_costs_one_warning(run, kidneys, tmp_path, handle):
+    with serving(handle) as server:
+        process = run(*options(kidneys, tmp_path, server.port, 20, "beside"))
+        assert server.sent < 16 * 2**20  # what buffers hold
+    (warning,) = [line for line in process.stderr.splitlines() if "warning" in line.lower()]
+    assert f":{server.port}" in warning
+    assert len(rows_of(tmp_path / "beside" / "log.csv")) == 2
+    assert (tmp_path / "beside" / "FINAL_beside_20.pth").exists()
+
+
+def test_the_picture_is_neither_drawn_nor_recorded_nor_missed(call, kidneys, tmp_path, monkeypatch):
+    """With --visdom-picture off, and the network is the same."""
+    monkeypatch.setattr("utils.dashboard._SECONDS_AT_END", 20.0)  # on a busy machine
+    visdom, records, weights = servers.Visdom(), [], []
+    with serving(visdom) as server:
+        for picture in ("auto", "off"):
+            if picture == "off":
+                monkeypatch.delattr("training_network.show_slice")
+                assert "validation slice" in visdom.windows
+                visdom.windows.clear()
+            command = options(kidneys, tmp_path / picture, server.port, 20, "same")
+            printed = call(*command, "--visdom-picture", picture)
+            assert "--visdom-picture" not in printed
+            folder = tmp_path / picture / "same"
+            records.append(json.loads((folder / "experiment.json").read_text()))
+            weights.append(load_weights(folder / "FINAL_same_20.pth").build().state_dict())
+    assert "loss" in visdom.windows
+    assert "validation slice" not in visdom.windows
+    assert records[0] == records[1]
+    assert "visdom_picture" not in records[0]["options"]
+    assert all(value.equal(weights[1][name]) for name, value in weights[0].items())
