@@ -51,7 +51,7 @@ def main(args) -> None:
     from data.cases import find_cases, with_reference
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
-    from networks.weights import build_network, load_weights
+    from networks.weights import build_network
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
     from utils.experiment import Experiment, versions
@@ -92,7 +92,7 @@ def main(args) -> None:
             experiment = Experiment(args.save, description["experiment"], record, args.resume)
             final = experiment.final_path(args.iterations)
             if final.exists():
-                load_weights(final)  # may be damaged
+                check_finished(final)
                 print(f"finished before: {final}")
                 return
             where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
@@ -100,6 +100,16 @@ def main(args) -> None:
             streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
             training = begin_training(args, network, description, device, processes)
             train(args, training, experiment, description, *streams)
+
+
+def check_finished(final) -> None:
+    """Raise InputError where the final weights are damaged."""
+    from networks.weights import load_weights
+
+    try:
+        load_weights(final)
+    except InputError as error:
+        raise error.with_remedy("remove it: the same command writes it again from LAST.pth") from None
 
 
 def begin_with(path, network, description: dict) -> None:
@@ -281,10 +291,7 @@ def train(args, training, experiment, description, batches, validation_batches, 
     every = args.validate_every, args.checkpoint_every
     try:
         take_steps(training, batches.numbered, args.iterations, *every, validate, checkpoint)
-    except (
-        RuntimeError,
-        InputError,
-    ):  # such as a GPU's full memory, or a disk's: the same command must be free to begin
+    except (RuntimeError, InputError):  # such as a full memory or disk: the same command must be free to begin
         if processes.is_first:
             experiment.take_back()
         raise
