@@ -1,0 +1,171 @@
+"""Give stage 1 a data set of many damaged images and two intact ones, and check each case by an independent reader."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+
+from tests.campaign.checks import last_line, problems_of
+from tests.campaign.folders import changes, left_in_temporary, snapshot, stray_files
+from tests.campaign.image_damage import damage_image
+from tests.campaign.readers import Unreadable, read_volumes, write_clean
+from tests.campaign.running import Limits, Run, run_forked
+from tests.campaign.trials import Kind, Outcome
+from tests.campaign.world import World
+
+_ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
+_OF_EACH, _AT_ONCE = 500, 25
+_REFERENCE_SHARE = 0.35
+_COMPRESSED_SHARE = 0.4  # of the text formats
+_LIMITS = Limits(seconds=55)  # 40 for what hangs, and a little
+_INTACT = ("intact_1", "intact_2")
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class _Damaged:
+    """A case of which one file was damaged."""
+
+    name: str
+    path: Path
+    told: str
+
+
+def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) -> Outcome:
+    ending = _ENDINGS[number % len(_ENDINGS)]
+    source, output = folder / "source", folder / "out"
+    (folder / "bait").mkdir()
+    (folder / "bait" / "bait.txt").write_text("bait")
+    names = [f"damaged_{n:02d}" for n in range(_AT_ONCE)]
+    for name in (*_INTACT, *names):
+        _write_case(world, source / name, ending, rng.random() < _COMPRESSED_SHARE)
+    if ending == ".nhdr" and not _is_known(world, folder, source / _INTACT[0]):
+        return Outcome(f"{ending} is not read by the program", count=0)
+    damaged = [_damaged(source / name, ending, rng) for name in names]
+
+    outside = (output, folder / "tmp")
+    before = snapshot(folder, outside)
+    run = _resample(source, output, folder / "tmp")
+    problems = problems_of(run)
+    if problems:  # whose fault was it?
+        problems = _one_by_one(damaged, source, folder) or problems
+    else:
+        problems = _check_cases(damaged, world, run, output, folder)
+    problems += [
+        f"outside the output: {word}" for word in changes(before, snapshot(folder, (*outside, folder / "clean")))
+    ]
+    return Outcome(
+        f"{ending}, {_AT_ONCE} damaged", problems + stray_files(output) + left_in_temporary(folder / "tmp"), _AT_ONCE
+    )
+
+
+def _write_case(world: World, folder: Path, ending: str, compressed: bool) -> None:
+    folder.mkdir(parents=True)
+    for name in ("imaging", "segmentation"):
+        image = sitk.ReadImage(str(world.base / "RAW" / "case_00000" / f"{name}.nii.gz"))
+        if name == "imaging":
+            image = sitk.Cast(image, sitk.sitkInt16)
+        sitk.WriteImage(image, str(folder / f"{name}{ending}"), compressed and ending != ".nii")
+
+
+def _is_known(world: World, folder: Path, case: Path) -> bool:
+    shutil.copytree(case, folder / "probe" / case.name)
+    known = _resample(folder / "probe", folder / "probe_out", folder / "tmp").status == 0
+    shutil.rmtree(folder / "probe")
+    shutil.rmtree(folder / "probe_out", ignore_errors=True)
+    return known
+
+
+def _damaged(folder: Path, ending: str, rng: np.random.Generator) -> _Damaged:
+    path = folder / f"{'segmentation' if rng.random() < _REFERENCE_SHARE else 'imaging'}{ending}"
+    return _Damaged(folder.name, path, f"{path.name}: {damage_image(path, rng)}")
+
+
+def _resample(source: Path, output: Path, temporary: Path, limits: Limits = _LIMITS) -> Run:
+    words = ("resample_data", "-d", source, "-o", output, "--voxel-size", 3, 3, 5, "--jobs", 2, "--layout", "kits")
+    return run_forked(words, temporary, limits)
+
+
+def _one_by_one(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
+    """Run each damaged case by itself; return what is wrong with which."""
+    problems = []
+    for case in damaged:
+        alone = folder / "clean" / "alone"
+        alone.mkdir(parents=True)
+        (alone / case.name).symlink_to(source / case.name)
+        run = _resample(alone, folder / "clean" / "out", folder / "tmp")
+        problems += [f"{case.name}, {case.told}: {word}" for word in problems_of(run)]
+        shutil.rmtree(folder / "clean")
+    return problems
+
+
+def _check_cases(damaged: list[_Damaged], world: World, run: Run, output: Path, folder: Path) -> list[str]:
+    problems = []
+    refused = dict(re.findall(r"^refused: (\S+): (.*)$", run.stdout, re.MULTILINE))
+    done = {path.parent.name for path in output.rglob("resampling.json")}
+    for name in _INTACT:
+        if name not in done:
+            problems.append(f"the intact case {name} was not done ({refused.get(name) or last_line(run)})")
+    intact = output / _INTACT[0]
+    doubtful = []
+    for case in damaged:
+        here = output / case.name
+        if (case.name in refused) == (case.name in done):
+            where = "both refused and done" if case.name in done else f"neither refused nor done ({last_line(run)})"
+            problems.append(f"{case.name}, {case.told}: {where}")
+        elif case.name in done and _difference(intact, here):
+            doubtful.append(case)
+    return problems + _check_doubtful(doubtful, world, output, folder)
+
+
+def _check_doubtful(doubtful: list[_Damaged], world: World, output: Path, folder: Path) -> list[str]:
+    """Compare cases that came out otherwise than the intact ones with what an independent reader makes of them."""
+    problems, readings = [], {}
+    source, clean = folder / "clean" / "source", folder / "clean" / "out"
+    for case in doubtful:
+        try:
+            image, reference = (
+                read_volumes(case.path.with_name(case.path.name.replace("segmentation", name).replace("imaging", name)))
+                for name in ("imaging", "segmentation")
+            )
+        except Unreadable as error:
+            problems.append(f"{case.name}, {case.told}: accepted, though it {error}")
+            continue
+        readings[case] = []
+        for one in image:
+            for other in reference:
+                name = f"{case.name}_{len(readings[case])}"
+                (source / name).mkdir(parents=True)
+                write_clean(one, source / name / "imaging.mha")
+                write_clean(other, source / name / "segmentation.mha")
+                readings[case].append(name)
+    if readings:
+        _resample(source, clean, folder / "tmp", Limits(seconds=120))
+    for case, names in readings.items():
+        answers = [_difference(clean / name, output / case.name) for name in names]
+        if all(answers):
+            problems.append(f"{case.name}, {case.told}: accepted, but read otherwise: {answers[0]}")
+    return problems
+
+
+def _difference(expected: Path, found: Path) -> str:
+    """Return how the resampled files of two cases differ, beyond rounding; empty if they do not."""
+    for name in ("imaging_rs.nii.gz", "segmentation_rs.nii.gz"):
+        if not (expected / name).exists() or not (found / name).exists():
+            return f"{name} is in one alone"
+        one, other = nibabel.load(expected / name), nibabel.load(found / name)
+        if one.shape != other.shape:
+            return f"{name} has the shape {other.shape}, not {one.shape}"
+        if not np.allclose(one.affine, other.affine, rtol=_TOLERANCE, atol=_TOLERANCE):
+            return f"{name} lies elsewhere"
+        values = [np.asarray(image.dataobj, np.float64) for image in (one, other)]
+        if not np.allclose(*values, rtol=_TOLERANCE, atol=_TOLERANCE * (1 + np.abs(values[0]).max())):
+            return f"{name} has {np.count_nonzero(values[0] != values[1])} other voxels"
+    return ""
+
+
+IMAGES = Kind("images", _OF_EACH // _AT_ONCE * len(_ENDINGS), (), _perform)

@@ -1,0 +1,87 @@
+"""Kill a stage at a random moment, run it again, and compare with a run that was never killed."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.campaign.checks import problems_of
+from tests.campaign.comparing import differences
+from tests.campaign.folders import left_in_temporary, stray_files
+from tests.campaign.running import Limits, Started, marked_processes
+from tests.campaign.scenarios import SCENARIOS
+from tests.campaign.trials import Kind, Outcome
+from tests.campaign.world import World
+
+_KILLED = ("resample_in_place", "resample_output", "resample_split", "training", "testing", "ensemble", "student")
+_KILLS_OF_EACH = 40
+_EARLY = 1 / 5  # of the kills come while the stage still starts; the others after its first file
+_PATIENCE_SECONDS = 4.0  # in which processes of a killed stage must end
+_LIMITS = Limits(seconds=180)
+
+
+def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) -> Outcome:
+    scenario = SCENARIOS[_KILLED[number % len(_KILLED)]]
+    work, temporary = folder / "work", folder / "tmp"
+    world.prepare(scenario, work)
+    words = scenario.command(work)
+    seconds, first, last = _moments(world, scenario.name, folder)
+    early = rng.random() < _EARLY
+    wait = float(rng.uniform(0, first) if early else rng.uniform(0, max(last - first, 0.3)))
+
+    killed = Started(words, temporary, folder / "outputs")
+    marker = killed.environment["CAMPAIGN_MARKER"]
+    if not early:
+        _wait_for_file(killed, work)
+    _sleep(killed, wait)
+    killed.kill()
+    killed.process.wait()
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while (alive := marked_processes(marker)) and time.monotonic() < end:
+        time.sleep(0.1)
+    killed.wait(_LIMITS)  # ends what is left
+    problems = [f"{len(alive)} processes were alive {_PATIENCE_SECONDS:g} s after the kill"] if alive else []
+
+    run = Started([*words, *scenario.again], temporary, folder / "outputs").wait(_LIMITS)
+    problems += problems_of(run, statuses=(0,))
+    if not problems or run.status == 0:
+        problems += differences(world.expected(scenario), work)
+    problems += stray_files(work) + left_in_temporary(temporary)
+    moment = "its start" if early else "its first file"
+    return Outcome(f"{scenario.name} killed {wait:.2f} s after {moment} ({seconds:.1f} s in all)", problems)
+
+
+def _moments(world: World, name: str, folder: Path) -> tuple[float, float, float]:
+    """Return how long a clean run takes, and when its first file appears and its last: measured once in a world."""
+    record = world.folder / f"moments_{name}"
+    if record.exists():
+        seconds, first, last = (float(word) for word in record.read_text().split())
+        return seconds, first, last
+    work, scenario = folder / "measured", SCENARIOS[name]
+    world.prepare(scenario, work)
+    began = time.monotonic()
+    started = Started(scenario.command(work), folder / "tmp", folder / "outputs")
+    first = _wait_for_file(started, work)
+    run = started.wait(_LIMITS)
+    last = time.monotonic() - began
+    temporary = record.with_suffix(f".{folder.name}")
+    temporary.write_text(f"{run.seconds} {first} {last}")
+    temporary.replace(record)
+    return run.seconds, first, last
+
+
+def _wait_for_file(started: Started, work: Path) -> float:
+    """Wait until the stage has made something below `work`, or has ended; return how long that took."""
+    began, before = time.monotonic(), set(work.rglob("*"))
+    while started.process.poll() is None and set(work.rglob("*")) == before:
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def _sleep(started: Started, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while started.process.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+KILL = Kind("kill", _KILLS_OF_EACH * len(_KILLED), _KILLED, _perform)

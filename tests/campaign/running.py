@@ -1,0 +1,192 @@
+"""Run stages under observation: with limits of time, memory and file size, and a marker that every process inherits."""
+
+import multiprocessing
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.processes import stage
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = "CAMPAIGN_MARKER"
+_CONTEXT = multiprocessing.get_context("forkserver")  # its preloaded modules are those of tests.processes
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run: seconds, bytes of main memory of all its processes, bytes of each file that it writes."""
+
+    seconds: float = 45
+    memory_bytes: float = 4e9
+    file_bytes: int | None = None
+
+
+class Run(NamedTuple):
+    """How a run ended. `excess` says which limit it passed, `left` how many of its processes outlived it."""
+
+    words: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+    peak_bytes: int
+    excess: str = ""
+    left: int = 0
+    pid: int = 0
+    began: float = 0.0
+
+
+def environment_for(temporary: Path) -> dict[str, str]:
+    """Return variables for one trial: one thread, a temporary folder, and a marker unlike any other."""
+    temporary.mkdir(parents=True, exist_ok=True)
+    return {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), MARKER: secrets.token_hex(8)}
+
+
+def run_forked(words, temporary: Path, limits: Limits = Limits()) -> Run:
+    """Run a stage in a process forked from one that has imported PyTorch."""
+    words = tuple(str(word) for word in words)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder) / "out", Path(folder) / "err"]
+        environment = environment_for(temporary)
+        process = _CONTEXT.Process(target=_begin, args=(environment, outputs, limits.file_bytes, words))
+        began = time.monotonic()
+        process.start()
+
+        def status() -> int | None:
+            process.join(_POLL_SECONDS)
+            return process.exitcode
+
+        ended = _observe(words, process.pid, status, began, outputs, limits)
+        process.close()
+        return ended
+
+
+class Started:
+    """A stage started as a user does, in an interpreter and a session of its own."""
+
+    def __init__(self, words, temporary: Path, folder: Path, environment: dict[str, str] | None = None):
+        self.words = tuple(str(word) for word in words)
+        self.environment = environment or environment_for(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._outputs = [folder / f"{secrets.token_hex(4)}.{name}" for name in ("out", "err")]
+        command = [sys.executable, f"{self.words[0]}.py", *self.words[1:]]
+        self.began = time.monotonic()
+        with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as error:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=error,
+                start_new_session=True,
+            )
+
+    def wait(self, limits: Limits = Limits(seconds=120)) -> Run:
+        """Wait for its end."""
+
+        def status() -> int | None:
+            try:
+                return self.process.wait(_POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                return None
+
+        ended = _observe(self.words, self.process.pid, status, self.began, self._outputs, limits)
+        for path in self._outputs:
+            path.unlink()
+        return ended
+
+    def kill(self) -> None:
+        """Kill the process alone, not its children."""
+        self.process.send_signal(signal.SIGKILL)
+
+
+def marked_processes(marker: str) -> list[int]:
+    """Return the processes alive whose environment holds the marker."""
+    found, wanted = [], f"{MARKER}={marker}".encode()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def _begin(environment: dict[str, str], outputs: list[Path], file_bytes: int | None, words: tuple[str, ...]) -> None:
+    os.setsid()  # by its session the process and its children are known
+    for descriptor, path in enumerate(outputs, start=1):
+        with path.open("w") as file:
+            os.dup2(file.fileno(), descriptor)
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    tempfile.tempdir = None
+    if file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    stage(*words)
+
+
+def _observe(
+    words, session: int, status: Callable[[], int | None], began: float, outputs: list[Path], limits: Limits
+) -> Run:
+    peak, excess = 0, ""
+    while (code := status()) is None:
+        peak = max(peak, sum(_resident_bytes(pid) for pid in _session_members(session)))
+        if time.monotonic() - began > limits.seconds:
+            excess = f"ran for more than {limits.seconds:g} s"
+        if peak > limits.memory_bytes:
+            excess = f"took more than {limits.memory_bytes / 1e9:g} GB of memory"
+        if excess:
+            _kill(_session_members(session))
+    seconds = time.monotonic() - began
+    left = _wait_for_end(session)
+    _kill(left)
+    texts = [path.read_bytes().decode("utf-8", "replace") if path.exists() else "" for path in outputs]
+    return Run(words, code, *texts, seconds, peak, excess, len(left) if not excess else 0, session, began)
+
+
+def _wait_for_end(session: int, patience: float = 4) -> list[int]:
+    """Return the processes of a session that are alive after some seconds."""
+    end = time.monotonic() + patience
+    while (left := _session_members(session)) and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    return left
+
+
+def _session_members(session: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                state, _, _, own = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            except (OSError, ValueError):
+                continue
+            if int(own) == session and state not in "ZX":
+                found.append(int(folder.name))
+    return found
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,111 @@
+"""The small world of a campaign: a data set of phantoms, networks, soft labels, predictions, and clean runs."""
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from tests.campaign.folders import copy_into
+from tests.campaign.running import Limits, Run, Started, run_forked
+from tests.campaign.scenarios import SCENARIOS, TRAINING, Scenario
+from tests.material import write_kidney
+
+_SPLITS = ("train", "train", "train", "val", "test", "test")
+
+
+@dataclass(frozen=True)
+class World:
+    """The folder `base` holds RAW, DATA and SAVE as trials begin with them; `expected` what clean runs made of them."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    def expected(self, scenario: Scenario) -> Path:
+        """Return the work folder of a clean run."""
+        return self.folder / "expected" / scenario.name
+
+    def prepare(self, scenario: Scenario, work: Path) -> None:
+        """Copy what a scenario begins with."""
+        for name in scenario.inputs:
+            copy_into(self.base / name, work / name)
+
+
+def make_world(folder: Path, scenarios: Iterable[str]) -> World:
+    """Make the world, and clean runs of the named scenarios."""
+    world = World(folder)
+    base = world.base
+    for number, split in enumerate(_SPLITS):
+        name = f"case_{number:05d}"
+        case = write_kidney(base / "RAW" / name, seed=number, with_reference=number != 5)
+        copy_into(case, base / "DATA" / split / name)
+    _write_decathlon(base)
+    split = {split: [f"case_{n:05d}" for n, own in enumerate(_SPLITS) if own == split] for split in sorted({*_SPLITS})}
+    (base / "split.json").write_text(json.dumps(split, indent=1), encoding="utf-8")
+    _run(folder, "resample_data", "-d", base / "DATA", "--voxel-size", 3, 3, 5)
+    where = ("-d", base / "DATA", "-s", base / "SAVE")
+    for seed, name in enumerate(("one", "two")):
+        _run(folder, *TRAINING, *where, "-i", 30, "-x", seed, "-r", name)
+    _begin_training(base, folder)
+    weights = base / "SAVE" / "one" / "FINAL_one_30.pth"
+    _run(folder, "testing_network", *where, "-e", "val", "--network-weights", weights, "-r", "first")
+    _run(folder, "ensemble", *where, "-e", "train", "--classes", "0,1,2")
+    for name in dict.fromkeys(scenarios):
+        scenario = SCENARIOS[name]
+        work = world.expected(scenario)
+        world.prepare(scenario, work)
+        _run(folder, *scenario.command(work))
+    return world
+
+
+def _run(folder: Path, *words) -> Run:
+    run = run_forked(words, folder / "tmp", Limits(seconds=300))
+    if run.status:
+        raise RuntimeError(f"a clean run fails: {' '.join(run.words)}\n{run.stdout}{run.stderr}")
+    return run
+
+
+def _write_decathlon(base: Path) -> None:
+    folder = base / "DECATHLON"
+    for name in ("imagesTr", "labelsTr"):
+        (folder / name).mkdir(parents=True)
+    for number in range(2):
+        case = base / "RAW" / f"case_{number:05d}"
+        for source, target in (("imaging", "imagesTr"), ("segmentation", "labelsTr")):
+            shutil.copy2(case / f"{source}.nii.gz", folder / target / f"kidney_{number}.nii.gz")
+    description = {
+        "name": "kidney",
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "1": "kidney", "2": "tumour"},
+        "numTraining": 2,
+        "training": [
+            {"image": f"./imagesTr/kidney_{n}.nii.gz", "label": f"./labelsTr/kidney_{n}.nii.gz"} for n in range(2)
+        ],
+        "test": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def _begin_training(base: Path, folder: Path) -> None:
+    """Make the experiment `half`, stopped on the way."""
+    words = SCENARIOS["resume"].command(base)
+    training = Started(words, folder / "tmp", folder / "tmp")
+    checkpoint = base / "SAVE" / "half" / "LAST.pth"
+    while not checkpoint.exists() and training.process.poll() is None:
+        time.sleep(0.01)
+    training.process.send_signal(signal.SIGTERM)
+    run = training.wait()
+    if run.status != 143:
+        raise RuntimeError(f"a training does not stop on the way: status {run.status}\n{run.stderr}")
+
+
+def read_scan(path: Path) -> sitk.Image:
+    """Read an intact image."""
+    return sitk.ReadImage(str(path))
