@@ -167,8 +167,8 @@ def bomb(content: bytes, size: int) -> bytes:
 # ---- MetaImage and NRRD
 
 _OTHER_VALUES = {
-    "ElementDataFile": ("%s%n", "LIST", "/etc/passwd", "../../x", "../bait/bait.txt", "slice%03d.raw 1 5 1", "", "LOCAL",
-                        "/dev/zero", ".", "imaging.mhd", "-", "http://localhost/x", "x" * 5000),
+    "ElementDataFile": ("%s%n", "LIST", "/etc/passwd", "../../x", "../bait/bait.txt", "slice%03d.raw 1 5 1", "",
+                        "LOCAL", "/dev/zero", ".", "imaging.mhd", "-", "http://localhost/x", "x" * 5000),
     "NDims": ("0", "2", "4", "-3", "1000000000", "3.5", "x"),
     "ElementType": ("MET_OTHER", "MET_FLOAT", "MET_DOUBLE", "MET_UCHAR", "MET_STRING", "x", ""),
     "ElementNumberOfChannels": ("0", "3", "-1", "1000000000"),
@@ -188,7 +188,8 @@ _OTHER_VALUES = {
     "byte skip": ("-1", "100", "1000000000", "-2"),
     "line skip": ("-1", "3", "1000000000"),
     "kinds": ("domain domain", "list domain domain", "x x x"),
-    "space directions": ("none (0,1,0) (0,0,1)", "(1,0,0) (0,1,0)", "(0,0,0) (0,1,0) (0,0,1)", "(nan,0,0) (0,1,0) (0,0,1)",
+    "space directions": ("none (0,1,0) (0,0,1)", "(1,0,0) (0,1,0)", "(0,0,0) (0,1,0) (0,0,1)",
+                         "(nan,0,0) (0,1,0) (0,0,1)",
                          "(1,0,0) (1,0,0) (0,0,1)", "(1e30,0,0) (0,1,0) (0,0,1)", "(1,0.5,0) (0,1,0) (0,0,1)"),
     "space origin": ("(nan,0,0)", "(1e30,0,0)", "(0,0)", "x"),
     "TransformMatrix": ("0 0 0 0 0 0 0 0 0", "1 0 0 1 0 0 0 0 1", "1 0 0 0 1 0", "1 0.5 0 0 1 0 0 0 1"),

@@ -50,9 +50,9 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     outside = (output, folder / "tmp")
     before = snapshot(folder, outside)
     run = _resample(source, output, folder / "tmp")
-    problems = problems_of(run)
+    problems = _problems_of_run(run)
     if problems:  # whose fault was it?
-        problems = _one_by_one(damaged, source, folder) or problems
+        problems += _culprits(damaged, source, folder)
     else:
         problems = _check_cases(damaged, world, run, output, folder)
     problems += [
@@ -66,9 +66,10 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
 def _write_case(world: World, folder: Path, ending: str, compressed: bool) -> None:
     folder.mkdir(parents=True)
     for name in ("imaging", "segmentation"):
-        image = sitk.ReadImage(str(world.base / "RAW" / "case_00000" / f"{name}.nii.gz"))
-        if name == "imaging":
-            image = sitk.Cast(image, sitk.sitkInt16)
+        original = sitk.ReadImage(str(world.base / "RAW" / "case_00000" / f"{name}.nii.gz"))
+        voxels = sitk.GetArrayFromImage(original).astype(np.int16 if name == "imaging" else np.uint8)
+        image = sitk.GetImageFromArray(voxels)  # without what the other format's header said
+        image.CopyInformation(original)
         sitk.WriteImage(image, str(folder / f"{name}{ending}"), compressed and ending != ".nii")
 
 
@@ -90,16 +91,27 @@ def _resample(source: Path, output: Path, temporary: Path, limits: Limits = _LIM
     return run_forked(words, temporary, limits)
 
 
-def _one_by_one(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
-    """Run each damaged case by itself; return what is wrong with which."""
-    problems = []
+def _culprits(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
+    """Run fewer and fewer of the damaged cases; return what is wrong with which."""
+    few, output = folder / "clean" / "few", folder / "clean" / "out"
+    few.mkdir(parents=True)
     for case in damaged:
-        alone = folder / "clean" / "alone"
-        alone.mkdir(parents=True)
-        (alone / case.name).symlink_to(source / case.name)
-        run = _resample(alone, folder / "clean" / "out", folder / "tmp")
-        problems += [f"{case.name}, {case.told}: {word}" for word in problems_of(run)]
-        shutil.rmtree(folder / "clean")
+        (few / case.name).symlink_to(source / case.name)
+    run = _resample(few, output, folder / "tmp")
+    shutil.rmtree(folder / "clean")
+    problems = _problems_of_run(run)
+    if len(damaged) == 1:
+        return [f"{damaged[0].name}, {damaged[0].told}: {word}" for word in problems]
+    if not problems:
+        return []
+    half = len(damaged) // 2
+    return [word for part in (damaged[:half], damaged[half:]) for word in _culprits(part, source, folder)]
+
+
+def _problems_of_run(run: Run) -> list[str]:
+    problems = problems_of(run)
+    if not problems and run.status == 2 and "refused: " not in run.stdout:
+        problems.append(f"not a word of which case is refused: {last_line(run)}")
     return problems
 
 

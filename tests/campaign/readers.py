@@ -55,8 +55,7 @@ def _unpacked(path: Path) -> bytes:
     if path.suffix != ".gz":
         return path.read_bytes()
     with gzip.open(path) as file:
-        content = file.read(_MOST_BYTES)
-    return content
+        return file.read(_MOST_BYTES)
 
 
 _NIFTI_TYPES = {
@@ -153,7 +152,7 @@ def _read_meta_image(path: Path) -> Volume:
     content = path.read_bytes()
     fields, file = {}, io.BytesIO(content)
     for line in file:
-        name, sign, value = line.decode("utf-8").partition("=")
+        name, sign, value = line.decode("latin-1").partition("=")
         if not sign or name.strip() in fields:
             raise Unreadable(f"has the line {line[:40]!r}")
         fields[name.strip()] = value.strip()
@@ -239,7 +238,7 @@ _SPACES = {
 def _read_nrrd(path: Path) -> Volume:
     content = path.read_bytes()
     head, blank, part = content.partition(b"\n\n")
-    lines = head.decode("utf-8").split("\n")
+    lines = head.decode("latin-1").split("\n")
     if not blank and path.suffix != ".nhdr":
         raise Unreadable("has no end of the header")
     if not lines[0].startswith("NRRD000") or lines[0][7:] not in "12345" or len(lines[0]) != 8:

@@ -31,6 +31,10 @@ class Limits:
     file_bytes: int | None = None
 
 
+LIMITS = Limits()
+_PATIENT = Limits(seconds=120)
+
+
 class Run(NamedTuple):
     """How a run ended. `excess` says which limit it passed, `left` how many of its processes outlived it."""
 
@@ -52,7 +56,7 @@ def environment_for(temporary: Path) -> dict[str, str]:
     return {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), MARKER: secrets.token_hex(8)}
 
 
-def run_forked(words, temporary: Path, limits: Limits = Limits()) -> Run:
+def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
     """Run a stage in a process forked from one that has imported PyTorch."""
     words = tuple(str(word) for word in words)
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +96,7 @@ class Started:
                 start_new_session=True,
             )
 
-    def wait(self, limits: Limits = Limits(seconds=120)) -> Run:
+    def wait(self, limits: Limits = _PATIENT) -> Run:
         """Wait for its end."""
 
         def status() -> int | None:

@@ -69,7 +69,11 @@ _ALL = (
     ),
     Scenario("test_val", (*_TESTED, "-e", "val", "-r", "tested"), ("DATA/val", _FIRST)),
     Scenario("average_val", (*_AVERAGED, "-e", "val"), ("DATA/val", _FIRST, _SECOND)),
-    Scenario("init", (*_TRAINED, "-i", "3", "-r", "new", "--init-weights", f"{{work}}/{_FIRST}"), (*_TRAINING_DATA, _FIRST)),
+    Scenario(
+        "init",
+        (*_TRAINED, "-i", "3", "-r", "new", "--init-weights", f"{{work}}/{_FIRST}"),
+        (*_TRAINING_DATA, _FIRST),
+    ),
     Scenario("train_short", (*_TRAINED, "-i", "3", "-r", "new"), _TRAINING_DATA),
     Scenario("train_cached", (*_TRAINED, "-i", "3", "-r", "new"), (*_TRAINING_DATA, "SAVE/cache")),
     Scenario(

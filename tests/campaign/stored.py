@@ -1,4 +1,4 @@
-"""Damage files that one stage wrote and another reads: weights, checkpoints, soft labels, volumes, predictions, cache."""
+"""Damage files that one stage wrote and another reads: weights, checkpoints, soft labels, volumes, cache."""
 
 import os
 from dataclasses import dataclass
