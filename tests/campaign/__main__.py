@@ -22,6 +22,8 @@ from tests.campaign.kinds import KINDS
 from tests.campaign.performing import Performed, numbers_of, perform_all
 from tests.campaign.world import make_world
 
+_TOLD = 6  # problems of a trial that are printed
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__.splitlines()[0])
@@ -73,7 +75,9 @@ def _made(folder: Path) -> Path:
 
 
 def _line(one: Performed, seed: int) -> str:
-    problems = "".join(f"\n    {problem}" for problem in one.outcome.problems)
+    told, more = one.outcome.problems[:_TOLD], len(one.outcome.problems) - _TOLD
+    told = [*told, f"and {more} more"] if more > 0 else told
+    problems = "".join(f"\n    {problem}" for problem in told)
     again = f"--only {one.kind} --trial {one.number} --seed {seed}"
     return f"FAILED {again}: {one.outcome.damage}{problems}"
 

@@ -19,6 +19,7 @@ _FILLED = ("resample_in_place", "resample_output", "resample_split", "training",
 _TRIALS_OF_EACH = 16  # in turns: a small disk for the output, one for the temporary folder too, a limit of file size
 _ROOM = "1g"
 _LARGEST_SHARE = 0.95  # of the room that a clean run takes
+_SMALLEST_LIMIT = 100  # bytes of a file
 _TRAININGS = Limits(seconds=120)
 
 
@@ -52,7 +53,7 @@ def _with_small_files(world: World, scenario: Scenario, rng, folder: Path) -> Ou
     world.prepare(scenario, work)
     output = world.expected(scenario) / scenario.output
     largest = max(path.stat().st_size for path in output.rglob("*") if path.is_file() and not path.is_symlink())
-    limit = int(np.exp(rng.uniform(np.log(50), np.log(largest))))
+    limit = int(np.exp(rng.uniform(np.log(_SMALLEST_LIMIT), np.log(largest))))
     problems = _fill_and_go_on(world, scenario, work, folder / "tmp", limit, lambda: None)
     return Outcome(f"{scenario.name} with files of {limit} bytes at most", problems)
 
@@ -65,7 +66,7 @@ def _fill_and_go_on(world: World, scenario: Scenario, work: Path, temporary: Pat
         named = [line for line in run.stdout.splitlines() if line.startswith("refused: ")]
         if not named or not all(str(work.parent) in line for line in named):
             problems.append(f"a case is refused without the name of a file: {named[:1]}")
-    problems += damaged_files(work) + damaged_files(work / scenario.output)
+    problems += damaged_files(work / scenario.output)
     problems += stray_files(work / scenario.output) + left_in_temporary(temporary)
     make_room()
     again = run_forked([*words, *(scenario.again if run.status else ())], temporary, _TRAININGS)

@@ -35,12 +35,12 @@ class _Damaged:
     told: str
 
 
-def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) -> Outcome:
+def perform(world: World, number: int, rng: np.random.Generator, folder: Path, at_once: int = _AT_ONCE) -> Outcome:
     ending = _ENDINGS[number % len(_ENDINGS)]
     source, output = folder / "source", folder / "out"
     (folder / "bait").mkdir()
     (folder / "bait" / "bait.txt").write_text("bait")
-    names = [f"damaged_{n:02d}" for n in range(_AT_ONCE)]
+    names = [f"damaged_{n:02d}" for n in range(at_once)]
     for name in (*_INTACT, *names):
         _write_case(world, source / name, ending, rng.random() < _COMPRESSED_SHARE)
     if ending == ".nhdr" and not _is_known(world, folder, source / _INTACT[0]):
@@ -59,7 +59,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
         f"outside the output: {word}" for word in changes(before, snapshot(folder, (*outside, folder / "clean")))
     ]
     return Outcome(
-        f"{ending}, {_AT_ONCE} damaged", problems + stray_files(output) + left_in_temporary(folder / "tmp"), _AT_ONCE
+        f"{ending}, {at_once} damaged", problems + stray_files(output) + left_in_temporary(folder / "tmp"), at_once
     )
 
 
@@ -180,4 +180,4 @@ def _difference(expected: Path, found: Path) -> str:
     return ""
 
 
-IMAGES = Kind("images", _OF_EACH // _AT_ONCE * len(_ENDINGS), (), _perform)
+IMAGES = Kind("images", _OF_EACH // _AT_ONCE * len(_ENDINGS), (), perform)

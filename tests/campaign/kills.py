@@ -8,7 +8,7 @@ import numpy as np
 from tests.campaign.checks import problems_of
 from tests.campaign.comparing import differences
 from tests.campaign.folders import left_in_temporary, stray_files
-from tests.campaign.running import Limits, Started, marked_processes
+from tests.campaign.running import Limits, Started
 from tests.campaign.scenarios import SCENARIOS
 from tests.campaign.trials import Kind, Outcome
 from tests.campaign.world import World
@@ -29,20 +29,19 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     early = rng.random() < _EARLY
     wait = float(rng.uniform(0, first) if early else rng.uniform(0, max(last - first, 0.3)))
 
-    killed = Started(words, temporary, folder / "outputs")
-    marker = killed.environment["CAMPAIGN_MARKER"]
+    killed = world.start(words, temporary, folder / "outputs")
     if not early:
         _wait_for_file(killed, work)
     _sleep(killed, wait)
     killed.kill()
     killed.process.wait()
     end = time.monotonic() + _PATIENCE_SECONDS
-    while (alive := marked_processes(marker)) and time.monotonic() < end:
+    while (alive := killed.alive()) and time.monotonic() < end:
         time.sleep(0.1)
     killed.wait(_LIMITS)  # ends what is left
     problems = [f"{len(alive)} processes were alive {_PATIENCE_SECONDS:g} s after the kill"] if alive else []
 
-    run = Started([*words, *scenario.again], temporary, folder / "outputs").wait(_LIMITS)
+    run = world.start([*words, *scenario.again], temporary, folder / "outputs").wait(_LIMITS)
     problems += problems_of(run, statuses=(0,))
     if not problems or run.status == 0:
         problems += differences(world.expected(scenario), work)
@@ -53,14 +52,14 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
 
 def _moments(world: World, name: str, folder: Path) -> tuple[float, float, float]:
     """Return how long a clean run takes, and when its first file appears and its last: measured once in a world."""
-    record = world.folder / f"moments_{name}"
+    record = world.moments(name)
     if record.exists():
         seconds, first, last = (float(word) for word in record.read_text().split())
         return seconds, first, last
     work, scenario = folder / "measured", SCENARIOS[name]
     world.prepare(scenario, work)
     began = time.monotonic()
-    started = Started(scenario.command(work), folder / "tmp", folder / "outputs")
+    started = world.start(scenario.command(work), folder / "tmp", folder / "outputs")
     first = _wait_for_file(started, work)
     run = started.wait(_LIMITS)
     last = time.monotonic() - began

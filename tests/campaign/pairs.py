@@ -60,7 +60,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     order = [0, 1] if rng.random() < 0.5 else [1, 0]
     started: dict[int, Started] = {}
     for index in order:
-        started[index] = Started(commands[index], temporary, folder / "outputs")
+        started[index] = world.start(commands[index], temporary, folder / "outputs")
         time.sleep(delay)
     runs = _wait_for_both(started)
     told = f"{pair.name}, the {'second' if order[0] else 'first'} {delay:.2f} s earlier"
@@ -84,7 +84,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
             problems.append("both say that they are done, and the result is that of neither")
         elif not all(agree) and not _one_after_the_other(runs):
             problems.append("both say that they are done, but only one result is there")
-    problems += _problems_of_next(done, scenarios, commands, temporary, folder)
+    problems += _problems_of_next(world, done, scenarios, commands, temporary, folder)
     return Outcome(told, problems + stray_files(work) + left_in_temporary(temporary))
 
 
@@ -97,7 +97,7 @@ def _alone(world: World, pair: _Pair, index: int, folder: Path) -> Path:
     for name in pair.scenarios:
         world.prepare(SCENARIOS[name], work)
     words = [*SCENARIOS[pair.scenarios[index]].command(work), *pair.more[index]]
-    run = Started(words, folder / "tmp", folder / "outputs").wait(_LIMITS)
+    run = world.start(words, folder / "tmp", folder / "outputs").wait(_LIMITS)
     if run.status:
         raise RuntimeError(f"{pair.name}: a command fails alone\n{run.stderr}")
     kept.parent.mkdir(exist_ok=True)
@@ -143,13 +143,15 @@ def _results(scenario: Scenario, more: tuple[str, ...]) -> list[str]:
     return [part, "SAVE/soft_labels"] if scenario.name == "ensemble" else [part]
 
 
-def _problems_of_next(done: list[int], scenarios: list[Scenario], commands, temporary: Path, folder: Path) -> list[str]:
+def _problems_of_next(
+    world: World, done: list[int], scenarios: list[Scenario], commands, temporary: Path, folder: Path
+) -> list[str]:
     """Run a command that was done once more: nothing must be in its way."""
     if not done:
         return []
     index = done[-1]
     words = [*commands[index], *scenarios[index].again]
-    run = Started(words, temporary, folder / "outputs").wait(_LIMITS)
+    run = world.start(words, temporary, folder / "outputs").wait(_LIMITS)
     if "in use" in run.stderr or run.status not in (0, 2):
         return [f"the next command is refused: {' '.join(error_lines(run))[:200]}"]
     return []

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
     words = tuple(str(word) for word in words)
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / "out", Path(folder) / "err"]
+        collectors = [_Collector(path) for path in outputs] if limits.file_bytes is not None else []
         environment = environment_for(temporary)
         process = _CONTEXT.Process(target=_begin, args=(environment, outputs, limits.file_bytes, words))
         began = time.monotonic()
@@ -72,19 +74,78 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
 
         ended = _observe(words, process.pid, status, began, outputs, limits)
         process.close()
+        if collectors:
+            ended = ended._replace(stdout=collectors[0].finish(), stderr=collectors[1].finish())
         return ended
 
 
-class Started:
-    """A stage started as a user does, in an interpreter and a session of its own."""
+class _Collector(threading.Thread):
+    """Collects what is written to a named pipe, for which no limit of file size holds."""
 
-    def __init__(self, words, temporary: Path, folder: Path, environment: dict[str, str] | None = None):
+    def __init__(self, path: Path):
+        super().__init__(daemon=True)
+        os.mkfifo(path)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._parts: list[bytes] = []
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            ended = self._ended.is_set()
+            try:
+                part = os.read(self._descriptor, 1 << 16)
+            except BlockingIOError:
+                part = b""
+            self._parts.append(part)
+            if not part:
+                if ended:
+                    return
+                time.sleep(_POLL_SECONDS / 5)
+
+    def finish(self) -> str:
+        """Return what was written, once all writers have ended."""
+        self._ended.set()
+        self.join()
+        os.close(self._descriptor)
+        return b"".join(self._parts).decode("utf-8", "replace")
+
+
+class _Forked:
+    """A forked stage, with the methods of a subprocess."""
+
+    def __init__(self, environment: dict[str, str], outputs: list[Path], words: tuple[str, ...]):
+        self._process = _CONTEXT.Process(target=_begin, args=(environment, outputs, None, words))
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        self._process.join(0)
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("stage", timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+
+class Started:
+    """A stage started as a user does, in an interpreter and a session of its own; or forked, which is faster."""
+
+    def __init__(self, words, temporary: Path, folder: Path, forked: bool = False):
         self.words = tuple(str(word) for word in words)
-        self.environment = environment or environment_for(temporary)
+        self.environment = environment_for(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         self._outputs = [folder / f"{secrets.token_hex(4)}.{name}" for name in ("out", "err")]
         command = [sys.executable, f"{self.words[0]}.py", *self.words[1:]]
         self.began = time.monotonic()
+        if forked:
+            self.process = _Forked(self.environment, self._outputs, self.words)
+            return
         with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as error:
             self.process = subprocess.Popen(
                 command,
@@ -107,8 +168,12 @@ class Started:
 
         ended = _observe(self.words, self.process.pid, status, self.began, self._outputs, limits)
         for path in self._outputs:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return ended
+
+    def alive(self) -> list[int]:
+        """Return its processes that are alive, in its session or with its marker."""
+        return [*_session_members(self.process.pid), *marked_processes(self.environment[MARKER])]
 
     def kill(self) -> None:
         """Kill the process alone, not its children."""
@@ -156,7 +221,7 @@ def _observe(
     seconds = time.monotonic() - began
     left = _wait_for_end(session)
     _kill(left)
-    texts = [path.read_bytes().decode("utf-8", "replace") if path.exists() else "" for path in outputs]
+    texts = [path.read_bytes().decode("utf-8", "replace") if path.is_file() else "" for path in outputs]
     return Run(words, code, *texts, seconds, peak, excess, len(left) if not excess else 0, session, began)
 
 

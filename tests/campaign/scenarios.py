@@ -75,10 +75,10 @@ _ALL = (
         (*_TRAINING_DATA, _FIRST),
     ),
     Scenario("train_short", (*_TRAINED, "-i", "3", "-r", "new"), _TRAINING_DATA),
-    Scenario("train_cached", (*_TRAINED, "-i", "3", "-r", "new"), (*_TRAINING_DATA, "SAVE/cache")),
+    Scenario("train_cached", (*_TRAINED, "-i", "60", "-r", "new"), (*_TRAINING_DATA, "SAVE/cache")),
     Scenario(
         "student_short",
-        (*_TRAINED, "--soft", "--predict-uncertainty", "-i", "3", "-r", "student"),
+        (*_TRAINED, "--soft", "--predict-uncertainty", "-i", "20", "-r", "student"),
         (*_TRAINING_DATA, _SOFT),
     ),
     Scenario(

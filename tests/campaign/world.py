@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from tests.campaign.folders import copy_into
 from tests.campaign.running import Limits, Run, Started, run_forked
 from tests.campaign.scenarios import SCENARIOS, TRAINING, Scenario
@@ -23,6 +21,7 @@ class World:
     """The folder `base` holds RAW, DATA and SAVE as trials begin with them; `expected` what clean runs made of them."""
 
     folder: Path
+    forked: bool = False  # whether kills and pairs are of forked processes, too
 
     @property
     def base(self) -> Path:
@@ -32,28 +31,50 @@ class World:
         """Return the work folder of a clean run."""
         return self.folder / "expected" / scenario.name
 
+    def moments(self, scenario: str) -> Path:
+        """Return the file that tells how long a clean run takes."""
+        return self.folder / f"moments_{scenario}"
+
+    def start(self, words, temporary: Path, folder: Path) -> Started:
+        """Start a stage."""
+        return Started(words, temporary, folder, self.forked)
+
     def prepare(self, scenario: Scenario, work: Path) -> None:
         """Copy what a scenario begins with."""
         for name in scenario.inputs:
             copy_into(self.base / name, work / name)
 
 
-def make_world(folder: Path, scenarios: Iterable[str]) -> World:
-    """Make the world, and clean runs of the named scenarios."""
-    world = World(folder)
+def make_world(
+    folder: Path, scenarios: Iterable[str], data: Path | None = None, save: Path | None = None, forked: bool = False
+) -> World:
+    """Make the world, and clean runs of the named scenarios.
+
+    Args:
+        data: resampled cases as in DATA; made if not given.
+        save: networks `one` and `two` trained on them; made if not given.
+    """
+    world = World(folder, forked)
     base = world.base
     for number, split in enumerate(_SPLITS):
         name = f"case_{number:05d}"
         case = write_kidney(base / "RAW" / name, seed=number, with_reference=number != 5)
-        copy_into(case, base / "DATA" / split / name)
+        if data is None:
+            copy_into(case, base / "DATA" / split / name)
     _write_decathlon(base)
     split = {split: [f"case_{n:05d}" for n, own in enumerate(_SPLITS) if own == split] for split in sorted({*_SPLITS})}
     (base / "split.json").write_text(json.dumps(split, indent=1), encoding="utf-8")
-    _run(folder, "resample_data", "-d", base / "DATA", "--voxel-size", 3, 3, 5)
+    if data is None:
+        _run(folder, "resample_data", "-d", base / "DATA", "--voxel-size", 3, 3, 5)
+    else:
+        copy_into(data, base / "DATA")
     where = ("-d", base / "DATA", "-s", base / "SAVE")
-    for seed, name in enumerate(("one", "two")):
-        _run(folder, *TRAINING, *where, "-i", 30, "-x", seed, "-r", name)
-    _begin_training(base, folder)
+    if save is None:
+        for seed, name in enumerate(("one", "two")):
+            _run(folder, *TRAINING, *where, "-i", 30, "-x", seed, "-r", name)
+    else:
+        copy_into(save, base / "SAVE")
+    _begin_training(world)
     weights = base / "SAVE" / "one" / "FINAL_one_30.pth"
     _run(folder, "testing_network", *where, "-e", "val", "--network-weights", weights, "-r", "first")
     _run(folder, "ensemble", *where, "-e", "train", "--classes", "0,1,2")
@@ -93,19 +114,14 @@ def _write_decathlon(base: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-def _begin_training(base: Path, folder: Path) -> None:
+def _begin_training(world: World) -> None:
     """Make the experiment `half`, stopped on the way."""
-    words = SCENARIOS["resume"].command(base)
-    training = Started(words, folder / "tmp", folder / "tmp")
-    checkpoint = base / "SAVE" / "half" / "LAST.pth"
+    temporary = world.folder / "tmp"
+    training = world.start(SCENARIOS["resume"].command(world.base), temporary, temporary)
+    checkpoint = world.base / "SAVE" / "half" / "LAST.pth"
     while not checkpoint.exists() and training.process.poll() is None:
         time.sleep(0.01)
     training.process.send_signal(signal.SIGTERM)
     run = training.wait()
     if run.status != 143:
         raise RuntimeError(f"a training does not stop on the way: status {run.status}\n{run.stderr}")
-
-
-def read_scan(path: Path) -> sitk.Image:
-    """Read an intact image."""
-    return sitk.ReadImage(str(path))
