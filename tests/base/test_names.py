@@ -1,0 +1,30 @@
+import pytest
+
+from base.names import check_name, check_path_inside, check_run_name
+
+
+@pytest.mark.parametrize("name", ["case_00000", "Patient 7 (left)", "Ärzte", "a.b", "0_1_2"])
+def test_plain_names_pass(name):
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "/etc", "a/b", "a\\b", ".hidden", "a\nb", "a\0b", "n" * 300, None, 5, []]
+)
+def test_all_else_does_not(name):
+    with pytest.raises(ValueError, match="name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["cache", "soft_labels", "../x"])
+def test_runs_have_names_of_their_own(name):
+    assert check_name("cache") == "cache"
+    with pytest.raises(ValueError, match="name"):
+        check_run_name(name)
+
+
+def test_paths_stay_in_their_folder():
+    assert check_path_inside("./imagesTr/a.nii.gz") == "./imagesTr/a.nii.gz"
+    for path in ("", "/etc/passwd", "../a", "a/../../b", "a\0", None, 1):
+        with pytest.raises(ValueError, match=r"folder|path"):
+            check_path_inside(path)
