@@ -76,30 +76,33 @@ def main(args) -> None:
     if message := notice(classes, labels):
         print(message)
 
-    with processes.together(PATIENCE, cuda=device.type == "cuda"):
+    name = args.run or training_arguments.name_of(args)
+    with (
+        processes.together(PATIENCE, cuda=device.type == "cuda"),
+        locked(args.save / name, processes.is_first),
+    ):
         if processes.are_several:
             for case in processes.share([*train_cases, *val_cases]):
                 stored_volumes(args.save / "cache", case)
             processes.wait()
-        description = describe(args, classes, train_cases, val_cases, soft_record, processes)
+        description = describe(args, name, classes, train_cases, val_cases, soft_record, processes)
         torch.manual_seed(args.seed)
         network = build_network(description)
         if args.init_weights:
             begin_with(args.init_weights, network, description)
         description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
         record = {**description, "versions": versions()}
-        with locked(args.save / description["experiment"], processes.is_first):
-            experiment = Experiment(args.save, description["experiment"], record, args.resume)
-            final = experiment.final_path(args.iterations)
-            if final.exists():
-                check_finished(final)
-                print(f"finished before: {final}")
-                return
-            where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
-            print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
-            streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
-            training = begin_training(args, network, description, device, processes)
-            train(args, training, experiment, description, *streams)
+        experiment = Experiment(args.save, name, record, args.resume)
+        final = experiment.final_path(args.iterations)
+        if final.exists():
+            check_finished(final)
+            print(f"finished before: {final}")
+            return
+        where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
+        print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
+        streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
+        training = begin_training(args, network, description, device, processes)
+        train(args, training, experiment, description, *streams)
 
 
 def check_finished(final) -> None:
@@ -130,7 +133,7 @@ def begin_with(path, network, description: dict) -> None:
     description["initial_cases"] = sorted(seen)
 
 
-def describe(args, classes, train_cases, val_cases, soft_record, processes) -> dict:
+def describe(args, name, classes, train_cases, val_cases, soft_record, processes) -> dict:
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from tqdm import tqdm
 
@@ -142,7 +145,7 @@ def describe(args, classes, train_cases, val_cases, soft_record, processes) -> d
         normalization = settle_normalization(args.save / "cache", args.normalization, reading)
     planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
     return {
-        "experiment": args.run or training_arguments.name_of(args),
+        "experiment": name,
         "architecture": args.network.name,
         "receptive_field": args.receptive_field_size,
         **args.network.options(args.features, args.dropout, args.deep_supervision),

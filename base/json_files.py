@@ -13,6 +13,7 @@ A shape is one of
 
 import json
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from base.atomic_file import write_text
 from base.errors import InputError
 
 _LARGEST_BYTES = 2**28
+_LARGEST = {int: 2**63, float: sys.float_info.max}
 _SHOWN = 40  # characters of a value that is not what was expected
 
 
@@ -88,7 +90,7 @@ def check_shape(value, shape, place: str = "") -> None:
 def _check_type(value, kind: type | None, place: str) -> None:
     kinds = {None: (type(None),), float: (float, int), list: (list, tuple)}.get(kind, (kind,))
     fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
-    if not fits or (kind is float and not abs(value) < float("inf")):  # NaN is not
+    if not fits or (kind in (int, float) and not abs(value) <= _LARGEST[kind]):  # as NaN
         raise ValueError(f"{place or 'it'}: expected {_name(kind)}, found {_shown(value)}")
 
 

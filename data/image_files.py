@@ -153,8 +153,11 @@ def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int
         raise InputError(path, "has a geometry that makes no sense", "correct spacing, origin and direction")
 
 
-def write_image(image: sitk.Image, path: Path | str) -> None:
-    """Write `image` as NIfTI, whole or not at all."""
+def write_image(image: sitk.Image, path: Path | str, note: str = "") -> None:
+    """Write `image` as NIfTI, whole or not at all; with a `note`, at most 79 ASCII characters, that `note_of` reads."""
+    if note:
+        image = sitk.Image(image)  # shares the voxels
+        image.SetMetaData(_NOTE, note)
     _write(image, path, lambda temporary: None)
 
 
@@ -225,18 +228,16 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
 
 def write_resampled(image: sitk.Image, path: Path) -> None:
     """Write an image that stage 1 resampled; `is_resampled` knows it again."""
-    noted = sitk.Image(image)  # shares the voxels
-    noted.SetMetaData(_NOTE, _RESAMPLED)
-    write_image(noted, path)
+    write_image(image, path, _RESAMPLED)
 
 
 def is_resampled(path: Path) -> bool:
     """Tell whether `write_resampled` wrote the file at `path`."""
-    return _note_of(path).startswith(_RESAMPLED)
+    return note_of(path).startswith(_RESAMPLED)
 
 
-def _note_of(path: Path) -> str:
-    """The description field of a NIfTI file; empty where there is none."""
+def note_of(path: Path) -> str:
+    """The note in a NIfTI file, its description field; empty where there is none."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -252,7 +253,7 @@ def is_copy(path: Path) -> bool:
 
     One that is damaged is taken for a copy, too: nobody's correction is lost with it.
     """
-    note = _note_of(path)
+    note = note_of(path)
     if not note.startswith(_COPY):
         return False
     digest, _, _ = note.removeprefix(_COPY).removeprefix("(").partition(")")

@@ -7,6 +7,7 @@
 Every file is a plain 3D image on the case's resampled grid, so that viewers lay it over `imaging_rs.nii.gz`.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
 from data.case_record import check_fingerprints
 from data.cases import Case
-from data.image_files import Grid, from_array, read_image, write_image
+from data.image_files import Grid, checksum, from_array, note_of, read_image, write_image
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
 RECORD = "soft_labels.json"
 
+_NOTE = "soft label "  # earlier versions wrote none
 _RECORD_SHAPE = {
     "weights": {str: str},
     "classes": check_classes,
@@ -172,7 +174,16 @@ class SoftLabels:
             raise InputError(path, f"is not on the case's resampled grid ({difference})", self.remedy)
         if image.GetPixelID() != sitk.sitkUInt8:
             raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}, no bytes", self.remedy)
-        return sitk.GetArrayFromImage(image)
+        units, note = sitk.GetArrayFromImage(image), note_of(path)
+        if note.startswith(_NOTE) and note != _note(case, statistic, self.classes.names[class_index], units):
+            raise InputError(path, "is another file than was written here", f"remove the file, and {self.remedy}")
+        return units
+
+
+def _note(case: Case, statistic: str, class_name: str, units: np.ndarray) -> str:
+    """What a file says of itself, so that it is known in its place and by its content."""
+    words = f"{sorted(case.fingerprint.items())} {statistic} {class_name} {checksum(units)}"
+    return f"{_NOTE}{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
 
 def _path(folder: Path, statistic: str, class_name: str) -> Path:
