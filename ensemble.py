@@ -76,8 +76,10 @@ def main(args) -> None:
 
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
+    from utils.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
+    threads = use_threads(args.threads, processes)
     args.precision = choose_precision(args.precision, device)
     folders = [run_folder(args), soft_labels_folder(args)]
     if folders[0].resolve() == folders[1].resolve():
@@ -87,6 +89,7 @@ def main(args) -> None:
             for folder in folders:
                 held.enter_context(locked(folder, processes.is_first))
             run = Run(args, device, processes)
+        print(f"predicting {describe_place(device, threads)}")
         mine = processes.share(run.to_do)
         total = sum(len(run.members_of(case)) for case in mine)
         with tqdm(total=total, unit="member and case", disable=not processes.is_first) as bar:

@@ -16,7 +16,7 @@ from base.errors import InputError
 from base.folder_lock import locked
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
-from utils.arguments import parse_natural_number, parse_positive_int, parse_positive_number
+from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
 
@@ -53,6 +53,7 @@ def build_parser() -> OneLineParser:
         default=1,
         help="number of processes; with torchrun: of each of its own",
     )
+    add_threads(parser, "threads of each of the --jobs processes (default: usable cores divided by the processes)")
     return parser
 
 

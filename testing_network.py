@@ -51,8 +51,10 @@ def main(args) -> None:
     from networks.weights import load_weights
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
+    from utils.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
+    threads = use_threads(args.threads, processes)
     args.precision = choose_precision(args.precision, device)
     trained = load_weights(weights_path)
     folder = args.save / (args.run or trained.experiment) / args.evaluate
@@ -60,6 +62,7 @@ def main(args) -> None:
         with processes.first_ahead():
             held.enter_context(locked(folder, processes.is_first))
             run = Run(args, trained, folder, device, processes)
+        print(f"predicting {describe_place(device, threads)}")
         for case in tqdm(processes.share(run.to_do), "predicting", unit="case", disable=not processes.is_first):
             run.predict(case)
         processes.wait()

@@ -55,8 +55,10 @@ def main(args) -> None:
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
     from utils.experiment import Experiment, versions
+    from utils.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
+    place = describe_place(device, use_threads(args.threads, processes))
     args.precision = choose_precision(args.precision, device)
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     labels = set().union(*(case.labels for case in train_cases))
@@ -98,7 +100,7 @@ def main(args) -> None:
             check_finished(final)
             print(f"finished before: {final}")
             return
-        where = f"on {device}" + (f", in {processes.count} processes" if processes.are_several else "")
+        where = place + (f", in {processes.count} processes" if processes.are_several else "")
         print(f"{experiment.name}: {description['parameters']} parameters, {len(train_cases)} cases, {where}")
         streams = make_streams(args, description, train_cases, val_cases, soft_labels, device, processes)
         training = begin_training(args, network, description, device, processes)

@@ -203,9 +203,14 @@ def settle_comparison(args) -> None:
             raise InputError("--compare", f"there is no {folder}", remedy)
 
 
+def add_threads(parser, help_text: str) -> None:
+    parser.add_argument("--threads", type=parse_positive_int, metavar="N", help=help_text)
+
+
 def add_device(parser) -> None:
     """Add the options of where networks run, and how they calculate."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_threads(parser, "threads that PyTorch computes with (default: usable cores, or OMP_NUM_THREADS if smaller)")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
@@ -250,7 +255,7 @@ def recorded_inference(args) -> dict:
     return {name: getattr(args, name) for name in names}
 
 
-_NOT_RECORDED = {"debug", "resume", "device", "compile", "data", "save", "overwrite"}
+_NOT_RECORDED = {"debug", "resume", "device", "threads", "compile", "data", "save", "overwrite"}
 _NOT_RECORDED |= {"visdom_port", "visdom_server", "visdom_picture"}
 _NOT_RECORDED |= {"soft_labels", "init_weights"}  # their content is recorded, wherever they lie
 

@@ -26,16 +26,18 @@ class Processes:
         rank: the number of this process; the first, 0, alone prints, and writes what is common to all.
         count: how many there are, on all machines.
         local_rank: the number of this process on its machine.
+        local_count: how many there are on its machine.
     """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    local_count: int = 1
 
     @classmethod
     def of_environment(cls) -> "Processes":
         """Those of which `torchrun` made this process one; else it is alone."""
-        names = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+        names = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
         return cls(*(int(os.environ.get(name, default)) for name, default in names.items()))
 
     @property
