@@ -17,6 +17,7 @@ PROGRAMS = (
     "resampling",
     "ensemble_members",
     "many_cases",
+    "many_shapes",
     "largest_case",
     "start",
 )

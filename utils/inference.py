@@ -9,6 +9,7 @@ from torch import nn
 
 from utils.classifier import Classifier
 from utils.memory_layout import arranged
+from utils.resident_memory import FreeMemory
 from utils.seamless import Seamless
 from utils.slice_boxes import SliceBoxes
 from utils.windows import VOXELS_AT_ONCE, Windows
@@ -87,6 +88,7 @@ class VolumePredictor:
         self._planes = planes
         self._number_of_channels = number_of_channels
         self._slice_voxels_at_once = VOXELS_AT_ONCE[device.type]
+        self._free_memory = FreeMemory()
 
     @torch.inference_mode()
     def __call__(self, volume: np.ndarray, outside: float, mask: np.ndarray | None = None) -> np.ndarray:
@@ -115,6 +117,7 @@ class VolumePredictor:
         if mask is not None:
             total *= mask
             total[0] += ~mask
+        self._free_memory.give_back()
         return total
 
     def _add_plane(

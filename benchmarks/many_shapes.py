@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Volumes of 300 shapes through one process: how far its resident memory grows.
+
+    python -m benchmarks.many_shapes
+
+Each kind of network has a process of its own. The first volumes load libraries and fill caches, and do not count.
+"""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.measure import Row, run_alone
+from networks import find_architecture
+from utils.inference import predictor_of
+from utils.resident_memory import resident_bytes
+
+NETWORKS = ("dil2D", "ResNet2D", "UNet3D")
+SHAPES, FIRST = 300, 50
+SIDES = (20, 60)  # fewest and most voxels along an axis
+CLASSES = 3
+TARGET_MB = 200.0
+
+
+def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
+    """The rows; neither folder matters."""
+    rows = []
+    for name in NETWORKS:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            sizes = pool.apply(_resident_megabytes, (name,))
+        print(f"{name}: " + ", ".join(f"{sizes[n]:.0f} MB" for n in (0, *range(FIRST - 1, SHAPES, FIRST))), flush=True)
+        growth = max(sizes[FIRST:]) - sizes[FIRST - 1]
+        rows.append(Row.absolute(f"{name}, growth of memory from shape {FIRST} to {SHAPES}", growth, TARGET_MB, "MB"))
+    return rows
+
+
+def _resident_megabytes(name: str) -> list[float]:
+    """Return this process's resident memory after each volume, in MB."""
+    architecture = find_architecture(name)
+    torch.manual_seed(0)
+    predict = predictor_of(
+        architecture.build(architecture.receptive_field, CLASSES),
+        torch.device("cpu"),
+        dimensions=architecture.dimensions,
+        pads=architecture.pads,
+        fixed_size=architecture.fixed_size,
+        planes=(0, 1, 2),
+        window=architecture.sample_size,
+        number_of_classes=CLASSES,
+    )
+    generator = np.random.default_rng(0)
+    sizes = []
+    for _ in range(SHAPES):
+        shape = generator.integers(*SIDES, 3, endpoint=True)
+        predict(generator.standard_normal(shape, dtype=np.float32), outside=0.0)
+        sizes.append(resident_bytes() / 1e6)
+    return sizes
+
+
+def main() -> None:
+    run_alone("many shapes", run)
+
+
+if __name__ == "__main__":
+    main()
