@@ -17,7 +17,7 @@ from networks import find_architecture
 from utils.inference import predictor_of
 from utils.resident_memory import resident_bytes
 
-NETWORKS = ("dil2D", "ResNet2D", "UNet3D")
+NETWORKS = {"dil2D": None, "ResNet2D": None, "UNet3D": 8}  # features; None: as many as it has unless told otherwise
 SHAPES, FIRST = 300, 50
 SIDES = (20, 60)  # fewest and most voxels along an axis
 CLASSES = 3
@@ -27,21 +27,21 @@ TARGET_MB = 200.0
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     """The rows; neither folder matters."""
     rows = []
-    for name in NETWORKS:
+    for name, features in NETWORKS.items():
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            sizes = pool.apply(_resident_megabytes, (name,))
+            sizes = pool.apply(_resident_megabytes, (name, features))
         print(f"{name}: " + ", ".join(f"{sizes[n]:.0f} MB" for n in (0, *range(FIRST - 1, SHAPES, FIRST))), flush=True)
         growth = max(sizes[FIRST:]) - sizes[FIRST - 1]
         rows.append(Row.absolute(f"{name}, growth of memory from shape {FIRST} to {SHAPES}", growth, TARGET_MB, "MB"))
     return rows
 
 
-def _resident_megabytes(name: str) -> list[float]:
+def _resident_megabytes(name: str, features: int | None) -> list[float]:
     """Return this process's resident memory after each volume, in MB."""
     architecture = find_architecture(name)
     torch.manual_seed(0)
     predict = predictor_of(
-        architecture.build(architecture.receptive_field, CLASSES),
+        architecture.build(architecture.receptive_field, CLASSES, features),
         torch.device("cpu"),
         dimensions=architecture.dimensions,
         pads=architecture.pads,
