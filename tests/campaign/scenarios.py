@@ -64,7 +64,7 @@ _ALL = (
     # for damaged files
     Scenario(
         "resume",
-        (*_TRAINED, "-i", "300", "-r", "half", "--checkpoint-every", "20", "--validate-every", "150", "--resume"),
+        (*_TRAINED, "-i", "200", "-r", "half", "--checkpoint-every", "20", "--validate-every", "100", "--resume"),
         (*_TRAINING_DATA, "SAVE/half"),
     ),
     Scenario("test_val", (*_TESTED, "-e", "val", "-r", "tested"), ("DATA/val", _FIRST)),

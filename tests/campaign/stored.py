@@ -19,7 +19,7 @@ from tests.campaign.world import World
 _CRAFTED_SHARE = 0.4  # of the damaged weights and checkpoints
 _SWAPPED_SHARE = 0.1
 _KEPT_TIME_SHARE = 0.5
-_IGNORED = ("weights", "sha256", "initial_weights")  # in records: hashes of weights, which damage changes
+_IGNORED = ("weights", "sha256", "initial_weights", "clips")  # in records: hashes of files, which damage changes
 _RESULTS = {"test_val": "tested", "average_val": "ensemble_c0-1-2", "init": "new", "resume": "half", "clip": "clipped"}
 
 
