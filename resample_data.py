@@ -10,6 +10,7 @@ so a run that was stopped is taken up by the same command.
 """
 
 from argparse import ArgumentTypeError
+from functools import partial
 from pathlib import Path
 
 from base.errors import InputError
@@ -19,6 +20,7 @@ from data.layouts.acdc import FRAMES
 from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
+from utils.threads import job_threads
 
 NAME_WIDTH = 28
 
@@ -121,7 +123,8 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
     with processes.together(PATIENCE):
         processes.wait()  # until none looks any more where the cases are: they may move
         pairs = processes.share(list(zip(sources, folders)))
-        outcomes = prepare_all(pairs, root, voxel_size_mm, split, args.jobs, hide_bar=not processes.is_first)
+        threads = args.threads or job_threads(args.jobs, processes)
+        outcomes = prepare_all(pairs, root, voxel_size_mm, split, args.jobs, threads, hide_bar=not processes.is_first)
         outcomes = processes.gather(outcomes)
     if processes.is_first:
         conclude(outcomes, len(names), origin)
@@ -166,19 +169,23 @@ def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
     return x, y, z
 
 
-def prepare_all(pairs: list, root: Path, voxel_size_mm, split: dict[str, str], jobs: int, hide_bar: bool) -> list:
+def prepare_all(
+    pairs: list, root: Path, voxel_size_mm, split: dict[str, str], jobs: int, threads: int, hide_bar: bool
+) -> list:
     """Prepare each case in its folder, then move the folder to its split; the outcomes in the order of the `pairs`."""
     from tqdm import tqdm
 
     from base.limits import reading_limits
     from data.preparation import Outcome, prepare_case, withdraw
     from data.split import move_to_split
+    from utils.threads import use_image_threads
     from utils.worker_pool import Died, run_each
 
     outcomes: list = [None] * len(pairs)
     tasks = [(source, folder, voxel_size_mm, reading_limits) for source, folder in pairs]
     bar = {"total": len(tasks), "unit": "case", "desc": "resampling", "disable": hide_bar}
-    for number, outcome in tqdm(run_each(prepare_case, tasks, min(jobs, len(tasks))), **bar):
+    results = run_each(prepare_case, tasks, min(jobs, len(tasks)), partial(use_image_threads, threads))
+    for number, outcome in tqdm(results, **bar):
         source, folder = pairs[number]
         if isinstance(outcome, Died):
             withdraw(folder)

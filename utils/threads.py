@@ -41,7 +41,7 @@ def job_threads(jobs: int, processes: Processes) -> int:
 
 
 def use_threads(asked: int | None, processes: Processes) -> int:
-    """Let PyTorch compute with `asked` threads, by default `network_threads`; return their number.
+    """Let PyTorch and SimpleITK compute with `asked` threads, by default `network_threads`; return their number.
 
     Call it before the first network runs, in the thread in which networks will run.
     """
@@ -52,6 +52,7 @@ def use_threads(asked: int | None, processes: Processes) -> int:
     # this one keeps its own when data.batches sets another number in its background thread.
     torch.get_num_threads()
     torch.set_num_threads(threads)
+    use_image_threads(threads)
     return threads
 
 
