@@ -7,6 +7,7 @@ python -m tests.campaign --only json --trial 1234 --keep --work FOLDER
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -43,6 +44,7 @@ def main() -> int:
     kinds = args.only or list(KINDS)
     if args.trial and len(kinds) != 1:
         parser.error("--trial needs one kind, named with --only")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every clean-up
     chosen = [(kind, number) for kind in kinds for number in args.trial or numbers_of(kind, args.share)]
     with tempfile.TemporaryDirectory(prefix="campaign-", dir=args.work and _made(args.work)) as folder:
         if args.keep and args.work:

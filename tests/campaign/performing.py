@@ -51,10 +51,13 @@ def perform_all(
     chosen: list[tuple[str, int]], seed: int, world: World, jobs: int, keep: bool = False
 ) -> Iterator[Performed]:
     """Perform trials in `jobs` processes; yield each when it is over."""
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    try:
         futures = [pool.submit(perform, kind, number, seed, world, keep) for kind, number in chosen]
         for future in as_completed(futures):
             yield future.result()
+    finally:  # a campaign that is stopped ends the trials that it has begun
+        pool.shutdown(cancel_futures=True)
 
 
 def _remove(folder: Path) -> None:

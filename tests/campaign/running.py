@@ -60,7 +60,8 @@ def environment_for(temporary: Path) -> dict[str, str]:
 def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
     """Run a stage in a process forked from one that has imported PyTorch."""
     words = tuple(str(word) for word in words)
-    with tempfile.TemporaryDirectory() as folder:
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=temporary.parent) as folder:
         outputs = [Path(folder) / "out", Path(folder) / "err"]
         collectors = [_Collector(path) for path in outputs] if limits.file_bytes is not None else []
         environment = environment_for(temporary)
