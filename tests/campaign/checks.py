@@ -43,5 +43,5 @@ def error_lines(run: Run) -> list[str]:
 
 def last_line(run: Run) -> str:
     """Return the last line of standard error that is no progress bar."""
-    lines = [line.strip() for line in re.split(r"[\r\n]+", run.stderr) if line.strip() and "it/s]" not in line]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", run.stderr) if line.strip() and "%|" not in line]
     return lines[-1][:_LAST] if lines else "(nothing on standard error)"
