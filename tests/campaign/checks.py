@@ -17,7 +17,7 @@ def problems_of(run: Run, statuses: tuple[int, ...] = (0, 2), named: Iterable[st
     """
     problems = []
     if run.excess:
-        problems.append(run.excess)
+        problems.append(run.excess + _whereabouts(run))
     elif run.status < 0:
         problems.append(f"died of signal {-run.status}")
     if run.left:
@@ -45,3 +45,10 @@ def last_line(run: Run) -> str:
     """Return the last line of standard error that is no progress bar."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", run.stderr) if line.strip() and "%|" not in line]
     return lines[-1][:_LAST] if lines else "(nothing on standard error)"
+
+
+def _whereabouts(run: Run) -> str:
+    """Return where a run was, if it said so before its time was over."""
+    _, told, stack = run.stderr.rpartition("(most recent call first):")
+    calls = re.findall(r'File "(?:.*/)?(\S+)", line (\d+) in (\S+)', stack)
+    return f" (in {', '.join(f'{name}:{line} {function}' for name, line, function in calls[:4])})" if told else ""

@@ -1,5 +1,6 @@
 """Run stages under observation: with limits of time, memory and file size, and a marker that every process inherits."""
 
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MARKER = "CAMPAIGN_MARKER"
 _CONTEXT = multiprocessing.get_context("forkserver")  # its preloaded modules are those of tests.processes
 _POLL_SECONDS = 0.05
+_TOLD_AFTER = 0.9  # of the seconds that a run may take, it says what it is doing
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
         outputs = [Path(folder) / "out", Path(folder) / "err"]
         collectors = [_Collector(path) for path in outputs] if limits.file_bytes is not None else []
         environment = environment_for(temporary)
-        process = _CONTEXT.Process(target=_begin, args=(environment, outputs, limits.file_bytes, words))
+        process = _CONTEXT.Process(target=_begin, args=(environment, outputs, limits, words))
         began = time.monotonic()
         process.start()
 
@@ -116,7 +118,7 @@ class _Forked:
     """A forked stage, with the methods of a subprocess."""
 
     def __init__(self, environment: dict[str, str], outputs: list[Path], words: tuple[str, ...]):
-        self._process = _CONTEXT.Process(target=_begin, args=(environment, outputs, None, words))
+        self._process = _CONTEXT.Process(target=_begin, args=(environment, outputs, LIMITS, words))
         self._process.start()
         self.pid = self._process.pid
 
@@ -194,7 +196,7 @@ def marked_processes(marker: str) -> list[int]:
     return found
 
 
-def _begin(environment: dict[str, str], outputs: list[Path], file_bytes: int | None, words: tuple[str, ...]) -> None:
+def _begin(environment: dict[str, str], outputs: list[Path], limits: Limits, words: tuple[str, ...]) -> None:
     os.setsid()  # by its session the process and its children are known
     for descriptor, path in enumerate(outputs, start=1):
         with path.open("w") as file:
@@ -202,8 +204,9 @@ def _begin(environment: dict[str, str], outputs: list[Path], file_bytes: int | N
     os.environ.update(environment)
     os.chdir(ROOT)
     tempfile.tempdir = None
-    if file_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    if limits.file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
+    faulthandler.dump_traceback_later(limits.seconds * _TOLD_AFTER)  # where it hangs
     stage(*words)
 
 
