@@ -63,6 +63,7 @@ class Header:
         offset: the byte at which they begin, of the unpacked file for NIfTI, of the file itself for others.
         packing: ``""``, ``gzip`` (the whole file) or ``zlib`` (the voxels, as zlib or gzip writes them).
         dtype: numpy's type of a stored value where it may hold what is not finite; None where the type is not known.
+        packed_bytes: how many bytes the packed voxels take; None where the header does not say so.
     """
 
     size: tuple[int, ...]
@@ -71,6 +72,7 @@ class Header:
     offset: int
     packing: str
     dtype: np.dtype | None = None
+    packed_bytes: int | None = None
 
 
 def read_header(path: Path) -> Header:
@@ -210,7 +212,12 @@ def _read_meta(path: Path) -> Header:
         offset = skipped
     elif skipped != 0:
         raise ValueError(f"its HeaderSize is {skipped}")
-    return Header(size, bytes_of_voxels, file, offset, "zlib" if packed else "")
+    if not packed:
+        return Header(size, bytes_of_voxels, file, offset, "")
+    packed_bytes = _whole(fields, "CompressedDataSize")  # SimpleITK reads so many, whatever the file holds
+    if not 0 < packed_bytes <= file.stat().st_size - offset:
+        raise ValueError(f"its CompressedDataSize is {packed_bytes}, which is not there")
+    return Header(size, bytes_of_voxels, file, offset, "zlib", packed_bytes=packed_bytes)
 
 
 def _read_nrrd(path: Path) -> Header:

@@ -75,7 +75,9 @@ def _unpacked(header: Header) -> Iterator[bytes]:
     stream = zlib.decompressobj(_ZLIB_OR_GZIP)
     with header.file.open("rb") as file:
         file.seek(header.offset)
-        while not stream.eof and (packed := file.read(_BYTES_AT_ONCE)):
+        left = header.file.stat().st_size if header.packed_bytes is None else header.packed_bytes
+        while not stream.eof and (packed := file.read(min(left, _BYTES_AT_ONCE))):
+            left -= len(packed)
             while packed and not stream.eof:
                 yield stream.decompress(packed, _BYTES_AT_ONCE)
                 packed = stream.unconsumed_tail

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from base.atomic_file import remove_abandoned
 from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import LabelClasses, check_classes
@@ -134,13 +135,12 @@ class SoftLabels:
 
     def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
         """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""
-        for index, channel in enumerate(deviation):
-            units = np.rint(channel * DEVIATION_UNITS).astype(np.uint8)
-            write_image(
-                from_array(units, case.grid), _path(self.folder / case.name, "deviation", self.classes.names[index])
-            )
-        for index, units in enumerate(quantise(mean)):
-            write_image(from_array(units, case.grid), _path(self.folder / case.name, "mean", self.classes.names[index]))
+        remove_abandoned(self.folder / case.name)
+        deviations = (np.rint(channel * DEVIATION_UNITS).astype(np.uint8) for channel in deviation)
+        for statistic, channels in (("deviation", deviations), ("mean", quantise(mean))):
+            for name, units in zip(self.classes.names, channels):
+                path = _path(self.folder / case.name, statistic, name)
+                write_image(from_array(units, case.grid), path, _note(case, statistic, name, units))
 
     def read_mean(self, case: Case) -> np.ndarray:
         """Mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).

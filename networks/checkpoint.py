@@ -10,6 +10,7 @@ from base.json_files import check_shape
 from networks.torch_files import check_tensor, check_tensors, read_torch_file, write_torch_file
 
 _NUMBER = (None, int, float)
+_MOMENTS_OF_ADAM, _MOMENTS_OF_SGD = {"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"}
 
 
 def save_checkpoint(path: Path, training: dict, rows: Sequence[dict]) -> None:
@@ -54,7 +55,10 @@ def _check_training(state: Mapping, fresh: Mapping, parameters: Sequence[torch.T
     _check_alike("optimizer", optimizer["param_groups"], fresh["optimizer"]["param_groups"])
     if optimizer["state"].keys() != set(range(len(parameters))):
         raise ValueError("the optimizer knows other weights")
+    names = _MOMENTS_OF_ADAM if "betas" in fresh["optimizer"]["param_groups"][0] else _MOMENTS_OF_SGD
     for number, moments in optimizer["state"].items():
+        if moments.keys() != names:
+            raise ValueError("the optimizer keeps other moments")
         for name, moment in moments.items():
             like = parameters[number].detach()
             check_tensor(f"{name} of weight {number}", moment, like if moment.ndim else moment.new_zeros(()))

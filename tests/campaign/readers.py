@@ -97,7 +97,9 @@ def _read_nifti(content: bytes) -> list[Volume]:
         if not np.isfinite([slope, inter]).all():
             raise Unreadable("has a scale that is not finite")
         if slope:
-            voxels = voxels.astype(np.float64) * slope + inter
+            scaled = voxels.astype(np.float64) * slope + inter
+            # A scale that changes nothing but the last digits is none.
+            voxels = voxels if np.allclose(scaled, voxels, rtol=1e-6, atol=1e-6) else scaled
     return [Volume(voxels, matrix) for matrix in _nifti_matrices(field, content)]
 
 

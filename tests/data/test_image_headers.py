@@ -139,6 +139,17 @@ def test_fields_of_metaimage_that_make_no_sense(tmp_path, field, value, problem)
     refused(tmp_path / "damaged.mha", problem)
 
 
+def test_compressed_voxels_are_as_long_as_the_header_says(tmp_path):
+    """SimpleITK unpacks as many bytes as CompressedDataSize says, and leaves the rest of the voxels as they are."""
+    sitk.WriteImage(image_of(VALUES), str(tmp_path / "scan.mha"), True)
+    content = (tmp_path / "scan.mha").read_bytes()
+    read_image(tmp_path / "scan.mha")
+    size = content.partition(b"CompressedDataSize = ")[2].partition(b"\n")[0]
+    for wrong, problem in ((b"10", "compression ends too early"), (b"99999", "which is not there"), (b"", "missing")):
+        (tmp_path / "damaged.mha").write_bytes(content.replace(b"Size = " + size, b"Size = " + wrong))
+        refused(tmp_path / "damaged.mha", problem)
+
+
 def test_what_is_no_ordinary_file_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.nii.gz")
     (tmp_path / "device.nii.gz").symlink_to("/dev/zero")

@@ -40,6 +40,16 @@ def written(kidneys, tmp_path):
     return labels, case, mean, deviation
 
 
+def test_a_file_in_the_place_of_another_is_noticed(written):
+    labels, case, *_ = written
+    mean, deviation = (labels.folder / case.name / f"{name}_1.nii.gz" for name in ("mean", "deviation"))
+    deviation.write_bytes(mean.read_bytes())
+    with pytest.raises(
+        InputError, match=r"deviation_1\.nii\.gz: is another file than was written here; remove the file"
+    ):
+        labels.read_deviation(case)
+
+
 def test_what_is_written_is_read_in_bytes(written):
     labels, case, mean, _ = written
     assert labels.is_complete(case)

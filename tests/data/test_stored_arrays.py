@@ -68,7 +68,37 @@ def removed(path):
     path.unlink()
 
 
-@pytest.mark.parametrize("damage", [cut_short, emptied, another_file, damaged_in_the_middle, removed])
+def flipped_while_the_time_is_kept(path):
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 3] ^= 4
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def header_flipped_while_the_time_is_kept(path):
+    status = path.stat()
+    content = path.read_bytes()
+    assert b"[1.5, 2]" in content
+    path.write_bytes(content.replace(b"[1.5, 2]", b"[1.5, 3]"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def swapped(path):
+    """For a file of the same size with other values."""
+    other = path.with_name("other")
+    stored(other, 1, lambda: ({name: values[::-1] for name, values in ARRAYS.items()}, {"made": [1.5, 2]}))
+    content = bytearray(path.read_bytes())
+    content[4096:] = other.read_bytes()[4096:]
+    path.write_bytes(content)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+DAMAGES = [cut_short, emptied, another_file, damaged_in_the_middle, removed]
+DAMAGES += [flipped_while_the_time_is_kept, header_flipped_while_the_time_is_kept, swapped]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_not_as_it_was_written_is_made_again(path, damage):
     open_again(path)
     damage(path)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -87,6 +88,68 @@ def test_damaged_and_foreign_files_are_refused(weights, tmp_path):
     torch.save({"state": {}}, tmp_path / "foreign.pth")
     with pytest.raises(InputError, match="no weights of this program"):
         load_weights(tmp_path / "foreign.pth")
+
+
+def test_no_flipped_bit_changes_an_answer(weights, tmp_path):
+    """Each is noticed, or lies where nothing is read."""
+    path, network = weights
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    noticed = 0
+    for place in rng.integers(len(whole), size=60).tolist():
+        content = bytearray(whole)
+        content[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "damaged.pth").write_bytes(content)
+        try:
+            state = load_weights(tmp_path / "damaged.pth").build().state_dict()
+        except InputError:
+            noticed += 1
+        else:
+            assert all(torch.equal(state[name], values) for name, values in network.state_dict().items())
+    assert noticed > 40
+
+
+def with_infinity(content):
+    content["state"]["layers.19.bias"][0] = float("inf")
+
+
+def with_another_shape(content):
+    content["state"]["layers.19.bias"] = torch.zeros(4)
+
+
+def with_far_too_many_features(content):
+    content["description"]["features"] = 10**9
+
+
+def with_a_tensor_of_many_views_of_one_value(content):
+    content["state"]["layers.0.weight"] = torch.zeros(1).expand(10**12)
+
+
+def without_normalization(content):
+    del content["description"]["normalization"]
+
+
+def with_a_patch_larger_than_memory(content):
+    content["description"]["sample_size"] = 10**6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_infinity,
+        with_another_shape,
+        with_far_too_many_features,
+        with_a_tensor_of_many_views_of_one_value,
+        without_normalization,
+        with_a_patch_larger_than_memory,
+    ],
+)
+def test_weights_that_contradict_their_description_are_refused(weights, change):
+    path, _ = weights
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    with pytest.raises(InputError, match="contradict their description"):
+        load_weights(path)
 
 
 class Trap:
