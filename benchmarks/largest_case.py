@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.material import ROOT
 from benchmarks.measure import Row, run_alone, run_measured
@@ -19,10 +20,13 @@ TRAINING = ["-i", 20, "-b", 40, "--visdom-port", 0]
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     """On a phantom, whatever `data_folder` holds: few scans are that large."""
     work = (work_folder / "largest_case").resolve()
-    scans, data, save = work / "scans", work / "data", work / "save"
-    write_phantoms(scans, 1, shape=SHAPE, spacing_mm=SPACING_MM)
-    for folder in (data, save):  # what is measured is made anew
-        shutil.rmtree(folder, ignore_errors=True)
+    write_phantoms(work / "scans", 1, shape=SHAPE, spacing_mm=SPACING_MM)
+    with TemporaryDirectory(dir=work) as made:  # what is measured is made anew
+        return _measure(work / "scans", Path(made) / "data", Path(made) / "save")
+
+
+def _measure(scans: Path, data: Path, save: Path) -> list[Row]:
+    """Bring the scan through every stage, by way of two new folders."""
     rows = [_row("stage 1", "resample_data.py", "-d", scans, "-o", data / "train")]
     for split in SPLITS[1:]:
         shutil.copytree(data / "train", data / split, symlinks=True)

@@ -8,7 +8,7 @@ keep of them.
 """
 
 import gzip
-import shutil
+import secrets
 import sys
 from pathlib import Path
 from statistics import median
@@ -56,10 +56,27 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 def _training(data: Path, save: Path, iterations: int) -> list:
     """The command of a whole training of so many steps."""
-    shutil.rmtree(save / "run", ignore_errors=True)
     network, receptive_field, sample_size, batch_size = NETWORK
-    command = [sys.executable, ROOT / "training_network.py", "-d", data, "-s", save, "-r", "run", "-n", network]
-    command += ["--receptive-field-size", receptive_field, "--sample-size", sample_size, "-b", batch_size]
+    command = [
+        sys.executable,
+        ROOT / "training_network.py",
+        "-d",
+        data,
+        "-s",
+        save,
+        "-r",
+        f"run_{secrets.token_hex(4)}",
+    ]
+    command += [
+        "-n",
+        network,
+        "--receptive-field-size",
+        receptive_field,
+        "--sample-size",
+        sample_size,
+        "-b",
+        batch_size,
+    ]
     return [*command, "--classes", "0,1,2", "-i", iterations, "--device", "cpu", "--visdom-port", 0]
 
 

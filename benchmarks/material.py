@@ -34,7 +34,7 @@ def prepared_cases(data_folder: Path | None, work_folder: Path) -> Path:
     folders = raw_cases(data_folder, work_folder)
     output = work_folder / "prepared"
     names = [folder.name for folder in folders]
-    split_path = work_folder / "split.json"
+    split_path = work_folder / "split_of_prepared.json"
     write_json(split_path, {"train": names[2:], "val": names[:1], "test": names[1:2]})
     command = [sys.executable, "resample_data.py", "-d", folders[0].parent.resolve(), "-o", output.resolve()]
     subprocess.run([*command, "--split-file", split_path.resolve(), "-j", "2"], cwd=ROOT, check=True)

@@ -13,8 +13,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from base.errors import InputError
 from data.case_folder import IMAGE, REFERENCE
-from data.image_files import Grid, from_array, write_image
+from data.image_files import Grid, checksum, from_array, read_image, write_image
 
 KIDNEY, TUMOUR = 1, 2
 _KITS_AXES = "IPL"
@@ -80,13 +81,22 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
 
 
 def write_phantoms(folder: Path, count: int, seed: int = 0, **settings) -> None:
-    """Write `count` case folders case_00000, ... in `folder`; those that are complete stay."""
+    """Write `count` case folders case_00000, ... in `folder`; those that are complete stay.
+
+    Raises:
+        InputError: a folder holds another scan, without a reference.
+    """
     for number in range(count):
         case = folder / f"case_{number:05d}"
         if (case / REFERENCE).exists():
             continue
         image, reference = make_phantom(1000 * seed + number, **settings)
-        write_image(image, case / IMAGE)
+        if (case / IMAGE).exists():  # as a program leaves it that was stopped before the reference
+            found = read_image(case / IMAGE)
+            if checksum(sitk.GetArrayViewFromImage(found)) != checksum(sitk.GetArrayViewFromImage(image)):
+                raise InputError(case / IMAGE, "is another scan", "name another folder")
+        else:
+            write_image(image, case / IMAGE)
         write_image(reference, case / REFERENCE)
 
 

@@ -1,8 +1,25 @@
 import numpy as np
+import pytest
 import SimpleITK as sitk
 
+from base.errors import InputError
 from data.image_files import to_array
-from data.phantom import make_phantom
+from data.phantom import make_phantom, write_phantoms
+
+
+def test_phantoms_are_written_beside_no_other_scan(tmp_path):
+    small = {"shape": (6, 16, 16), "spacing_mm": (20.0, 12.0, 12.0)}
+    write_phantoms(tmp_path, 2, **small)
+    (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
+    write_phantoms(tmp_path, 2, **small)  # as after a kill
+    assert (tmp_path / "case_00001" / "segmentation.nii.gz").exists()
+    (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
+    scan = tmp_path / "case_00001" / "imaging.nii.gz"
+    scan.write_bytes((tmp_path / "case_00000" / "imaging.nii.gz").read_bytes())
+    before = scan.read_bytes()
+    with pytest.raises(InputError, match=r"imaging\.nii\.gz: is another scan"):
+        write_phantoms(tmp_path, 2, **small)
+    assert scan.read_bytes() == before
 
 
 def test_a_phantom_is_kits_like():
