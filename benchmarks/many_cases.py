@@ -57,26 +57,9 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 def _training(data: Path, save: Path, iterations: int) -> list:
     """The command of a whole training of so many steps."""
     network, receptive_field, sample_size, batch_size = NETWORK
-    command = [
-        sys.executable,
-        ROOT / "training_network.py",
-        "-d",
-        data,
-        "-s",
-        save,
-        "-r",
-        f"run_{secrets.token_hex(4)}",
-    ]
-    command += [
-        "-n",
-        network,
-        "--receptive-field-size",
-        receptive_field,
-        "--sample-size",
-        sample_size,
-        "-b",
-        batch_size,
-    ]
+    sizes = ["--receptive-field-size", receptive_field, "--sample-size", sample_size, "-b", batch_size]
+    where = ["-d", data, "-s", save, "-r", f"run_{secrets.token_hex(4)}"]
+    command = [sys.executable, ROOT / "training_network.py", *where, "-n", network, *sizes]
     return [*command, "--classes", "0,1,2", "-i", iterations, "--device", "cpu", "--visdom-port", 0]
 
 

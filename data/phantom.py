@@ -106,7 +106,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=12, help="how many (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the anatomy (default: 0)")
     args = parser.parse_args()
-    write_phantoms(args.folder, args.cases, args.seed)
+    try:
+        write_phantoms(args.folder, args.cases, args.seed)
+    except InputError as error:
+        parser.exit(2, f"error: {error}\n")
 
 
 if __name__ == "__main__":
