@@ -197,12 +197,14 @@ def _read_meta(path: Path) -> Header:
     itemsize = _META_TYPES.get(fields.get("ElementType", ""))
     if itemsize is None:
         raise ValueError(f"its voxels are of type {fields.get('ElementType', '')[:30]!r}")
-    if fields.get("BinaryData", "True").lower() != "true":
+    for key in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB"):
+        _is_true(fields, key, False)
+    if not _is_true(fields, "BinaryData", True):
         raise ValueError("its voxels are written as text, which is not read")
     channels = _whole(fields, "ElementNumberOfChannels", 1)
     if not 1 <= channels <= 1000:
         raise ValueError(f"it has {channels} channels")
-    packed = fields.get("CompressedData", "False").lower() == "true"
+    packed = _is_true(fields, "CompressedData", False)
     file = _file_beside(path, fields["ElementDataFile"], "LOCAL")
     offset, skipped = end if file == path else 0, _whole(fields, "HeaderSize", 0)
     bytes_of_voxels = math.prod(size) * itemsize * channels
@@ -288,6 +290,13 @@ def _whole(fields: dict[str, str], key: str, default: int | None = None) -> int:
         return int(text or "")
     except ValueError:
         raise ValueError(f"its {key} is {(text or 'missing')[:30]}") from None
+
+
+def _is_true(fields: dict[str, str], key: str, default: bool) -> bool:
+    text = fields.get(key, str(default))
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"its {key} is {text[:30]!r}")
+    return text.lower() == "true"
 
 
 def _numbers(text: str, count: int) -> list[float]:

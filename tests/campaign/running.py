@@ -63,7 +63,7 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
     """Run a stage in a process forked from one that has imported PyTorch."""
     words = tuple(str(word) for word in words)
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=temporary.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:  # on no disk that is full
         outputs = [Path(folder) / "out", Path(folder) / "err"]
         collectors = [_Collector(path) for path in outputs] if limits.file_bytes is not None else []
         environment = environment_for(temporary)

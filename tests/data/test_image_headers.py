@@ -129,6 +129,8 @@ def test_the_same_holds_for_nrrd(tmp_path):
         (b"DimSize = 5 6 4", b"DimSize = 5 6 four", "damaged"),
         (b"ElementSpacing = 0", b"ElementSpacing = -0", "voxel sizes are -0.7"),
         (b"ElementType = MET_SHORT", b"ElementType = MET_NONE", "of type 'MET_NONE'"),
+        (b"CompressedData = False", b"CompressedData = 1e400", "its CompressedData is '1e400'"),
+        (b"OrderMSB = False", b"OrderMSB = 1e-30", "its BinaryDataByteOrderMSB is '1e-30'"),
         (b"ElementDataFile = LOCAL", b"ElementDataPlace = LOCAL", "no ElementDataFile"),
     ],
 )
