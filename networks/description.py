@@ -6,6 +6,15 @@ from base.names import check_run_name
 from networks import find_architecture
 
 _CASES = [str]
+
+
+def _check_voxel_side(value) -> None:
+    """Raise ValueError where `value` is no side of a voxel in mm."""
+    check_shape(value, float)
+    if not 0 < value <= _LARGEST_VOXEL_MM:
+        raise ValueError(f"{value:g} mm is no side of a voxel")
+
+
 _SHAPE = {
     "experiment": check_run_name,
     "architecture": str,
@@ -20,12 +29,13 @@ _SHAPE = {
     "planes": [int],
     "classes": check_classes,
     "normalization": {"kind": str, "window": [float, float], "mean": float, "deviation": float},
-    "voxel_size_mm": (None, [float] * 3),
+    "voxel_size_mm": (None, [_check_voxel_side] * 3),
     "training_cases": _CASES,
     "soft_labels": (None, {"temperature": float}),
     "parameters": int,
     "validation_dice": [float],
 }
+_LARGEST_VOXEL_MM = 1e3
 _LARGEST_SIDES = {2: 2048, 3: 320}  # of a patch, in voxels
 
 

@@ -63,7 +63,9 @@ def check_together(members: Sequence[TrainedNetwork]) -> None:
                 member.path, "has other classes than the first member", "list networks of the same classes"
             )
         if experiments.count(member.experiment) > 1:
-            raise InputError(member.path, "the experiment is there twice", "list each member once")
+            paths = [other.path for other in members if other.experiment == member.experiment]
+            problem = f"the experiment is there twice, in {paths[-1]} too"
+            raise InputError(paths[0], problem, "list each member once, and keep one of the files")
 
 
 def strangers_to(case_name: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:

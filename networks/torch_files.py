@@ -59,5 +59,7 @@ def check_tensor(name: str, tensor: torch.Tensor, like: torch.Tensor) -> None:
     """Raise ValueError unless `tensor` is finite and of the shape and type of `like`."""
     if not isinstance(tensor, torch.Tensor) or tensor.shape != like.shape or tensor.dtype != like.dtype:
         raise ValueError(f"{name} is of another shape or type than in the network")
-    if tensor.layout != torch.strided or (tensor.is_floating_point() and not torch.isfinite(tensor).all()):
+    if tensor.layout != torch.strided or not torch.ops.aten.is_non_overlapping_and_dense(tensor):
+        raise ValueError(f"{name} has no place in memory for each of its values")
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         raise ValueError(f"{name} holds values that are not finite")

@@ -94,7 +94,7 @@ def _stride_of_zero(content, path: Path, rng, bait: Path):
 
 
 def _same_shape_stride_of_zero(content, path: Path, rng, bait: Path):
-    return _tensor_altered(content, rng, lambda tensor: torch.zeros(1).expand(tensor.shape))
+    return _tensor_altered(content, rng, lambda tensor: torch.zeros(()).expand(tensor.shape))
 
 
 def _not_a_number(content, path: Path, rng, bait: Path):

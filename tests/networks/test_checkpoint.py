@@ -74,6 +74,10 @@ def with_another_schedule(training):
     training["schedule"] = {"last_epoch": "soon"}
 
 
+def with_one_place_for_all_values(training):
+    training["network"]["0.weight"] = torch.zeros(1, 1, 1, 1).expand(2, 1, 3, 3)
+
+
 def with_sparse_weights(training):
     training["network"]["0.bias"] = training["network"]["0.bias"].to_sparse()
 
@@ -86,6 +90,7 @@ DAMAGES = [
     without_iteration,
     with_text_for_a_number,
     with_another_schedule,
+    with_one_place_for_all_values,
     with_sparse_weights,
 ]
 

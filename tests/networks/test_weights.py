@@ -128,6 +128,10 @@ def without_normalization(content):
     del content["description"]["normalization"]
 
 
+def with_voxels_of_negative_size(content):
+    content["description"]["voxel_size_mm"] = [3.0, -3.0, 5.0]
+
+
 def with_a_patch_larger_than_memory(content):
     content["description"]["sample_size"] = 10**6
 
@@ -140,6 +144,7 @@ def with_a_patch_larger_than_memory(content):
         with_far_too_many_features,
         with_a_tensor_of_many_views_of_one_value,
         without_normalization,
+        with_voxels_of_negative_size,
         with_a_patch_larger_than_memory,
     ],
 )
