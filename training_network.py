@@ -8,6 +8,7 @@ The experiment goes to SAVE/<experiment>/. A training that was stopped or killed
 weights as if it had never stopped.
 """
 
+from contextlib import nullcontext
 from datetime import timedelta
 from math import isfinite
 
@@ -270,7 +271,10 @@ def train(args, training, experiment, description, batches, validation_batches, 
         print(f"resumed at iteration {training.iteration}")
     port = args.visdom_port if processes.is_first else 0
     dashboard = Dashboard(args.visdom_server, port, experiment.name, args.visdom_picture)
-    log = TrainingLog(experiment, dashboard, rows, dice_columns)
+    log = TrainingLog(experiment, dashboard, rows, dice_columns, args.iterations, lambda: training.iteration)
+    if processes.is_first:
+        live = f"{dashboard.page} (if a visdom server runs there), " if dashboard.page else ""
+        print(f"progress: {live}{experiment.progress_path}")
 
     def validate(iterations_per_second: float) -> None:
         train_loss = training.take_mean_loss()
@@ -283,8 +287,7 @@ def train(args, training, experiment, description, batches, validation_batches, 
             "iterations_per_second": iterations_per_second,
         }
         if processes.is_first:
-            picture = show_slice(training, description, shown) if dashboard.wants_picture else None
-            log.add(figures, dices, picture)
+            log.add(figures, dices, show_slice(training, description, shown))
         if not isfinite(train_loss):
             processes.wait()
             raise InputError("--learning-rate", f"the loss became {train_loss}", "lower the rate, in a new run (-r)")
@@ -295,7 +298,8 @@ def train(args, training, experiment, description, batches, validation_batches, 
 
     every = args.validate_every, args.checkpoint_every
     try:
-        take_steps(training, batches.numbered, args.iterations, *every, validate, checkpoint)
+        with log.following() if processes.is_first else nullcontext():
+            take_steps(training, batches.numbered, args.iterations, *every, validate, checkpoint)
     except (RuntimeError, InputError):  # such as a full memory or disk: the same command must be free to begin
         if processes.is_first:
             experiment.take_back()
@@ -303,25 +307,34 @@ def train(args, training, experiment, description, batches, validation_batches, 
     if processes.is_first:
         described = {**description, "validation_dice": [log.rows[-1][column] for column in dice_columns]}
         save_weights(experiment.final_path(args.iterations), training.network, described)
+        log.finish()
         print(f"weights: {experiment.final_path(args.iterations)}")
     dashboard.close()
 
 
 def show_slice(training, description, shown):
-    """Picture of a validation slice: the image, with its reference, with the network's answer."""
-    import numpy as np
+    """Picture of a validation slice: the image, with its reference, with the network's answer; None if it is too large.
+
+    A training that fits into a GPU's memory goes on without a picture that does not.
+    """
+    import torch
 
     from networks.weights import inference_options
     from utils.inference import predictor_of
-    from utils.pictures import label_picture
+    from utils.validation_picture import ShownPicture, validation_picture
 
     predict = predictor_of(training.network, training.device, **inference_options(description))
-    probabilities = predict(shown.image, shown.outside)
-    training.network.train()
+    try:
+        probabilities = predict(shown.image, shown.outside)
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        training.network.train()
     middle = len(shown.image) // 2
-    image, reference = shown.image[middle], shown.reference[middle]
-    answers = (np.zeros_like(reference), reference, probabilities[:, middle].argmax(axis=0))
-    return np.concatenate([label_picture(image, answer) for answer in answers], axis=2)
+    answer = probabilities[:, middle].argmax(axis=0)
+    pixels = validation_picture(shown.image[middle], shown.reference[middle], answer, shown.spacing_mm[1:])
+    place = f"axial slice {shown.number + 1} of {shown.depth} after resampling"
+    return ShownPicture(pixels, f"{shown.case}, {place}, iteration {training.iteration}")
 
 
 if __name__ == "__main__":

@@ -249,11 +249,25 @@ def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarr
 
 @dataclass(frozen=True)
 class Slices:
-    """A few slices to show: `image` float32 (z, y, x), normalized, `outside` its surroundings, `reference` uint8."""
+    """A few slices to show, around the one in their middle.
+
+    Attributes:
+        image: float32 (z, y, x), normalized.
+        outside: value of its surroundings.
+        reference: uint8 (z, y, x), class indices.
+        case: name of the case.
+        number: of the middle slice in the case, from 0.
+        depth: number of slices of the case.
+        spacing_mm: of the case's voxels, (z, y, x).
+    """
 
     image: np.ndarray
     outside: float
     reference: np.ndarray
+    case: str
+    number: int
+    depth: int
+    spacing_mm: tuple[float, ...]
 
 
 def busiest_slices(case: TrainingCase, count: int) -> Slices:
@@ -261,6 +275,7 @@ def busiest_slices(case: TrainingCase, count: int) -> Slices:
     number = int(np.argmax([np.count_nonzero(case.table[labels]) for labels in case.labels]))
     half = min(count // 2, number, len(case.image) - 1 - number)
     part = slice(number - half, number + half + 1)
-    slices = Slices(case.scaling.apply(case.image[part]), case.scaling.outside, case.table[case.labels[part]])
+    image, reference = case.scaling.apply(case.image[part]), case.table[case.labels[part]]
+    slices = Slices(image, case.scaling.outside, reference, case.name, number, len(case.image), case.spacing_mm)
     case.release()
     return slices

@@ -1,15 +1,21 @@
 """The live view of a training on a visdom server; without one, training goes on just the same."""
 
 import ipaddress
+import re
 import sys
 import threading
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 
+from utils.pictures import MOST_MARKED
+
 _SECONDS_AT_END = 2.0  # what a server may cost a training that has taken its last step
 _SECONDS_TO_IMPORT = 10.0  # visdom's client, which a training of a second has to wait for
+_WAITING = "waiting"  # the window of a training that has no curves yet
+_PLOT_SIZE = {"width": 440, "height": 360}  # pixels of a window: three beside each other on most screens
+_AROUND_PICTURE = {"width": 4, "height": 60}  # pixels that a window has more than its picture: title and caption
 
 
 class Dashboard:
@@ -21,12 +27,12 @@ class Dashboard:
     Args:
         server: address such as ``http://localhost``.
         port: of the server; 0 for no dashboard.
-        environment: visdom's name for a page of windows: the experiment.
+        experiment: its windows lie on a page of their own, an "environment" of visdom, see `page`.
         picture: ``auto``: the picture goes to a server on this machine alone; ``on``: to any server; ``off``: to none.
     """
 
-    def __init__(self, server: str, port: int, environment: str, picture: str = "auto"):
-        self._address = (server, port, environment, is_on_this_machine(server))
+    def __init__(self, server: str, port: int, experiment: str, picture: str = "auto"):
+        self._address = (server, port, environment_of(experiment), is_on_this_machine(server))
         self._sends_picture = picture == "on" or (picture == "auto" and is_on_this_machine(server))
         self._changed = threading.Condition()  # guards the four below
         self._latest: tuple | None = None
@@ -44,14 +50,18 @@ class Dashboard:
             self._thread.start()
 
     @property
-    def wants_picture(self) -> bool:
-        """Whether a picture would be sent: else there is no need to draw one."""
-        return self._sends_picture and not self._given_up
+    def page(self) -> str | None:
+        """Address of the experiment's page; None without a dashboard."""
+        server, port, environment, _ = self._address
+        scheme = "" if "://" in server else "http://"
+        return f"{scheme}{server.rstrip('/')}:{port}/env/{quote(environment, safe=',=')}" if port else None
 
-    def update(self, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None) -> None:
+    def update(
+        self, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None, caption: str = ""
+    ) -> None:
         """Show the log so far and a picture, uint8 (3, rows, columns) or None. Returns at once."""
         with self._changed:  # an update that was not sent yet is replaced: this one holds the same curves, and more
-            self._latest = (list(rows), dice_columns, picture if self._sends_picture else None)
+            self._latest = (list(rows), dice_columns, picture if self._sends_picture else None, caption)
             self._changed.notify()
 
     def close(self) -> None:
@@ -72,7 +82,14 @@ class Dashboard:
             finally:
                 self._imported.set()
             visdom = BoundedVisdom(*self._address)
+            with self._changed:
+                waits = self._latest is None and not self._closing
+            if waits:  # else the page would be empty until the first validation, for minutes perhaps
+                _check(visdom.text("Curves come with the first validation.", win=_WAITING), _WAITING)
             while (update := self._next_update()) is not None:
+                if waits:
+                    visdom.close(win=_WAITING)
+                    waits = False
                 _send(visdom, *update)
         except Exception as error:  # whatever the client or the network raises, training is worth more
             self._give_up(str(error) or type(error).__name__)
@@ -109,14 +126,23 @@ def is_on_this_machine(server: str) -> bool:
         return False
 
 
-def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None) -> None:
+def environment_of(experiment: str) -> str:
+    """Return the name of an experiment's page: visdom opens none whose name holds ``+`` or what addresses escape."""
+    return re.sub(r"[^\w.,=-]", "-", experiment)
+
+
+def _send(
+    visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None, caption: str = ""
+) -> None:
     iterations = [row["iteration"] for row in rows]
 
-    def line(window: str, columns: Sequence[str]) -> None:
+    def line(window: str, columns: Sequence[str], **axis) -> None:
         values = np.array(
             [[np.nan if row[column] is None else row[column] for column in columns] for row in rows], float
         )
-        options = {"title": window, "legend": list(columns), "xlabel": "iteration", "showlegend": True}
+        options = {"title": window, "legend": list(columns), "showlegend": True, **_PLOT_SIZE, **axis}
+        options |= {"xlabel": "iteration", "ylabel": window, "markers": len(rows) <= MOST_MARKED, "markersize": 5}
+        options["layoutopts"] = {"plotly": {"title": None}}  # the window has one, which plotly's tools do not hide
         for number, column in enumerate(columns):
             answer = visdom.line(
                 values[:, number],
@@ -130,12 +156,14 @@ def _send(visdom, rows: Sequence[dict], dice_columns: Sequence[str], picture: np
 
     line("loss", ["train_loss", "val_loss"])
     if dice_columns:
-        line("Dice", dice_columns)
+        line("Dice", dice_columns, ytickmin=0, ytickmax=1)
     line("learning rate", ["learning_rate"])
     line("iterations per second", ["iterations_per_second"])
     if picture is not None:
-        window, title = "validation slice", "validation slice: image, reference, prediction"
-        _check(visdom.image(picture, win=window, opts={"title": title}), window)
+        window, (_, height, width) = "validation slice", picture.shape
+        options = {"title": "validation slice: image, reference, prediction", "caption": caption}
+        options |= {"width": width + _AROUND_PICTURE["width"], "height": height + _AROUND_PICTURE["height"]}
+        _check(visdom.image(picture, win=window, opts=options), window)
 
 
 def _check(answer: str, window: str) -> None:

@@ -15,6 +15,7 @@ from utils.tables import write_table
 RECORD = "experiment.json"
 LOG = "log.csv"
 CURVES = "curves.png"
+PROGRESS = "progress.html"
 CHECKPOINT = "LAST.pth"
 # Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights"}
@@ -53,7 +54,7 @@ class Experiment:
     def take_back(self) -> None:
         """Let it be as if the experiment had not begun here, unless there is something to take up."""
         if self._is_begun_here and not self.checkpoint_path.exists():
-            for name in (LOG, CURVES, RECORD):
+            for name in (LOG, CURVES, PROGRESS, RECORD):
                 (self.folder / name).unlink(missing_ok=True)
 
     @property
@@ -63,6 +64,10 @@ class Experiment:
     @property
     def curves_path(self) -> Path:
         return self.folder / CURVES
+
+    @property
+    def progress_path(self) -> Path:
+        return self.folder / PROGRESS
 
     def final_path(self, iterations: int) -> Path:
         return self.folder / f"FINAL_{self.name}_{iterations}.pth"

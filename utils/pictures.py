@@ -15,6 +15,8 @@ from base.atomic_file import write_bytes
 from utils.boxes import bounding_box
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
+CLASS_COLOURS = tuple(map(matplotlib.colors.to_hex, _COLOURS))  # of foreground classes in their order, over and over
+MOST_MARKED = 30  # points of a curve that are marked one by one: without marks, a single point is not seen
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
 
@@ -77,10 +79,11 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: S
     """Draw loss and Dice of a training log over its iterations."""
     iterations = [row["iteration"] for row in rows]
     figure, (losses, dices) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    marker = "." if len(rows) <= MOST_MARKED else None
     for column in ("train_loss", "val_loss"):
-        losses.plot(iterations, [_number(row.get(column)) for row in rows], label=column)
+        losses.plot(iterations, [_number(row.get(column)) for row in rows], label=column, marker=marker)
     for column in dice_columns:
-        dices.plot(iterations, [_number(row.get(column)) for row in rows], label=column)
+        dices.plot(iterations, [_number(row.get(column)) for row in rows], label=column, marker=marker)
     losses.set(xlabel="iteration", ylabel="loss")
     dices.set(xlabel="iteration", ylabel="Dice on validation patches", ylim=(0, 1))
     for axis in (losses, dices):
