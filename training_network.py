@@ -321,7 +321,7 @@ def show_slice(training, description, shown):
 
     from networks.weights import inference_options
     from utils.inference import predictor_of
-    from utils.validation_picture import ShownPicture, validation_picture
+    from utils.validation_picture import validation_picture
 
     predict = predictor_of(training.network, training.device, **inference_options(description))
     try:
@@ -332,9 +332,9 @@ def show_slice(training, description, shown):
         training.network.train()
     middle = len(shown.image) // 2
     answer = probabilities[:, middle].argmax(axis=0)
-    pixels = validation_picture(shown.image[middle], shown.reference[middle], answer, shown.spacing_mm[1:])
     place = f"axial slice {shown.number + 1} of {shown.depth} after resampling"
-    return ShownPicture(pixels, f"{shown.case}, {place}, iteration {training.iteration}")
+    caption = f"{shown.case}, {place}, iteration {training.iteration}"
+    return validation_picture(shown.image[middle], shown.reference[middle], answer, shown.spacing_mm[1:], caption)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,11 @@ from utils.pictures import MOST_MARKED
 _SECONDS_AT_END = 2.0  # what a server may cost a training that has taken its last step
 _SECONDS_TO_IMPORT = 10.0  # visdom's client, which a training of a second has to wait for
 _WAITING = "waiting"  # the window of a training that has no curves yet
-_PLOT_SIZE = {"width": 440, "height": 360}  # pixels of a window: three beside each other on most screens
+_PLOT = {"width": 330, "height": 340, "marginleft": 65, "marginright": 20}  # pixels: four windows fit side by side
+_PLOTLY = {
+    "title": None,  # the window has one, which plotly's tools do not hide
+    "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+}
 _AROUND_PICTURE = {"width": 4, "height": 60}  # pixels that a window has more than its picture: title and caption
 
 
@@ -140,9 +144,9 @@ def _send(
         values = np.array(
             [[np.nan if row[column] is None else row[column] for column in columns] for row in rows], float
         )
-        options = {"title": window, "legend": list(columns), "showlegend": True, **_PLOT_SIZE, **axis}
+        options = {"title": window, "legend": list(columns), "showlegend": True, **_PLOT, **axis}
         options |= {"xlabel": "iteration", "ylabel": window, "markers": len(rows) <= MOST_MARKED, "markersize": 5}
-        options["layoutopts"] = {"plotly": {"title": None}}  # the window has one, which plotly's tools do not hide
+        options["layoutopts"] = {"plotly": _PLOTLY}
         for number, column in enumerate(columns):
             answer = visdom.line(
                 values[:, number],

@@ -28,10 +28,13 @@ section { background: #fff; border: 1px solid #dde; border-radius: 6px; padding:
 .bar { background: #dde; border-radius: 4px; height: 8px; margin: 10px 0; }
 .bar div { background: #2a7; border-radius: 4px; height: 8px; }
 svg { width: 100%; height: auto; display: block; font-size: 12px; }
+@media (max-width: 560px) { svg { font-size: 16px; } }
 svg text { fill: #444; } .grid { stroke: #e4e4ea; } polyline { fill: none; stroke-width: 1.8; }
 .key { display: inline-block; width: 14px; height: 3px; margin: 0 5px 4px 0; }
 .legend span { margin-right: 14px; white-space: nowrap; }
-img { max-width: 100%; height: auto; display: block; image-rendering: pixelated; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 8px; }
+figure { margin: 0; } figcaption { color: #666; font-size: 13px; text-align: center; }
+img { width: 100%; height: auto; display: block; image-rendering: pixelated; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
 th, td { text-align: right; padding: 2px 10px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th { border-bottom: 1px solid #ccd; } .small { color: #666; font-size: 13px; }
@@ -140,13 +143,19 @@ def _legend(curves: Sequence[Curve]) -> str:
 def _picture(picture: ShownPicture | None) -> str:
     if picture is None:
         return ""
-    memory = io.BytesIO()
-    imsave(memory, np.ascontiguousarray(picture.pixels.transpose(1, 2, 0)), format="png")
-    content = base64.b64encode(memory.getvalue()).decode("ascii")
+    panels = []
+    for title, pixels in picture.panels.items():
+        memory = io.BytesIO()
+        imsave(memory, np.ascontiguousarray(pixels.transpose(1, 2, 0)), format="png")
+        content = base64.b64encode(memory.getvalue()).decode("ascii")
+        panels.append(
+            f'<figure><img alt="{title}" src="data:image/png;base64,{content}">'
+            f"<figcaption>{title}</figcaption></figure>"
+        )
+    panels = "\n".join(panels)
     return (
-        "<section><h2>Validation slice: image, reference, prediction</h2>\n"
-        f'<img alt="image, reference and prediction" src="data:image/png;base64,{content}">\n'
-        f"<p>{escape(picture.caption)}</p></section>"
+        f'<section><h2>Validation slice</h2>\n<div class="panels">{panels}</div>\n<p>{escape(picture.caption)}</p>'
+        "</section>"
     )
 
 

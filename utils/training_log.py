@@ -62,7 +62,7 @@ class TrainingLog:
         self._experiment.write_log(self.rows)
         draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)
         self._write_page("running", is_running=True)
-        shown = (picture.pixels, picture.caption) if picture else (None, "")
+        shown = (picture.joined, picture.caption) if picture else (None, "")
         self._dashboard.update(self.rows, self._dice_columns, *shown)
 
     def finish(self) -> None:
