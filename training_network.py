@@ -273,8 +273,7 @@ def train(args, training, experiment, description, batches, validation_batches, 
     dashboard = Dashboard(args.visdom_server, port, experiment.name, args.visdom_picture)
     log = TrainingLog(experiment, dashboard, rows, dice_columns, args.iterations, lambda: training.iteration)
     if processes.is_first:
-        live = f"{dashboard.page} (if a visdom server runs there), " if dashboard.page else ""
-        print(f"progress: {live}{experiment.progress_path}")
+        print(f"progress: {experiment.progress_path}{describe_page(dashboard)}")
 
     def validate(iterations_per_second: float) -> None:
         train_loss = training.take_mean_loss()
@@ -310,6 +309,13 @@ def train(args, training, experiment, description, batches, validation_batches, 
         log.finish()
         print(f"weights: {experiment.final_path(args.iterations)}")
     dashboard.close()
+
+
+def describe_page(dashboard) -> str:
+    """Tell where the dashboard's page is, once it is there; nothing without a dashboard."""
+    if dashboard.page is None:
+        return ""
+    return f", live at {dashboard.page}" + ("" if dashboard.wait_for_page() else ", if a visdom server runs there")
 
 
 def show_slice(training, description, shown):

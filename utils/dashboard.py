@@ -11,10 +11,17 @@ import numpy as np
 
 from utils.pictures import MOST_MARKED
 
-_SECONDS_AT_END = 2.0  # what a server may cost a training that has taken its last step
+_SECONDS_AT_BEGINNING = 2.0  # what a server may cost a training before its first step
+_SECONDS_AT_END = 2.0  # and after its last
 _SECONDS_TO_IMPORT = 10.0  # visdom's client, which a training of a second has to wait for
 _WAITING = "waiting"  # the window of a training that has no curves yet
-_PLOT = {"width": 330, "height": 340, "marginleft": 65, "marginright": 20}  # pixels: four windows fit side by side
+_PLOT = {
+    "width": 330,
+    "height": 340,
+    "marginleft": 65,
+    "margintop": 75,
+    "marginright": 20,
+}  # pixels: four fit side by side
 _PLOTLY = {
     "title": None,  # the window has one, which plotly's tools do not hide
     "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
@@ -26,7 +33,7 @@ class Dashboard:
     """Sends curves and a picture to visdom from a thread, so that a slow server never holds up training.
 
     A server that is not there, goes away, or does not answer as visdom does costs one warning on standard error, and
-    two seconds at the end of the training at most.
+    two seconds at the beginning and at the end of the training at most.
 
     Args:
         server: address such as ``http://localhost``.
@@ -43,7 +50,7 @@ class Dashboard:
         self._closing = False
         self._given_up = port == 0
         self._warned = False
-        self._imported = threading.Event()
+        self._imported, self._opened, self._settled = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         if not self._given_up:
             if picture == "auto" and not self._sends_picture:
@@ -59,6 +66,13 @@ class Dashboard:
         server, port, environment, _ = self._address
         scheme = "" if "://" in server else "http://"
         return f"{scheme}{server.rstrip('/')}:{port}/env/{quote(environment, safe=',=')}" if port else None
+
+    def wait_for_page(self) -> bool:
+        """Tell whether the page can be opened: before, the server may know no such page."""
+        if not self._given_up:
+            self._imported.wait(_SECONDS_TO_IMPORT)
+            self._settled.wait(_SECONDS_AT_BEGINNING)
+        return self._opened.is_set()
 
     def update(
         self, rows: Sequence[dict], dice_columns: Sequence[str], picture: np.ndarray | None, caption: str = ""
@@ -86,6 +100,8 @@ class Dashboard:
             finally:
                 self._imported.set()
             visdom = BoundedVisdom(*self._address)
+            self._opened.set()
+            self._settled.set()
             with self._changed:
                 waits = self._latest is None and not self._closing
             if waits:  # else the page would be empty until the first validation, for minutes perhaps
@@ -98,6 +114,7 @@ class Dashboard:
         except Exception as error:  # whatever the client or the network raises, training is worth more
             self._give_up(str(error) or type(error).__name__)
         self._given_up = True
+        self._settled.set()
 
     def _next_update(self) -> tuple | None:
         """Wait for an update; None when there will be no more."""
