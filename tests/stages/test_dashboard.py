@@ -1,14 +1,22 @@
-"""Training beside the real visdom server, whose windows are read back, and beside one that floods its clients."""
+"""Training beside the real visdom server, whose pages and windows are read, and beside one that floods its clients."""
 
+import base64
 import contextlib
+import io
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
+import visdom
+from matplotlib.image import imread
 
 from networks.weights import load_weights
 from tests import servers
@@ -47,6 +55,11 @@ def options(kidneys, save, port, iterations, name):
     return [*command, "-r", name, "--validate-every", 10, "--visdom-port", port, "--visdom-server", "http://127.0.0.1"]
 
 
+def text_of(title):
+    """Text of an axis' title, which versions of visdom write in two ways."""
+    return title["text"] if isinstance(title, dict) else title
+
+
 def windows(port, experiment):
     """The windows of an experiment, by title, as the server holds them."""
     request = urllib.request.Request(
@@ -57,12 +70,55 @@ def windows(port, experiment):
     return {window["title"]: window for window in json.loads(content).values()}
 
 
+def fetch(address):
+    """Content of an address, asked for as a browser does."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=10) as answer:
+        return answer.read().decode()
+
+
+class PageParts(HTMLParser):
+    """Addresses of the scripts and style sheets that a page names."""
+
+    def __init__(self, address, page):
+        super().__init__()
+        self._address, self.found = address, []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        link = attrs.get("src") if tag == "script" else attrs.get("href") if attrs.get("rel") == "stylesheet" else None
+        if link:
+            self.found.append(urljoin(self._address, link))
+
+
+def test_a_browser_gets_the_page_and_its_parts(server):
+    """All but what the server fetches from the internet when it first starts, where that has not been."""
+    _, port = server
+    package = Path(visdom.__file__).parent
+    fetched_by_server = (package / "server" / "build.py").read_text(encoding="utf-8")
+    address = f"http://127.0.0.1:{port}/"
+    parts = PageParts(address, fetch(address)).found
+    own = []
+    for part in parts:
+        assert part.startswith(address)
+        name = urlsplit(part).path.removeprefix("/static/")
+        if name.startswith("/user/") or (package / "static" / name).exists():
+            fetch(part)
+            own.append(name)
+        else:
+            assert Path(name).name in fetched_by_server, part
+    assert {"js/main.js", "css/style.css"} <= set(own)
+
+
 def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
     _, port = server
-    process = run(*options(kidneys, tmp_path, port, 30, "shown"))
+    process = run(*options(kidneys, tmp_path, port, 30, "CE+dice"))
     assert "warning" not in process.stderr
-    shown = windows(port, "shown")
-    rows = rows_of(tmp_path / "shown" / "log.csv")
+    (page,) = re.findall(r"live at (\S+)$", process.stdout, flags=re.MULTILINE)
+    assert page == f"http://127.0.0.1:{port}/env/CE-dice"
+    assert "ACTIVE_ENV = 'CE-dice'" in fetch(page)
+    shown = windows(port, "CE-dice")
+    rows = rows_of(tmp_path / "CE+dice" / "log.csv")
     lines = {
         "loss": ("train_loss", "val_loss"),
         "Dice": ("dice_1", "dice_2"),
@@ -75,8 +131,19 @@ def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
         for column in columns:
             assert traces[column]["x"] == [10, 20, 30]
             assert traces[column]["y"] == pytest.approx([float(row[column]) for row in rows], rel=1e-4)
+        layout = shown[title]["content"]["layout"]
+        assert text_of(layout["xaxis"]["title"]) == "iteration"
+        assert text_of(layout["yaxis"]["title"]) == title
+    assert shown["Dice"]["content"]["layout"]["yaxis"]["range"] == [0, 1]
     (picture,) = [window for title, window in shown.items() if title.startswith("validation slice")]
     assert picture["type"] == "image"
+    assert re.fullmatch(
+        r"case_00003, axial slice \d+ of \d+ after resampling, iteration 30", picture["content"]["caption"]
+    )
+    content = base64.b64decode(picture["content"]["src"].partition("base64,")[2])
+    height, width, _ = imread(io.BytesIO(content), format="png").shape
+    assert height >= 300 and width >= 3 * 300
+    assert picture["height"] > height and picture["width"] >= width
 
 
 def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
@@ -118,14 +185,13 @@ def test_a_hostile_server_costs_one_warning(run, kidneys, tmp_path, handle):
     assert (tmp_path / "beside" / "FINAL_beside_20.pth").exists()
 
 
-def test_the_picture_is_neither_drawn_nor_recorded_nor_missed(call, kidneys, tmp_path, monkeypatch):
+def test_the_picture_is_neither_sent_nor_recorded_nor_missed(call, kidneys, tmp_path, monkeypatch):
     """With --visdom-picture off, and the network is the same."""
     monkeypatch.setattr("utils.dashboard._SECONDS_AT_END", 20.0)  # on a busy machine
     visdom, records, weights = servers.Visdom(), [], []
     with serving(visdom) as server:
         for picture in ("auto", "off"):
             if picture == "off":
-                monkeypatch.delattr("training_network.show_slice")
                 assert "validation slice" in visdom.windows
                 visdom.windows.clear()
             command = options(kidneys, tmp_path / picture, server.port, 20, "same")

@@ -1,5 +1,6 @@
 """A dashboard beside hostile servers: what they cost in bytes, seconds and lines; and which servers get the picture."""
 
+import json
 import threading
 import time
 import tracemalloc
@@ -122,7 +123,7 @@ def test_what_is_not_sent_is_not_kept(at_leisure, monkeypatch):
     """Updates that a slow server has not taken are replaced by the last."""
     shown, first, going_on = [], threading.Event(), threading.Event()
 
-    def send(visdom, rows, dice_columns, picture):
+    def send(visdom, rows, *others):
         first.set()
         assert going_on.wait(10)
         shown.append(len(rows))
@@ -172,15 +173,80 @@ def test_the_picture_elsewhere(at_leisure, picture, windows, capsys, monkeypatch
     assert ("--visdom-picture on" in output) == (picture == "auto")
 
 
-def test_no_picture_is_drawn_that_is_not_sent(capsys):
-    assert not Dashboard("http://localhost", 0, "experiment").wants_picture
-    assert not Dashboard("http://elsewhere.invalid", 0, "experiment").wants_picture
-    assert capsys.readouterr() == ("", "")  # without a dashboard, nobody has to be told
-    with serving(servers.Visdom()) as server:
-        for picture, wanted in (("auto", True), ("off", False)):
-            board = Dashboard("http://127.0.0.1", server.port, "experiment", picture)
-            assert board.wants_picture == wanted
-            board.close()
+def test_without_a_dashboard_nobody_has_to_be_told(capsys):
+    for server in ("http://localhost", "http://elsewhere.invalid"):
+        board = Dashboard(server, 0, "experiment")
+        assert board.page is None
+        assert not board.wait_for_page()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "server, experiment, page",
+    [
+        ("http://localhost", "one", "http://localhost:8008/env/one"),
+        ("elsewhere/", "c0-1,2 x=3", "http://elsewhere:8008/env/c0-1,2-x=3"),
+        ("https://elsewhere", "CE+dice", "https://elsewhere:8008/env/CE-dice"),  # a+b is visdom's page of both
+        ("http://localhost", "50%?#'Å", "http://localhost:8008/env/50----%C3%85"),
+    ],
+)
+def test_the_address_of_a_page(server, experiment, page, monkeypatch):
+    monkeypatch.setattr(Dashboard, "_work", lambda self: None)
+    assert Dashboard(server, 8008, experiment, "off").page == page
+
+
+def test_a_page_can_be_opened_once_the_server_knows_it(capsys):
+    visdom = servers.Visdom()
+    with serving(visdom) as server:
+        board = Dashboard("http://127.0.0.1", server.port, "CE+dice")
+        assert board.wait_for_page()
+        assert "/env/CE-dice" in visdom.paths
+        board.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_no_page_is_waited_for_long(capsys, monkeypatch):
+    monkeypatch.setattr(dashboard, "_SECONDS_AT_BEGINNING", 0.2)
+    with serving(servers.stay_silent) as server:
+        board = Dashboard("http://127.0.0.1", server.port, "experiment")
+        board._imported.wait(10)
+        began = time.perf_counter()
+        assert not board.wait_for_page()
+        assert time.perf_counter() - began < 1.5
+        assert capsys.readouterr().err == ""  # it may answer yet
+    board._thread.join(10)
+    warning_of(capsys)
+
+
+def test_no_page_is_waited_for_that_never_comes(capsys):
+    with serving(servers.answer_500) as server:
+        assert not Dashboard("http://127.0.0.1", server.port, "experiment").wait_for_page()
+    warning_of(capsys)
+
+
+def test_a_page_without_curves_says_so_until_they_come(at_leisure):
+    messages = []
+
+    def record(connection):
+        while connection.read_request():
+            message = json.loads(connection.body)
+            messages.append((connection.path, message.get("win")))
+            connection.answer(message.get("win", "").encode())
+
+    with serving(record) as server:
+        board = Dashboard("http://127.0.0.1", server.port, "experiment")
+        while len(messages) < 2:
+            assert board._thread.is_alive()
+            time.sleep(0.01)
+        board.update(ROWS, [], None)
+        board.close()
+    assert [win for path, win in messages if path == "/events"] == [
+        "waiting",
+        "loss",
+        "learning rate",
+        "iterations per second",
+    ]
+    assert messages[2] == ("/close", "waiting")
 
 
 @pytest.mark.parametrize(
