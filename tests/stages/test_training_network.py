@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import torch
 from base.errors import InputError
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
+from utils import training_log
 from utils.training import Training
 
 
@@ -53,6 +55,9 @@ def test_an_experiment_holds_what_it_was_and_became(save):
     rows = rows_of(folder / "log.csv")
     assert rows[-1]["iteration"] == "30"
     assert 0 <= float(rows[-1]["dice_1"]) <= 1
+    page = (folder / "progress.html").read_text(encoding="utf-8")
+    assert "finished" in page and "iteration 30 of 30" in page and 'http-equiv="refresh"' not in page
+    assert re.search(r"case_00003, axial slice \d+ of \d+ after resampling, iteration 30", page)
     for name in ("curves.png", "LAST.pth", "FINAL_one_30.pth"):
         assert (folder / name).stat().st_size > 0
     assert not list(folder.glob(".*"))
@@ -127,13 +132,45 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_tells_by_its_status(run, k
     process = start(arguments)
     checkpoint = tmp_path / "stopped" / "LAST.pth"
     wait_for(checkpoint, process)
+    running = (tmp_path / "stopped" / "progress.html").read_text(encoding="utf-8")
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
     (line,) = [line for line in errors.splitlines() if line.startswith("stopped at iteration")]
     assert "--resume" in line
     assert "Traceback" not in errors
-    assert torch.load(checkpoint, weights_only=True)["training"]["iteration"] == int(line.split()[3].rstrip(";"))
+    last = int(line.split()[3].rstrip(";"))
+    assert torch.load(checkpoint, weights_only=True)["training"]["iteration"] == last
+    assert "running" in running and 'http-equiv="refresh"' in running and running.endswith("</html>\n")
+    stopped = (tmp_path / "stopped" / "progress.html").read_text(encoding="utf-8")
+    assert f"iteration {last} of 100000" in stopped and 'http-equiv="refresh"' not in stopped
+    assert "stopped; goes on with --resume" in stopped
+
+
+def test_the_page_is_written_with_every_row_and_none_is_needed_to_begin(call, kidneys, tmp_path, monkeypatch):
+    """And without a picture where the GPU's memory has no room for one: the training goes on."""
+    pages, written = [], training_log.write_text
+
+    def write(path, text):
+        pages.append(text)
+        written(path, text)
+
+    def run_out(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training_log, "write_text", write)
+    options_of = options(kidneys, tmp_path, "-i", 4, "-r", "rows", "--validate-every", 2)[1:]
+    printed = call("training_network", *options_of)
+    assert f"progress: {tmp_path / 'rows' / 'progress.html'}\n" in printed
+    assert [re.search(r"iteration (\d+) of 4", page).group(1) for page in pages] == ["0", "2", "4", "4"]
+    assert ["refresh" in page for page in pages] == [True, True, True, False]
+    assert [page.count("<img") for page in pages] == [0, 3, 3, 3]
+
+    pages.clear()
+    monkeypatch.setattr("utils.inference.VolumePredictor.__call__", run_out)
+    call("training_network", *options_of[:-4], "-r", "full")
+    assert (tmp_path / "full" / "FINAL_full_4.pth").exists()
+    assert [page.count("<img") for page in pages] == [0, 0, 0]
 
 
 def test_a_damaged_checkpoint_is_one_clear_line(call, kidneys, tmp_path):
@@ -192,6 +229,7 @@ def test_where_memory_runs_out_at_once_other_options_are_free_to_begin(call, kid
     with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
         patched.setattr(Training, "step", run_out)
         call(*command)
+    assert not (tmp_path / "new" / "progress.html").exists()
     call(*command, "-b", 3)
     assert (tmp_path / "new" / "FINAL_new_2.pth").exists()
 
