@@ -15,10 +15,11 @@ from pathlib import Path
 
 from base.errors import InputError
 from base.folder_lock import locked
+from data.case_moves import finish_moves, move_to_split
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
 from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
-from utils.command_line import OneLineParser, run_stage
+from utils.command_line import OneLineParser, one_line, run_stage
 from utils.processes import PATIENCE, Processes
 from utils.threads import job_threads
 
@@ -98,6 +99,9 @@ def main(args) -> None:
 def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: Processes) -> None:
     """Bring the cases to case folders; nobody else writes to these meanwhile."""
     origin = args.data or args.images
+    root = args.output or origin
+    if processes.is_first:
+        finish_moves(root)
     layout, sources = find_sources(args)
     if not all(source.is_case_folder for source in sources):
         if args.output is None:
@@ -116,7 +120,6 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
     elif args.split:
         split = split_patients(sources, args.split, args.seed)
     print(f"{len(sources)} cases in {origin}, layout {layout}")
-    root = args.output or origin
     folders = [
         source.image.parent if args.output is None else current_folder(root, source, split) for source in sources
     ]
@@ -177,7 +180,6 @@ def prepare_all(
 
     from base.limits import reading_limits
     from data.preparation import Outcome, prepare_case, withdraw
-    from data.split import move_to_split
     from utils.threads import use_image_threads
     from utils.worker_pool import Died, run_each
 
@@ -193,9 +195,10 @@ def prepare_all(
         outcomes[number] = outcome
         try:
             if not outcome.problem and source.name in split:
-                move_to_split(folder, root, split[source.name])
+                note = move_to_split(folder, root, split[source.name])
+                outcomes[number] = outcome.with_note(note)
         except (InputError, OSError) as error:
-            outcomes[number] = Outcome(source.name, problem=str(error))
+            outcomes[number] = Outcome(source.name, problem=one_line(error))
     return outcomes
 
 

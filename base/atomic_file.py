@@ -43,9 +43,9 @@ def replacing(path: Path | str, verify: Callable[[Path], None] | None = None) ->
         yield temporary
         if verify is not None:
             verify(temporary)
-        _synchronize(temporary)
+        synchronize(temporary)
         temporary.replace(path)
-        _synchronize(path.parent)
+        synchronize(path.parent)
     except OSError as error:
         if error.filename not in (None, str(temporary)):
             raise
@@ -66,7 +66,11 @@ def not_written(path: Path | str, error: OSError) -> InputError:
 def remove_abandoned(folder: Path) -> None:
     """Remove the temporary files in `folder` of processes that were killed while they wrote; not those in use."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if _TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+        if not _TEMPORARY.fullmatch(path.name):
+            continue
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif path.is_file():
             with contextlib.suppress(OSError):  # another process may remove it, too
                 descriptor = os.open(path, os.O_RDWR)
                 try:
@@ -95,7 +99,7 @@ def _claim(path: Path) -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def _synchronize(path: Path) -> None:
+def synchronize(path: Path) -> None:
     """Have the system write a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,10 @@ class Outcome:
     skipped: bool = False
     problem: str = ""
     note: str = ""
+
+    def with_note(self, note: str) -> "Outcome":
+        """The same with one more `note`, if it is not empty."""
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
 
 
 def prepare_case(

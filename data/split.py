@@ -7,7 +7,7 @@ import numpy as np
 
 from base.errors import InputError
 from base.json_files import read_json
-from data.case_folder import SPLITS, is_listed
+from data.case_folder import SPLITS
 from data.layouts import SourceCase
 
 
@@ -74,18 +74,3 @@ def current_folder(root: Path, source: SourceCase, split: dict[str, str]) -> Pat
         if folder.is_dir():
             return folder
     return root / (split.get(source.name) or source.split or "") / source.name
-
-
-def move_to_split(folder: Path, root: Path, split: str) -> None:
-    """Move a case folder to `root`/`split`, if it is not there.
-
-    Raises:
-        InputError: something of its name is there already.
-    """
-    target = root / split / folder.name
-    if target == folder:
-        return
-    if is_listed(target):
-        raise InputError(target, f"is in the way of {folder}", "keep one of them")
-    target.parent.mkdir(exist_ok=True)
-    folder.rename(target)

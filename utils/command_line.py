@@ -59,7 +59,7 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
     except (InputError, OSError) as error:
         if args.debug:
             raise
-        fail(_one_line(error))
+        fail(one_line(error))
     except RuntimeError as error:
         problem = _problem_of_device(error)
         if args.debug or not problem:
@@ -87,7 +87,8 @@ def _problem_of_device(error: RuntimeError) -> str:
     return ""
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Say in one line what the user can mend."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; check the path, its rights and the disk's space"
     return str(error) or type(error).__name__

@@ -16,8 +16,9 @@ def stem_of(path: Path) -> str:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders in `folder`, sorted; none where there is no such folder."""
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    """Folders in `folder` that are not hidden, sorted; none where there is no such folder."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.is_dir() and not path.name.startswith("."))
 
 
 def images_in(folder: Path) -> dict[str, Path]:
