@@ -224,6 +224,8 @@ def report(outcomes: list, left_out: int) -> None:
         f"\n{len(outcomes) - skipped - len(refused)} resampled, {skipped} done before, {len(refused)} refused"
         + (f", {left_out} not named in the split file" if left_out else "")
     )
+    if copies := sum(outcome.copies for outcome in outcomes):
+        print(f"note: the output's disk has no links: {copies} files were copied to it")
     for outcome in outcomes:
         if outcome.note:
             print(f"note: {outcome.name}: {outcome.note}")

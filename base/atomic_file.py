@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import filecmp
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,3 +127,14 @@ def write_bytes(path: Path | str, content: bytes | memoryview) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8, verified, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy the content of a file, verified, whole or not at all."""
+
+    def verify(temporary: Path) -> None:
+        if not filecmp.cmp(source, temporary, shallow=False):
+            raise OSError(errno.EIO, "what was written reads differently")
+
+    with replacing(path, verify) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,15 +1,17 @@
 """The scan and the reference in a case folder: links to a data set's files, copies of them, or somebody's own work.
 
 What stage 1 put there is known again: links by the target that its record names, copies by the checksum in their
-note. All else is somebody's own. It is never removed, and where stage 1 made the case folder, it counts instead of the
-file of the data set: someone has corrected a reference, or drawn one.
+note, or because they equal their originals. All else is somebody's own. It is never removed, and where stage 1 made the
+case folder, it counts instead of the file of the data set: someone has corrected a reference, or drawn one.
 """
 
+import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
+from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
 from data.image_files import files_of, is_copy, write_copy
@@ -62,12 +64,12 @@ class Original:
         return stamps_of(self.file)
 
     def put(self, image: sitk.Image | None) -> sitk.Image | None:
-        """Link the original to its place, or copy it where it is not compressed NIfTI.
+        """Link the original to its place, or copy it: where it is not compressed NIfTI, or the disk has no links.
 
         Returns:
             `image`, which is what the file holds, as it is read at its place.
         """
-        if self.is_own:
+        if self.is_own or (self.file and _are_equal_files(self.file, self.place)):
             return image
         if is_listed(self.place):  # an earlier run's
             self.place.unlink()
@@ -76,8 +78,17 @@ class Original:
         if not self.file.name.endswith(".nii.gz"):
             return write_copy(image, self.file, self.place)
         self.place.parent.mkdir(parents=True, exist_ok=True)
-        self.place.symlink_to(self.file.resolve())
+        try:
+            self.place.symlink_to(self.file.resolve())
+        except OSError:
+            copy_file(self.file, self.place)  # which tells what else is wrong
         return image
+
+    @property
+    def lacks_link(self) -> bool:
+        """Whether what lies at the place is a copy because the disk has no links."""
+        is_there = not self.is_own and self.file is not None and not self.place.is_symlink()
+        return is_there and self.file.name.endswith(".nii.gz")
 
     def placed(self) -> dict | None:
         """What is recorded of the file at its place, if stage 1 put it there."""
@@ -107,4 +118,10 @@ def _is_placed(source: Path | None, place: Path, record: dict | None) -> bool:
         return str(place.readlink()) == known["link"]
     if known is not None and known == {"link": None, **stamps_of(place)}:
         return True
-    return is_copy(place)
+    return is_copy(place) or (source is not None and _are_equal_files(source, place))
+
+
+def _are_equal_files(source: Path, place: Path) -> bool:
+    """Tell whether `place` is a file of its own that holds what `source` does, byte by byte."""
+    are_files = source.is_file() and place.is_file() and not place.is_symlink()
+    return are_files and filecmp.cmp(source, place, shallow=False)

@@ -31,13 +31,18 @@ Limits = Callable[[float, int], AbstractContextManager]  # of seconds and bytes 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: its `record`, or the `problem` for which it was refused; a `note` for the user, if any."""
+    """What became of a case.
+
+    Its `record`, or the `problem` for which it was refused; a `note` for the user, if any; how many `copies` of files
+    were made that would have been links if the disk had any.
+    """
 
     name: str
     record: dict | None = None
     skipped: bool = False
     problem: str = ""
     note: str = ""
+    copies: int = 0
 
     def with_note(self, note: str) -> "Outcome":
         """The same with one more `note`, if it is not empty."""
@@ -98,7 +103,7 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
     placed = {original.place.name: original.placed() for original in (image, reference)}
     record = {**wanted, **written, "placed": placed}
     write_json(folder / RECORD, record)
-    return Outcome(source.name, record, note=note)
+    return Outcome(source.name, record, note=note, copies=sum(one.lacks_link for one in (image, reference)))
 
 
 def _earlier_record(folder: Path) -> dict | None:

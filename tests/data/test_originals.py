@@ -1,5 +1,8 @@
 """What somebody does to the scan and the reference in a case folder counts, and is never removed."""
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -84,3 +87,41 @@ def test_a_damaged_record_is_in_nobodys_way(source, tmp_path):
         outcome = prepare_case(source, out, None)
         assert not outcome.problem
         assert outcome.record["sha256"] == record["sha256"]
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    """A disk without links, as CIFS and exFAT are."""
+
+    def refuse(self, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+
+
+def test_a_disk_without_links_gets_copies(source, tmp_path, no_links):
+    out = tmp_path / "OUT"
+    outcome = prepare_case(source, out, None)
+    assert not outcome.problem
+    is_packed = source.image.name.endswith(".nii.gz")
+    assert outcome.copies == (2 if is_packed else 0)  # others are copied in any case
+    if is_packed:
+        assert (out / "imaging.nii.gz").read_bytes() == source.image.read_bytes()
+    assert prepare_case(source, out, None).skipped
+    (out / "resampling.json").unlink()  # as when it was killed before the record was written
+    again = prepare_case(source, out, None)
+    assert not again.problem
+    assert not again.note
+    write(source.reference, 3)  # the data set changes: its copy does, too
+    changed = prepare_case(source, out, None)
+    assert not changed.note
+    assert (array_of(out / "segmentation.nii.gz") == 3).sum() == 8
+
+
+def test_a_correction_of_a_copy_counts_and_stays(source, tmp_path, no_links):
+    out = tmp_path / "OUT"
+    assert not prepare_case(source, out, None).problem
+    write(out / "segmentation.nii.gz", 2)
+    corrected = (out / "segmentation.nii.gz").read_bytes()
+    assert "counts instead of" in prepare_case(source, out, None).note
+    assert (out / "segmentation.nii.gz").read_bytes() == corrected
