@@ -5,6 +5,7 @@ from pathlib import Path
 
 from base.errors import InputError
 from base.label_classes import LabelClasses
+from base.text_files import read_text
 from networks.weights import TrainedNetwork, load_weights
 
 WEIGHTINGS = ("equal", "validation")
@@ -18,7 +19,7 @@ def listed_members(path: Path) -> list[TrainedNetwork]:
     """
     if not path.is_file():
         raise InputError(path, "there is no such file", "check --trained-networks")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     members = [load_weights(Path(line.strip())) for line in lines if line.strip()]
     if not members:
         raise InputError(path, "lists no weights", "write a path of a FINAL_*.pth file a line")

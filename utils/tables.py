@@ -8,6 +8,7 @@ from pathlib import Path
 
 from base.atomic_file import write_text
 from base.errors import InputError
+from base.text_files import decode
 from utils.processes import ALONE, Processes
 
 
@@ -105,7 +106,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         InputError: the file is damaged: no text, or a row that has not as many fields as there are columns.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = decode(path.read_bytes())
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except FileNotFoundError:
         return []

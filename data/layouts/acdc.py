@@ -6,6 +6,7 @@ frames, PATIENT_4d.nii.gz, is passed over.
 
 from pathlib import Path
 
+from base.text_files import decode
 from data.case_folder import is_listed
 from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
@@ -54,7 +55,7 @@ def _frame_numbers(info: Path, frames: str) -> list[int]:
     if not info.is_file():
         raise ValueError("there is no such file; restore it: it says which frames are ED and ES")
     try:
-        content = info.read_bytes()[:_INFO_BYTES].decode("utf-8")
+        content = decode(info.read_bytes()[:_INFO_BYTES])
         values = {key.strip(): value for key, _, value in (line.partition(":") for line in content.splitlines())}
         numbers = [int(values[phase]) for phase in ("ED", "ES") if frames in (phase, "both")]
     except (OSError, ValueError, KeyError):

@@ -112,7 +112,7 @@ def test_members_are_the_finished_networks_that_fit(call, kidneys, saved):
 
 def test_a_list_names_the_members(call, kidneys, saved):
     listed = saved / "members.txt"
-    listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\n\n")
+    listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\r\n\r\n", encoding="utf-16")  # as PowerShell writes it
     output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed)
     assert output.startswith("1 members:")
     assert "FINAL_one" not in output

@@ -1,6 +1,6 @@
 from tests.material import rows_of
 from utils.processes import Processes
-from utils.tables import CaseTable
+from utils.tables import CaseTable, read_table
 
 FIRST, SECOND = Processes(0, 2), Processes(1, 2)
 
@@ -44,3 +44,9 @@ def test_another_process_knows_what_the_first_kept_but_does_not_write_it_again(t
     assert "a" in second
     second.add("b", [{"value": 2}])
     assert [row["case"] for row in rows_of(tmp_path / "table.part1.csv")] == ["b"]
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("case,value\r\na,1\r\n", encoding="utf-8-sig", newline="")
+    assert read_table(path) == [{"case": "a", "value": "1"}]
