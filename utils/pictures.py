@@ -1,13 +1,13 @@
 """Pictures: a case with its contours, the curves of a training, and runs compared."""
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+os.environ["MPLBACKEND"] = "Agg"  # instead of a notebook's, which does not exist here
+
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 

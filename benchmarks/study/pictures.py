@@ -1,11 +1,10 @@
 """Pictures of a study."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
+os.environ["MPLBACKEND"] = "Agg"  # instead of a notebook's, which does not exist here
 
 import matplotlib.pyplot as plt
 import numpy as np
