@@ -19,6 +19,7 @@ from pathlib import Path
 
 from base.atomic_file import write_text
 from base.errors import InputError
+from base.names import is_text
 
 _LARGEST_BYTES = 2**28
 _LARGEST = {int: 2**63, float: sys.float_info.max}
@@ -27,7 +28,10 @@ _SHOWN = 40  # characters of a value that is not what was expected
 
 def write_json(path: Path | str, value) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    if not is_text(text):  # such as the target of a link
+        text = json.dumps(value, indent=1)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path, shape, remedy: str, problem: str = "is damaged"):

@@ -6,13 +6,24 @@ RESERVED = ("cache", "soft_labels")  # folders of SAVE that hold no run
 _LONGEST = 235  # bytes; systems allow 255, and endings are added
 
 
+def is_text(name) -> bool:
+    """Whether a name or path can be written down: one that is not UTF-8, as in old archives, cannot."""
+    try:
+        str(name).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_name(text: str) -> str:
     """Return `text` if it is the plain name of one file or folder; raise ValueError for all else, such as a path."""
     if not isinstance(text, str) or not text or text != PurePosixPath(text).name or text.startswith("."):
         raise ValueError(f"{text!r} is not a plain name of a folder")
     if "\\" in text or any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError(f"{text!r} holds characters that no name should have")
-    if len(text.encode("utf-8", "surrogateescape")) > _LONGEST:
+    if not is_text(text):
+        raise ValueError(f"{text!r} is not UTF-8")
+    if len(text.encode("utf-8")) > _LONGEST:
         raise ValueError(f"{text[:20]!r}... is too long for a name")
     return text
 

@@ -1,12 +1,14 @@
 """The frame of every stage: arguments, one-line errors, exit statuses. Nothing heavy is imported here."""
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from base.errors import InputError
+from base.names import is_text
 from utils.processes import Processes
 
 STATUS_OF_ERROR = 2
@@ -40,6 +42,13 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(STATUS_OF_ERROR)
 
 
+def let_all_be_printed() -> None:
+    """Let characters that the terminal lacks, and names that are no text, be printed as their codes: never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
 
@@ -49,6 +58,10 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
     """
     processes = Processes.of_environment()
     processes.silence_all_but_first()
+    let_all_be_printed()
+    for word in sys.argv[1:]:
+        if not is_text(word):
+            fail(f"{word}: its name is not UTF-8; rename it")
     try:
         args = build_parser().parse_args()
     except InputError as error:

@@ -5,10 +5,12 @@ Each layout is a module with `SHAPE`, for messages; `recognises(folder)`, whethe
 """
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from base.errors import InputError
+from base.names import is_text
 from data.layouts import acdc, decathlon, kits, nnunet, pairs, segthor
 from data.layouts.source_case import SourceCase
 
@@ -78,4 +80,11 @@ def _sorted_by_name(cases: list[SourceCase], folder: Path) -> list[SourceCase]:
     name, times = Counter(case.name for case in cases).most_common(1)[0]
     if times > 1:
         raise InputError(folder, f"holds case {name} twice", "keep one of them")
-    return sorted(cases, key=lambda case: case.name)
+    return sorted((_checked_name(case) for case in cases), key=lambda case: case.name)
+
+
+def _checked_name(case: SourceCase) -> SourceCase:
+    """The case; with a problem, where its files cannot be named: image readers and tables want UTF-8."""
+    if all(is_text(path) for path in (case.name, case.image, case.reference)):
+        return case
+    return replace(case, problem="its name is not UTF-8, as from an old archive; rename it")

@@ -12,6 +12,11 @@ def test_what_was_written_comes_back(tmp_path):
     assert read_json(tmp_path / "record.json", SHAPE, "") == GOOD
 
 
+def test_a_path_that_is_not_utf8_comes_back(tmp_path):
+    write_json(tmp_path / "record.json", {"link": "/M\udcfcller"})
+    assert read_json(tmp_path / "record.json", {"link": str}, "") == {"link": "/M\udcfcller"}
+
+
 def test_a_missing_file_is_not_a_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "record.json", SHAPE, "")

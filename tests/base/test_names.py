@@ -16,6 +16,11 @@ def test_all_else_does_not(name):
         check_name(name)
 
 
+def test_a_name_that_is_not_utf8_is_none():
+    with pytest.raises(ValueError, match="not UTF-8"):
+        check_name("M\udcfcller")
+
+
 @pytest.mark.parametrize("name", ["cache", "soft_labels", "../x"])
 def test_runs_have_names_of_their_own(name):
     assert check_name("cache") == "cache"

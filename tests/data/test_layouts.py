@@ -1,6 +1,7 @@
 """Which cases are found in which layout. Files are found by their names alone: here they are empty."""
 
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,8 @@ from tests.miniatures import describe
 
 NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
 DECATHLON = {"training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], "test": []}
+
+NOT_UTF8 = os.fsdecode(b"M\xfcller")
 
 
 @pytest.fixture
@@ -99,6 +102,20 @@ def test_acdc_a_damaged_description_costs_its_patient_alone(folder, info, proble
     assert problem in damaged.problem
     assert [case.name for case in others] == ["patient002_frame01", "patient002_frame12"]
     assert not any(case.problem for case in others)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_acdc_a_description_that_windows_wrote(folder, encoding):
+    write_patient(folder, "patient001")
+    (folder / "patient001" / "Info.cfg").write_bytes("ED: 1\r\nES: 12\r\n".encode(encoding))
+    assert list(found(folder)) == ["patient001_frame01", "patient001_frame12"]
+
+
+def test_a_name_that_is_not_utf8_costs_its_case_alone(folder):
+    touch(folder, "case_00000/imaging.nii.gz", f"{NOT_UTF8}/imaging.nii.gz")
+    problems = {case.name: case.problem for case in find_source_cases(folder, "kits")}
+    assert problems["case_00000"] == ""
+    assert "not UTF-8" in problems[NOT_UTF8]
 
 
 def test_acdc_from_above_its_own_split(folder):
