@@ -13,13 +13,13 @@ from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
 
-from base.errors import InputError
+from base.errors import InputError, one_line
 from base.folder_lock import locked
 from data.case_moves import finish_moves, move_to_split
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
 from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
-from utils.command_line import OneLineParser, one_line, run_stage
+from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
 from utils.threads import job_threads
 

@@ -1,4 +1,11 @@
-"""The one exception that stands for something the user can mend."""
+"""The one exception that stands for something the user can mend, and the line in which it is told."""
+
+
+def one_line(error: Exception) -> str:
+    """Say in one line what the user can mend."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path, its rights and the disk's space"
+    return str(error) or type(error).__name__
 
 
 class InputError(Exception):

@@ -17,6 +17,7 @@ import nibabel
 import numpy as np
 
 from base.errors import InputError
+from data.file_kinds import broken_link, refuse_other_compression, refuse_placeholder
 
 _LARGEST_BYTES = 4 * 2**30  # of an image's voxels, wherever there is memory for four times as much
 _LONGEST_AXIS = 4096  # voxels: resampling takes memory with the square of an axis
@@ -84,11 +85,15 @@ def read_header(path: Path) -> Header:
     """
     _check_ordinary(path)
     try:
+        refuse_placeholder(path)
+        refuse_other_compression(path)
         header = _reader_for(path)(path)
         _check_size(header)
         return header
     except InputError:
         raise
+    except PermissionError as error:
+        raise InputError(path, "cannot be read (no permission)", "check its rights") from error
     # Whatever a damaged header makes of nibabel: its own errors and nearly any other.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -99,6 +104,8 @@ def _check_ordinary(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
+        if path.is_symlink():
+            raise InputError(path, *broken_link(path)) from None
         raise InputError(path, "there is no such file", "check the path") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -279,6 +286,7 @@ def _file_beside(path: Path, name: str, itself: str | None = None) -> Path:
         raise InputError(path, f"names {name[:60]!r} as the file of its voxels", "name one file that lies beside it")
     file = path.parent / name
     _check_ordinary(file)
+    refuse_placeholder(file)
     return file
 
 

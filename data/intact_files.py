@@ -44,6 +44,8 @@ def check_intact(path: Path, header: Header) -> int:
                 )
         if missing:
             raise EOFError(f"{missing} bytes are missing")
+    except PermissionError as error:
+        raise InputError(path, "cannot be read (no permission)", "check its rights") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, f"is damaged ({reason})", "replace the file by an intact copy") from None

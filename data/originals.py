@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
+from data.file_kinds import broken_link
 from data.image_files import files_of, is_copy, write_copy
 
 
@@ -103,6 +104,8 @@ def stamps_of(path: Path) -> dict:
     Raises:
         InputError: a file is missing.
     """
+    if path.is_symlink() and not path.exists():
+        raise InputError(path, *broken_link(path))
     if not path.exists():
         raise InputError(path, "there is no such file", "restore it, or remove the case")
     status = [file.stat() for file in files_of(path)]

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.atomic_file import remove_abandoned
-from base.errors import InputError
+from base.errors import InputError, one_line
 from base.json_files import write_json
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.case_record import read_case_record
@@ -67,6 +67,8 @@ def prepare_case(
         return _prepare(source, folder, voxel_size_mm, limits)
     except InputError as error:
         problem = str(error)
+    except OSError as error:
+        problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
     except Exception as error:  # whatever a file makes of SimpleITK, numpy or the disk: the others go on
         problem = f"{source.image}: {error or type(error).__name__}"
     with contextlib.suppress(OSError):

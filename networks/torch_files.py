@@ -29,6 +29,8 @@ def read_torch_file(path: Path, remedy: str):
     try:
         _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise InputError(path, "cannot be read (no permission)", "check its rights") from error
     except Exception as error:  # a damaged file makes zipfile and PyTorch raise nearly anything
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(path, f"cannot be read as weights ({reason})", remedy) from None

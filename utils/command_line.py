@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from base.errors import InputError
+from base.errors import InputError, one_line
 from base.names import is_text
 from utils.processes import Processes
 
@@ -98,10 +98,3 @@ def _problem_of_device(error: RuntimeError) -> str:
     if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
         return f"--compile: PyTorch cannot compile the network here ({str(error).splitlines()[0]}); leave it out"
     return ""
-
-
-def one_line(error: Exception) -> str:
-    """Say in one line what the user can mend."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path, its rights and the disk's space"
-    return str(error) or type(error).__name__
