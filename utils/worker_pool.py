@@ -4,16 +4,33 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 # Spawned, not forked: SimpleITK's threads do not survive a fork.
 _CONTEXT = multiprocessing.get_context("spawn")
 _SECONDS_TO_END = 30  # when asked to: a library is not interrupted in the middle of a file
+_STANDARD_ERROR = 2
+_BYTES_OF_WORDS = 2**16
+_LONGEST_LINE = 300
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a terminal
+_SAYING_NOTHING = (
+    "Thread 0x",
+    "Current thread",
+    "Extension modules:",
+    "File ",
+    "<no Python frame>",
+    "Aborted",
+    "Segmentation fault",
+)
 _PARENT_DEATH_SIGNAL = 1  # Linux's prctl(PR_SET_PDEATHSIG)
 
 
@@ -29,10 +46,13 @@ class _Worker:
 
     def __init__(self, function: Callable, begin: Callable[[], None] | None):
         self.task: int | None = None
+        self._has_died = False
         self._connection, its_end = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_work, args=(its_end, os.getpid(), function, begin), daemon=True)
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - what it writes to standard error, until it ends
         answer = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is answered by the parent
-        self._process.start()
+        with _standard_error_to(self._words.fileno()):
+            self._process.start()
         signal.signal(signal.SIGINT, answer)
         its_end.close()
 
@@ -51,7 +71,8 @@ class _Worker:
             return self._connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            return Died(_how(self._process.exitcode))
+            self._has_died = True
+            return Died(_how(self._process.exitcode, _last_line(self._words)))
 
     def end(self) -> None:
         self._connection.close()
@@ -59,6 +80,9 @@ class _Worker:
         self._process.join(_SECONDS_TO_END)
         self._process.kill()
         self._process.join()
+        if not self._has_died:  # else an error tells of it
+            _pass_on(self._words)
+        self._words.close()
 
 
 def run_each(
@@ -127,9 +151,51 @@ def _die_with(parent: int) -> None:
             os._exit(1)
 
 
-def _how(status: int | None) -> str:
+@contextmanager
+def _standard_error_to(descriptor: int) -> Iterator[None]:
+    """While entered, let processes that are started write their standard error to another open file."""
+    resource_tracker.ensure_running()  # which is started with the first process, and outlives it
+    try:
+        own = os.dup(_STANDARD_ERROR)
+    except OSError:  # there is none
+        yield
+        return
+    os.dup2(descriptor, _STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(own, _STANDARD_ERROR)
+        os.close(own)
+
+
+def _last_line(words: BinaryIO) -> str:
+    """The last line that a process wrote, if any; of a traceback of Python's, that is the error."""
+    size = words.seek(0, os.SEEK_END)
+    words.seek(max(0, size - _BYTES_OF_WORDS))
+    text = _COLOUR.sub("", words.read().decode("utf-8", "replace"))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    lines = ["".join(sign for sign in line if sign.isprintable()) for line in lines]
+    telling = [line for line in lines if line and not line.startswith(_SAYING_NOTHING)]
+    return telling[-1][:_LONGEST_LINE] if telling else ""
+
+
+def _pass_on(words: BinaryIO) -> None:
+    """Write what a process that ended well wrote, such as a library's warnings."""
+    words.seek(0)
+    with contextlib.suppress(OSError):
+        while content := words.read(_BYTES_OF_WORDS):
+            os.write(_STANDARD_ERROR, content)
+
+
+def _how(status: int | None, words: str) -> str:
+    how = _how_it_ended(status, words)
+    return f"{how}; its last words: {words}" if words else how
+
+
+def _how_it_ended(status: int | None, words: str) -> str:
     if status is not None and status < 0:
         name = signal.Signals(-status).name
-        known = {"SIGALRM": "reading it took too long", "SIGKILL": "its process was killed, perhaps for want of memory"}
+        killed = "its process was killed" + ("" if words else " from outside, as systems do for want of memory")
+        known = {"SIGALRM": "reading it took too long", "SIGKILL": killed}
         return known.get(name, f"its process was ended by {name}")
     return f"its process ended with status {status}"

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def square(number: int) -> int:
     if number == 5:
         with reading_limits(0.1, 2**30):
             signal.sigwait([signal.SIGUSR1])
+    if number == 6:
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n\x1b[0m\n")
+        os.abort()
+    if number == 7:
+        warnings.warn("a library's warning", stacklevel=1)
     return number**2
 
 
@@ -47,12 +53,24 @@ def sleep(folder: str, number: int) -> None:
     time.sleep(60)
 
 
-def test_a_process_that_dies_costs_its_own_task_alone():
+def test_a_process_that_dies_costs_its_own_task_alone(capfd):
     results = dict(run_each(square, [(number,) for number in range(8)], 2))
-    assert {number: results[number] for number in (0, 1, 2, 6, 7)} == {0: 0, 1: 1, 2: 4, 6: 36, 7: 49}
+    assert {number: results[number] for number in (0, 1, 2, 7)} == {0: 0, 1: 1, 2: 4, 7: 49}
     assert results[3] == Died("its process was ended by SIGSEGV")
     assert results[4] == Died("its process ended with status 7")
     assert results[5] == Died("reading it took too long")
+    how = "its process was ended by SIGABRT; its last words: "
+    assert results[6] == Died(how + "terminate called after throwing an instance of 'std::bad_alloc'")
+    assert "a library's warning" in capfd.readouterr().err
+
+
+def stop_before_work() -> None:
+    sys.exit("this machine has no threads left")
+
+
+def test_a_process_that_never_began_says_why():
+    _, died = next(run_each(square, [(0,)], 1, stop_before_work))
+    assert died == Died("its process ended with status 1; its last words: this machine has no threads left")
 
 
 def test_memory_beyond_the_limit_is_refused():
