@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import os
 from pathlib import Path
 
 from base.errors import InputError
@@ -109,13 +110,27 @@ def one_file(option: str, patterns: list[str]) -> Path:
     Raises:
         InputError: they match no file, or several (all are listed).
     """
-    # A name with brackets in it is a file's before it is a pattern.
-    matches = sorted({match for text in patterns for match in ([text] if Path(text).exists() else glob.glob(text))})
+    matches = sorted({match for text in patterns for match in _matches(text)})
     if not matches:
         raise InputError(option, f"no file matches {' '.join(patterns)}", "check the path")
     if len(matches) > 1:
         raise InputError(option, f"{len(matches)} files match: {', '.join(matches)}", "name one of them")
     return Path(matches[0])
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a pattern names; a name with brackets in it is a file's or folder's before it is a pattern: ``[1]``."""
+    if Path(pattern).exists():
+        return [pattern]
+    found = [""]
+    for part in Path(pattern).parts:
+        found = [match for place in found for match in _matches_in(place, part)]
+    return found
+
+
+def _matches_in(place: str, part: str) -> list[str]:
+    path = os.path.join(place, part)  # noqa: PTH118 - which keeps "./" and an empty place as they are
+    return [path] if os.path.lexists(path) else glob.glob(os.path.join(glob.escape(place), part))  # noqa: PTH118
 
 
 def add_data(parser) -> None:

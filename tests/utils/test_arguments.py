@@ -53,6 +53,19 @@ def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
     assert arguments.one_file("--w", [str(path)]) == path
 
 
+def test_a_folder_with_brackets_may_hold_what_a_pattern_names(tmp_path, monkeypatch):
+    path = tmp_path / "data [1]" / "run" / "FINAL_a_10.pth"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (tmp_path / "data 1").mkdir()
+    assert arguments.one_file("--w", [f"{tmp_path}/data [1]/*/FINAL*10.pth"]) == path
+    monkeypatch.chdir(tmp_path)
+    assert arguments.one_file("--w", ["data [1]/r?n/FINAL*.pth"]) == path.relative_to(tmp_path)
+    assert arguments.one_file("--w", ["d* [[]1]/run/FINAL*.pth"]) == path.relative_to(tmp_path)
+    with pytest.raises(InputError, match="no file matches"):
+        arguments.one_file("--w", ["data [2]/*/FINAL*.pth"])
+
+
 @pytest.mark.parametrize("text", ["0,0", "a", "1,-1", ""])
 def test_what_are_no_chances(text):
     with pytest.raises(argparse.ArgumentTypeError):
