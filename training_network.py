@@ -55,7 +55,7 @@ def main(args) -> None:
     from networks.weights import build_network
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
-    from utils.experiment import Experiment, versions
+    from utils.experiment import Begun, Experiment, versions
     from utils.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
@@ -64,22 +64,28 @@ def main(args) -> None:
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     labels = set().union(*(case.labels for case in train_cases))
     train_cases = outside_fold(train_cases, args.fold)
+    name = args.run or training_arguments.name_of(args)
+    begun = Begun.read(args.save / name, args.resume)
     soft_labels, soft_record = None, {}
     if args.soft:
         folder = args.soft_labels or soft_label_folder(args.save, args.classes)
         remedy = f"make them with: python ensemble.py -d {args.data} -s {args.save} -e train --classes {args.classes}"
         remedy += f" --soft-labels {args.soft_labels}" if args.soft_labels else ""
-        soft_labels, soft_record = find_soft_labels(
-            folder / "train", args.classes, args.temperature, train_cases, remedy
-        )
-        classes = soft_labels.classes  # which the references of a few cases need not show
+        try:
+            soft_labels, soft_record = find_soft_labels(
+                folder / "train", args.classes, args.temperature, train_cases, remedy
+            )
+            classes = soft_labels.classes  # which the references of a few cases need not show
+        except InputError:
+            if not begun.is_finished_student:
+                raise
+            classes, soft_record = begun.classes, begun.record["soft_labels"]
     else:
         classes = resolve(args.classes, labels, args.data / "train")
         train_cases = with_reference(train_cases)
     if message := notice(classes, labels):
         print(message)
 
-    name = args.run or training_arguments.name_of(args)
     with (
         processes.together(PATIENCE, cuda=device.type == "cuda"),
         locked(args.save / name, processes.is_first),
@@ -91,7 +97,9 @@ def main(args) -> None:
         description = describe(args, name, classes, train_cases, val_cases, soft_record, processes)
         torch.manual_seed(args.seed)
         network = build_network(description)
-        if args.init_weights:
+        if begun.needs_no_initial_weights(args.init_weights):
+            description |= begun.initial
+        elif args.init_weights:
             begin_with(args.init_weights, network, description)
         description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
         record = {**description, "versions": versions()}

@@ -3,11 +3,13 @@
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from base.errors import InputError
 from base.json_files import read_json, write_json
+from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
 from utils.run_folder import holds_results
 from utils.tables import write_table
@@ -17,8 +19,62 @@ LOG = "log.csv"
 CURVES = "curves.png"
 PROGRESS = "progress.html"
 CHECKPOINT = "LAST.pth"
+_REMEDY = "restore it, or name another experiment with -r"
+_RECORD_SHAPE = {
+    "iterations?": int,
+    "classes?": check_classes,
+    "initial_weights?": (None, {str: str}),
+    "soft_labels?": (None, {str: object}),
+}
 # Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights"}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An experiment that is taken up: what its `record` says, empty for a new one, and how far it came.
+
+    What it began with is known by content, and not needed any more once there is a checkpoint.
+    """
+
+    record: dict
+    is_finished: bool = False
+    has_checkpoint: bool = False
+
+    @classmethod
+    def read(cls, folder: Path, resume: bool) -> "Begun":
+        """Read the record in the experiment's `folder`, if it is to `resume`.
+
+        Raises:
+            InputError: the record is damaged.
+        """
+        try:
+            record = read_json(folder / RECORD, _RECORD_SHAPE, _REMEDY) if resume else {}
+        except FileNotFoundError:
+            record = {}
+        if not record:
+            return cls({})
+        final = folder / f"FINAL_{folder.name}_{record.get('iterations')}.pth"
+        return cls(record, final.exists(), (folder / CHECKPOINT).exists())
+
+    @property
+    def is_finished_student(self) -> bool:
+        """Whether it is finished, and learned from soft labels: these need not be there any more."""
+        return self.is_finished and bool(self.record.get("soft_labels"))
+
+    @property
+    def classes(self) -> LabelClasses:
+        return LabelClasses.from_json(self.record["classes"])
+
+    @property
+    def initial(self) -> dict:
+        """What is recorded of the weights that it began with."""
+        return {key: self.record[key] for key in ("initial_weights", "initial_cases") if key in self.record}
+
+    def needs_no_initial_weights(self, path: Path | None) -> bool:
+        """Whether it goes on without the weights that it began with, which are not at `path`, or not named at all."""
+        is_further = self.is_finished or self.has_checkpoint
+        return is_further and bool(self.record.get("initial_weights")) and not (path and path.exists())
 
 
 class Experiment:
@@ -73,7 +129,7 @@ class Experiment:
         return self.folder / f"FINAL_{self.name}_{iterations}.pth"
 
     def _check_record(self, path: Path, record: dict) -> None:
-        begun = read_json(path, {str: object}, "restore it, or name another experiment with -r")
+        begun = read_json(path, {str: object}, _REMEDY)
         for key, old, new in _differences(begun, json.loads(json.dumps(record))):
             raise InputError(path, f"was begun with {key} {old}, not {new}", "resume with the same, or use -r")
 

@@ -129,6 +129,39 @@ def test_weights_to_begin_with(train, folder, save):
         train("--init-weights", save / "one" / "FINAL_one_30.pth", "--features", 8)
 
 
+def test_a_training_goes_on_without_the_weights_that_it_began_with(call, kidneys, folder, save, tmp_path):
+    """Moved, gone, or not named again: what they were is recorded, and the checkpoint holds what became of them."""
+    shutil.copytree(save / "one", tmp_path / "one")
+    initial = ["--init-weights", tmp_path / "one" / "FINAL_one_30.pth"]
+    command = ["training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "fine"]
+    call(*command, *initial)
+    whole = final_of(folder, "fine")
+    (folder / "fine" / "FINAL_fine_3.pth").unlink()
+    shutil.rmtree(tmp_path / "one")
+    call(*command, *initial, "--resume")
+    assert not differs(final_of(folder, "fine"), whole)
+    assert final_of(folder, "fine")["description"] == whole["description"]
+    for more in (initial, []):
+        assert "finished before" in call(*command, *more, "--resume")
+    with pytest.raises(InputError, match="was begun with initial_weights"):
+        call(*command, "--resume", "--init-weights", save / "two" / "FINAL_two_30.pth")
+    for path in (folder / "fine").glob("*.pth"):
+        path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        call(*command, *initial, "--resume")
+
+
+def test_a_finished_student_needs_its_soft_labels_no_more(call, kidneys, folder, tmp_path):
+    shutil.copytree(folder / "student", tmp_path / "student")
+    command = ["training_network", *BASE, "-d", kidneys, "-s", tmp_path, "-r", "student", "--resume", "--soft"]
+    assert "finished before" in call(*command)
+    with pytest.raises(InputError, match="was begun with options temperature"):
+        call(*command, "--temperature", 2)
+    (tmp_path / "student" / "FINAL_student_3.pth").unlink()
+    with pytest.raises(InputError, match="there are no soft labels"):
+        call(*command)
+
+
 def test_a_fold_is_left_out_and_recorded(train, folder):
     names = final_of(folder, "base")["description"]["training_cases"]
     folds = {name: fold_of(name, 2) for name in names}
