@@ -5,11 +5,14 @@ Kidney and tumour together (0,3): three teachers, their soft labels, a student. 
 teacher, clipped to the reference. Everything goes to demo_output/; a demo that was stopped goes on where it was.
 """
 
+import argparse
 import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+from utils.command_line import OneLineParser, run_stage
 
 ROOT = Path(__file__).resolve().parent
 OUTPUT = ROOT / "demo_output"
@@ -21,7 +24,11 @@ TRAINING = ["-n", "dil2D", "-b", "16", "-i", "500", "--validate-every", "100", "
 TRAINING += ["--visdom-port", "0", "--resume"]
 
 
-def main() -> None:
+def build_parser() -> OneLineParser:
+    return OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def main(args) -> None:
     run(["-m", "data.phantom", DATA, "--cases", CASES])
     run(["resample_data.py", "-d", DATA, "--voxel-size", "3.5", "3.5", "5", "--split", "8", "2", "4", "-j", "2"])
 
@@ -90,4 +97,4 @@ def count_parameters(run_name: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(build_parser, main)

@@ -15,6 +15,7 @@ from math import isfinite
 from base.errors import InputError
 from base.folder_lock import locked
 from base.label_classes import notice, resolve
+from base.version import versions
 from networks import ARCHITECTURES, find_architecture
 from utils import arguments, training_arguments
 from utils.command_line import OneLineParser, run_stage
@@ -55,7 +56,7 @@ def main(args) -> None:
     from networks.weights import build_network
     from utils.arithmetic import choose_precision
     from utils.devices import choose_device
-    from utils.experiment import Begun, Experiment, versions
+    from utils.experiment import Begun, Experiment
     from utils.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)

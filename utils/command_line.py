@@ -18,19 +18,32 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
     """Says the default of each option that has one, unless its help text does."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        if action.default is None or action.default is False or action.required or "(default:" in action.help:
+        has_none = any(action.default is none for none in (None, False, argparse.SUPPRESS))
+        if has_none or action.required or "(default:" in action.help:
             return action.help
         if isinstance(action.default, list):
             return f"{action.help} (default: {' '.join(action.default)})"
         return super()._get_help_string(action)
 
 
+class _ShowVersion(argparse.Action):
+    """Prints the version and ends, as ``--help`` does."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
+        from base.version import describe_versions  # looks for packages
+
+        print(parser.prog, describe_versions())
+        raise SystemExit(0)
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
 
     def __init__(self, **settings):
-        super().__init__(formatter_class=_HelpWithDefaults, **settings)
+        super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        help_text = "show the version of this program and of what its results depend on"
+        self.add_argument("--version", action=_ShowVersion, nargs=0, default=argparse.SUPPRESS, help=help_text)
 
     def error(self, message: str) -> NoReturn:
         fail(f"{message.removeprefix('argument ')}; see {self.prog} --help")

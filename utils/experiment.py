@@ -1,10 +1,8 @@
 """An experiment on disk: SAVE/<experiment>/ with its record, log, checkpoint and final weights."""
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from base.errors import InputError
@@ -165,8 +163,3 @@ def experiment_name(
     sizes = [f"rf{receptive_field}", f"s{sample_size}"]
     parts = [architecture, *sizes, f"c{classes}", loss, student, fold, f"i{iterations}"]
     return "_".join([*(part for part in parts if part), f"x{seed}"])
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes the result."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ("torch", "numpy", "SimpleITK")}

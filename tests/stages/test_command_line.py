@@ -1,12 +1,16 @@
 """What is asked of the command line alone is answered before anything heavy is imported."""
 
+import importlib
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import torch
 from torch._inductor.exc import InvalidCxxCompiler
 
+from base.version import VERSION
 from tests.conftest import ROOT
 from utils.command_line import OneLineParser, run_stage
 
@@ -24,11 +28,17 @@ def ask(script: str, *arguments: str) -> tuple[subprocess.CompletedProcess, list
     return process, errors, {module.split(".")[0] for module in modules}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_imports_nothing_heavy(script):
-    process, _, packages = ask(script, "--help")
+@pytest.mark.parametrize(
+    ("script", "option", "begin"),
+    [
+        *((script, "--help", "usage: ") for script in (*SCRIPTS, "demo.py")),
+        ("ensemble.py", "--version", "ensemble.py 1"),
+    ],
+)
+def test_help_imports_nothing_heavy(script, option, begin):
+    process, _, packages = ask(script, option)
     assert process.returncode == 0
-    assert process.stdout.startswith("usage: ")
+    assert process.stdout.startswith(begin)
     assert "argparse" in packages
     assert not packages & HEAVY
 
@@ -41,6 +51,16 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(script, wro
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
     assert not packages & HEAVY
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "demo.py"])
+def test_each_script_tells_its_version_and_what_its_results_depend_on(script, capsys):
+    parser = importlib.import_module(script.removesuffix(".py")).build_parser()
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--version"])
+    assert ended.value.code == 0
+    words = f"{VERSION} (Python {platform.python_version()}, torch {version('torch')}, numpy "
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
