@@ -9,7 +9,8 @@ from scipy import ndimage
 from benchmarks.material import raw_cases
 from benchmarks.measure import Row, run_alone, side_by_side
 from data.case_folder import IMAGE, REFERENCE
-from data.image_files import Grid, read_image, to_lps
+from data.image_files import Grid, from_array, read_image, to_lps
+from data.labels import whole_labels
 from data.resampling import SIGMA_PER_FWHM, resample_image, resample_reference, resampled_grid, restore_decision
 
 VOXEL_SIZE_MM = (1.5, 1.5, 2.5)
@@ -23,9 +24,8 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
         for folder in raw_cases(data_folder, work_folder)
     ]
     image, reference = max(cases, key=lambda case: case[0].GetSize()[2])
-    reference = sitk.Cast(reference, sitk.sitkUInt8)
-    reference.CopyInformation(image)
     old = Grid.of(image)
+    reference = from_array(whole_labels(sitk.GetArrayViewFromImage(reference), Path(REFERENCE)), old)
     new = resampled_grid(old, VOXEL_SIZE_MM)
     values = sitk.GetArrayFromImage(image).astype(np.float32)
     labels = resample_reference(reference, new)

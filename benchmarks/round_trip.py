@@ -16,6 +16,7 @@ import SimpleITK as sitk
 
 from data.case_folder import REFERENCE
 from data.image_files import Grid, from_array, read_image, to_lps
+from data.labels import whole_labels
 from data.resampling import resample_reference, resampled_grid, restore_decision
 from utils.metrics import dice
 
@@ -48,7 +49,8 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{'case':14} {'spacing mm':>18} {'label':>5} {'voxels':>9} {'stage 1':>8} {'nearest':>8} {'s':>6}")
     for path in sorted(args.folder.rglob(REFERENCE)):
-        reference = sitk.Cast(to_lps(read_image(path)), sitk.sitkUInt8)
+        image = to_lps(read_image(path))
+        reference = from_array(whole_labels(sitk.GetArrayViewFromImage(image), path), Grid.of(image))
         grid = resampled_grid(Grid.of(reference), tuple(args.voxel_size))
         began = time.perf_counter()
         back = there_and_back(reference, grid)

@@ -13,6 +13,7 @@ from base.names import is_text
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.case_record import read_case_record
 from data.image_files import Grid, lps_grid, read_image, read_known_image, to_array
+from data.labels import whole_labels
 
 _AGAIN = "run resample_data.py -d on the data directory"
 
@@ -115,7 +116,7 @@ class Case:
         difference = lps_grid(image).differs_from(self.original_grid)
         if difference:
             raise InputError(path, f"is not on the grid of its scan ({difference})", "give both one grid")
-        return to_array(image).astype(np.uint8)
+        return whole_labels(to_array(image), path)
 
     def _original(self, name: str, kind: str, noun: str) -> sitk.Image:
         known = self.record.get("original_sha256")

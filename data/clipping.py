@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from base.errors import InputError
 from base.label_classes import LabelClasses
 from data.cases import Case, class_indices
-from data.image_files import Grid, read_image, to_array, to_lps
+from data.image_files import Grid, from_array, read_image, to_array, to_lps
+from data.labels import whole_labels
 from data.resampling import resample_reference
 
 
@@ -50,5 +50,6 @@ def clip_of_prediction(path: Path, case: Case) -> Clip:
     difference = Grid.of(image).differs_from(case.original_grid)
     if difference:
         raise InputError(path, f"is not on the grid of {case.folder} ({difference})", "predict the case again")
-    mask = sitk.Cast(image > 0, sitk.sitkUInt8)
-    return Clip(to_array(mask) > 0, resample_reference(mask, case.grid) > 0)
+    foreground = whole_labels(to_array(image), path) > 0
+    mask = from_array(foreground.astype(np.uint8), Grid.of(image))
+    return Clip(foreground, resample_reference(mask, case.grid) > 0)

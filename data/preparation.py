@@ -17,12 +17,12 @@ from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLE
 from data.case_record import read_case_record
 from data.image_files import Grid, checksum, from_array, is_resampled, read_image, to_lps, write_resampled
 from data.image_headers import read_header
+from data.labels import whole_labels
 from data.layouts import SourceCase
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 
 VERSION = 3  # of what stage 1 computes and records; cases of another version are done again
-LARGEST_LABEL = 254
 _MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
 _LONGEST_AXIS = 2**14
 
@@ -148,13 +148,7 @@ def _read_checked(image: Path, reference: Path | None, limits: Limits) -> tuple[
     if reference is None:
         return pixels, None
     read = _read_within(reference, limits)
-    labels = sitk.GetArrayViewFromImage(read)
-    if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
-        raise InputError(reference, "holds values that are not whole numbers", "give labels, not probabilities")
-    if labels.min() < 0 or labels.max() > LARGEST_LABEL:
-        raise InputError(
-            reference, f"holds labels {labels.min():g} to {labels.max():g}", f"use labels 0 to {LARGEST_LABEL}"
-        )
+    whole_labels(sitk.GetArrayViewFromImage(read), reference)
     difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both one grid")
@@ -172,7 +166,7 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | No
     sums = {"image": checksum(sitk.GetArrayViewFromImage(image))}
     if reference is not None:
         sums["reference"] = checksum(sitk.GetArrayViewFromImage(reference))
-    image = to_lps(image)
+    own, image = Grid.of(image), to_lps(image)
     original = Grid.of(image)
     grid = _checked_grid(folder, original, voxel_size_mm)
     resampled = resample_image(image, grid)
@@ -183,9 +177,8 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | No
         (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
     else:
         # Within the tolerance the grids are one; made one exactly, they are compared no more.
-        reference = sitk.Cast(to_lps(reference), sitk.sitkUInt8)
-        reference.CopyInformation(image)
-        labels = resample_reference(reference, grid)
+        whole = whole_labels(sitk.GetArrayViewFromImage(reference), folder / REFERENCE)
+        labels = resample_reference(to_lps(from_array(whole, own)), grid)
         write_resampled(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
         resampled_sums["reference"] = checksum(labels)
         found = count_labels(labels)
