@@ -12,7 +12,7 @@ from base.label_classes import LabelClasses
 from base.names import is_text
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.case_record import read_case_record
-from data.image_files import Grid, lps_grid, read_image, read_known_image, to_array
+from data.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
 from data.labels import whole_labels
 
 _AGAIN = "run resample_data.py -d on the data directory"
@@ -113,10 +113,13 @@ class Case:
         """
         path = self.folder / REFERENCE
         image = self._original(REFERENCE, "reference", "reference")
-        difference = lps_grid(image).differs_from(self.original_grid)
+        # In the file's axes, as stage 1 compares them: turned to LPS, a rounding error of the directions becomes one of
+        # the origin, which lies at the other end.
+        grid = read_grid(self.folder / IMAGE)
+        difference = Grid.of(image).differs_from(grid)
         if difference:
             raise InputError(path, f"is not on the grid of its scan ({difference})", "give both one grid")
-        return whole_labels(to_array(image), path)
+        return to_array(from_array(whole_labels(sitk.GetArrayViewFromImage(image), path), grid))
 
     def _original(self, name: str, kind: str, noun: str) -> sitk.Image:
         known = self.record.get("original_sha256")

@@ -23,12 +23,14 @@ from data.intact_files import check_intact
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
-GRID_TOLERANCE = 1e-3  # mm for origins and spacings, absolute for direction cosines
+# Voxels for places and spacings; absolute for direction cosines: quaternions in single precision are no more exact.
+GRID_TOLERANCE = 1e-3
 
 _LARGEST_VALUE = 1e15  # of an intensity: beyond it, squares leave the range of float32
 _NOTE = "ITK_FileNotes"  # the description field of a NIfTI header
 _COPY = "copied by resample_data.py "
 _RESAMPLED = "resampled by resample_data.py"
+_OF_SIMPLEITK = (RuntimeError, OverflowError, MemoryError)  # what it raises over a file
 _DIGITS = 16  # of a copy's checksum, in its note
 _SCALARS = {
     *(sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkUInt32),
@@ -77,18 +79,23 @@ class Grid:
         return along_xyz[::-1]
 
     def differs_from(self, other: "Grid") -> str:
-        """Say in what the two grids differ beyond `GRID_TOLERANCE`; empty when they are the same."""
+        """Say in what and how much the two grids differ beyond `GRID_TOLERANCE`; empty when they are the same."""
         if self.size != other.size:
             return f"size {self.size} against {other.size}"
-        for name in ("spacing", "origin", "direction"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if not np.allclose(mine, theirs, rtol=0, atol=GRID_TOLERANCE):
-                return f"{name} {_numbers(mine)} against {_numbers(theirs)}"
+        steps = np.abs(np.subtract(self.spacing, other.spacing))
+        # What an axis gains from voxel to voxel adds up along it.
+        by_spacing = steps * np.maximum(1, np.subtract(self.size, 1)) / self.spacing
+        if by_spacing.max() >= GRID_TOLERANCE:
+            axis = int(by_spacing.argmax())
+            return f"spacing by {steps[axis]:.3g} mm, {by_spacing[axis]:.3g} voxels along the axis {'xyz'[axis]}"
+        turns = np.abs(np.subtract(self.direction, other.direction)).max()
+        if turns >= GRID_TOLERANCE:
+            return f"direction cosines by {turns:.3g}"
+        shift_mm = np.subtract(self.origin, other.origin)
+        by_origin = np.abs(np.linalg.solve(np.reshape(self.direction, (3, 3)), shift_mm)) / self.spacing
+        if by_origin.max() >= GRID_TOLERANCE:
+            return f"origin by {np.linalg.norm(shift_mm):.3g} mm, {by_origin.max():.3g} voxels"
         return ""
-
-
-def _numbers(values) -> str:
-    return "(" + ", ".join(f"{value:.5g}" for value in values) + ")"
 
 
 def read_image(path: Path | str) -> sitk.Image:
@@ -116,19 +123,23 @@ def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk
     return image
 
 
+def read_grid(path: Path) -> Grid:
+    """Read where the voxels of an image lie, without the voxels.
+
+    Raises:
+        InputError: as `read_image`, as far as the header tells.
+    """
+    reader = _reader_of(path, read_header(path).size)
+    return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
 def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
     """Read an image whose header promised `size`, and check what SimpleITK makes of it."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = _reader_of(path, size)
     try:
-        reader.ReadImageInformation()
-        _check_information(path, reader, size)
         image = reader.Execute()
-    except (RuntimeError, OverflowError, MemoryError) as error:
-        # What ITK calls a reason is the system's last error, whatever that was of.
-        lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
-        reason = lines[-1] if lines else type(error).__name__
-        raise InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy") from None
+    except _OF_SIMPLEITK as error:
+        raise _unreadable(path, error) from None
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)
@@ -136,6 +147,25 @@ def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
         problem = "holds values that are not finite (NaN or infinity), or beyond all measure"
         raise InputError(path, problem, "repair or remove the file")
     return image
+
+
+def _reader_of(path: Path, size: tuple[int, ...]) -> sitk.ImageFileReader:
+    """A reader that has read the header, which promised `size`."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except _OF_SIMPLEITK as error:
+        raise _unreadable(path, error) from None
+    _check_information(path, reader, size)
+    return reader
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    # What ITK calls a reason is the system's last error, whatever that was of.
+    lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+    reason = lines[-1] if lines else type(error).__name__
+    return InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy")
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -56,12 +58,46 @@ def test_written_and_read_again(image, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["image.nii.gz"]
 
 
-def test_grids_differ_beyond_a_thousandth():
-    grid = Grid((2, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
-    assert not grid.differs_from(Grid(grid.size, grid.spacing, (0.0009, 0.0, 0.0), grid.direction))
-    assert "origin" in grid.differs_from(Grid(grid.size, grid.spacing, (0.0011, 0.0, 0.0), grid.direction))
-    assert "spacing" in grid.differs_from(Grid(grid.size, (1.0, 1.002, 1.0), grid.origin, grid.direction))
-    assert "size" in grid.differs_from(Grid((2, 2, 3), grid.spacing, grid.origin, grid.direction))
+GRID = Grid((2, 2, 11), (0.05, 1.0, 2.5), (0.0, -249.51171875, 0.0), tuple(np.eye(3).ravel()))
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        {"origin": (0.0, -249.51171875, 0.0024)},
+        {"origin": (0.000045, -249.512, 0.0)},
+        {"spacing": (0.05, 1.0, 2.50024)},
+        {"direction": (1.0, 0.0009, 0.0, -0.0009, 1.0, 0.0, 0.0, 0.0, 1.0)},
+    ],
+)
+def test_grids_less_than_a_thousandth_of_a_voxel_apart_are_one(near):
+    other = replace(GRID, **near)
+    assert not GRID.differs_from(other)
+    assert not other.differs_from(GRID)
+
+
+@pytest.mark.parametrize(
+    ("far", "difference"),
+    [
+        ({"origin": (0.0, -249.51171875, 0.0026)}, "origin by 0.0026 mm, 0.00104 voxels"),
+        ({"origin": (0.000055, -249.51171875, 0.0)}, "origin by 5.5e-05 mm, 0.0011 voxels"),
+        ({"spacing": (0.05, 1.0, 2.50026)}, "spacing by 0.00026 mm, 0.00104 voxels along the axis z"),
+        ({"spacing": (0.05, 1.002, 2.5)}, "spacing by 0.002 mm, 0.002 voxels along the axis y"),
+        ({"direction": (1.0, 0.0011, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)}, "direction cosines by 0.0011"),
+        ({"size": (2, 2, 12)}, "size (2, 2, 11) against (2, 2, 12)"),
+    ],
+)
+def test_grids_farther_apart_differ_by_what_is_said(far, difference):
+    """Two origins that are rounded alike say nothing of their difference."""
+    assert GRID.differs_from(replace(GRID, **far)) == difference
+
+
+def test_a_shift_counts_in_voxels_along_the_axes_of_the_image(direction):
+    """By 0.002 mm along the axis of 2.5 mm, whichever way that runs: along one of 0.7 mm it would be too far."""
+    grid = Grid((4, 4, 4), (0.7, 0.7, 2.5), (0.0, 0.0, 0.0), tuple(direction))
+    for axis, is_one in ((0, False), (2, True)):
+        origin = 0.002 * np.reshape(direction, (3, 3))[:, axis]
+        assert (not grid.differs_from(replace(grid, origin=tuple(origin)))) == is_one
 
 
 def test_several_channels_are_refused(tmp_path):

@@ -59,3 +59,18 @@ def test_a_reference_and_a_prediction_lose_no_label(tmp_path, ending, scale):
     for clip in (clip_of_reference(case, parse_classes("0,1,2")), clip_of_prediction(prediction, case)):
         np.testing.assert_array_equal(clip.on_scan, LABELS > 0)
         np.testing.assert_array_equal(clip.on_grid, LABELS > 0)
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_a_reference_that_stage_1_takes_is_taken_later_too(tmp_path, flip):
+    """Its directions differ by a rounding error: far from the origin, that is more than a thousandth of a voxel."""
+    direction = np.diag([flip, flip, 1.0])
+    near = direction.copy()
+    near[0, 1], near[1, 0] = 5e-4, -5e-4
+    for name, labels, axes in (("imaging", LABELS.astype(np.int16) * 100, direction), ("segmentation", LABELS, near)):
+        image = image_of(labels, (1.0, 1.0, 2.0), (-20.0, 30.0, 5.0), axes.ravel().tolist())
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    source = SourceCase("case", tmp_path / "imaging.nii.gz", tmp_path / "segmentation.nii.gz")
+    assert not prepare_case(source, tmp_path, None).problem
+    case = Case(tmp_path)
+    np.testing.assert_array_equal(case.original_reference(), case.resampled_reference())
