@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from base.atomic_file import replacing
 from base.errors import InputError
+from data.image_geometry import NIBABEL, SIMPLEITK, Placement, check_right_angles, sheared
 from data.image_headers import read_header
 from data.intact_files import check_intact
 
@@ -165,6 +166,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     # What ITK calls a reason is the system's last error, whatever that was of.
     lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
     reason = lines[-1] if lines else type(error).__name__
+    if "orthonormal" in reason:  # in ITK's eyes, which are a little sharper than check_nifti's
+        return sheared(path, "its axes are not at right angles", NIBABEL)
     return InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy")
 
 
@@ -181,17 +184,28 @@ def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int
     numbers_are_finite = np.isfinite([*spacing, *reader.GetOrigin(), *direction.ravel()]).all()
     if not numbers_are_finite or min(spacing) <= 0 or abs(np.linalg.det(direction)) < 1e-6:
         raise InputError(path, "has a geometry that makes no sense", "correct spacing, origin and direction")
+    check_right_angles(path, direction.T, SIMPLEITK)
 
 
-def write_image(image: sitk.Image, path: Path | str, note: str = "") -> None:
-    """Write `image` as NIfTI, whole or not at all; with a `note`, at most 79 ASCII characters, that `note_of` reads."""
-    if note:
-        image = sitk.Image(image)  # shares the voxels
-        image.SetMetaData(_NOTE, note)
-    _write(image, path, lambda temporary: None)
+def write_image(image: sitk.Image, path: Path | str, note: str = "", placement: Placement | None = None) -> None:
+    """Write `image` as NIfTI, whole or not at all.
+
+    Args:
+        note: that `note_of` reads, at most 79 ASCII characters.
+        placement: of the file whose grid `image` is on, for programs that go by another matrix than SimpleITK.
+    """
+
+    def verify(temporary: Path) -> None:
+        difference = read_grid(temporary).differs_from(Grid.of(image)) if placement else ""
+        if difference:
+            raise InputError(path, f"would not be on the grid of its scan ({difference})", "run the command again")
+
+    _write(image, path, note, placement, verify)
 
 
-def _write(image: sitk.Image, path: Path | str, verify_more: Callable[[Path], None]) -> None:
+def _write(
+    image: sitk.Image, path: Path | str, note: str, placement: Placement | None, verify_more: Callable[[Path], None]
+) -> None:
     """Write `image` as NIfTI, and read it before it takes its name: SimpleITK says nothing of a full disk."""
     expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
 
@@ -205,6 +219,12 @@ def _write(image: sitk.Image, path: Path | str, verify_more: Callable[[Path], No
         verify_more(temporary)
 
     with replacing(path, verify) as temporary:
+        if placement:
+            placement.write(sitk.GetArrayViewFromImage(image), note, temporary)
+            return
+        if note:
+            image = sitk.Image(image)  # shares the voxels
+            image.SetMetaData(_NOTE, note)
         try:
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:
@@ -241,8 +261,7 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
         InputError: NIfTI cannot hold this grid.
     """
     array = sitk.GetArrayFromImage(image)
-    copy = from_array(array, Grid.of(image))
-    copy.SetMetaData(_NOTE, f"{_COPY}({checksum(array)[:_DIGITS]}) from {original.name}")
+    note = f"{_COPY}({checksum(array)[:_DIGITS]}) from {original.name}"
     written = []
 
     def verify(temporary: Path) -> None:
@@ -252,7 +271,7 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
             problem = f"has a grid that NIfTI cannot hold ({difference})"
             raise InputError(original, problem, "resample it to a regular grid")
 
-    _write(copy, path, verify)
+    _write(from_array(array, Grid.of(image)), path, note, Placement.read(original), verify)
     return written[0]
 
 

@@ -8,6 +8,7 @@ its voxels lie in the file itself or in one beside it, and they fit into memory.
 import gzip
 import math
 import os
+import re
 import stat
 from dataclasses import dataclass
 from functools import cache
@@ -18,12 +19,13 @@ import numpy as np
 
 from base.errors import InputError
 from data.file_kinds import broken_link, refuse_other_compression, refuse_placeholder
+from data.image_geometry import check_axes, check_nifti, check_voxel_sizes
 
 _LARGEST_BYTES = 4 * 2**30  # of an image's voxels, wherever there is memory for four times as much
 _LONGEST_AXIS = 4096  # voxels: resampling takes memory with the square of an axis
 _SHARPEST_MM, _COARSEST_MM = 1e-4, 1e3  # voxel sizes beyond which something else than millimetres was meant
 _TEXT_BYTES = 2**16  # of a header of text
-_NIFTI_BYTES = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
+_NIFTI_BYTES = (348, 540)  # of headers of NIfTI-1 and NIfTI-2
 
 _META_TYPES = {
     "MET_CHAR": 1,
@@ -151,8 +153,11 @@ def _read_nifti(path: Path) -> Header:
     length = next((n for n in _NIFTI_BYTES for order in ("little", "big") if content[:4] == n.to_bytes(4, order)), None)
     if length is None or len(content) < length:
         raise ValueError("it does not begin with a NIfTI header")
-    fields = _NIFTI_BYTES[length](content[:length], check=False)
-    if fields["magic"].item()[:3] not in (b"n+1", b"n+2"):
+    if length == 540:
+        way = "convert it with nibabel's nib-convert --image-type Nifti1Image"
+        raise InputError(path, "is NIfTI-2, which SimpleITK does not read", way)
+    fields = nibabel.Nifti1Header(content[:length], check=False)
+    if fields["magic"].item()[:3] != b"n+1":
         raise ValueError("its header is not that of a single NIfTI file")
     number = int(fields["dim"][0])
     if not 1 <= number <= 7:
@@ -164,7 +169,8 @@ def _read_nifti(path: Path) -> Header:
     offset = float(fields["vox_offset"])
     if not (length + 4 <= offset <= 2**31 and offset == int(offset)):
         raise ValueError(f"its voxels begin at byte {offset:g}")
-    _check_numbers("voxel sizes", np.abs(fields["pixdim"][1:4]), _SHARPEST_MM, _COARSEST_MM)
+    sizes_mm = [mm for mm in np.abs(fields["pixdim"][1:4]) if mm != 0]
+    _check_numbers("voxel sizes", sizes_mm, _SHARPEST_MM, _COARSEST_MM)
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
     if math.isinf(slope) or (not math.isnan(slope) and slope != 0 and not math.isfinite(intercept)):
         raise ValueError(f"its scale is {slope:g}, its intercept {intercept:g}")
@@ -174,6 +180,7 @@ def _read_nifti(path: Path) -> Header:
         _check_numbers("offsets", [float(fields[f"qoffset_{axis}"]) for axis in "xyz"], -1e6, 1e6)
     if int(fields["sform_code"]) > 0:
         _check_numbers("sform", np.concatenate([fields[f"srow_{axis}"] for axis in "xyz"]), -1e6, 1e6)
+    check_nifti(path, fields, number)
     bytes_of_voxels = math.prod(size) * dtype.itemsize
     return Header(size, bytes_of_voxels, path, int(offset), "gzip" if packed else "", dtype)
 
@@ -194,13 +201,17 @@ def _read_meta(path: Path) -> Header:
         raise ValueError(f"it has {number} dimensions and {len(size)} sizes")
     for key in ("ElementSpacing", "ElementSize"):
         if key in fields:
-            _check_numbers("voxel sizes", _numbers(fields[key], number), _SHARPEST_MM, _COARSEST_MM)
+            sizes_mm = _numbers(fields[key], number)
+            check_voxel_sizes(path, sizes_mm, key)
+            _check_numbers("voxel sizes", sizes_mm, _SHARPEST_MM, _COARSEST_MM)
     for key in ("Offset", "Position", "Origin"):
         if key in fields:
             _check_numbers("offsets", _numbers(fields[key], number), -1e6, 1e6)
     for key in ("TransformMatrix", "Rotation", "Orientation"):
         if key in fields:
-            _check_numbers("directions", _numbers(fields[key], number**2), -1.01, 1.01)
+            axes = np.reshape(_numbers(fields[key], number**2), (number, number))
+            _check_numbers("directions", axes.ravel(), -1.01, 1.01)
+            check_axes(path, axes, f"correct its {key}")
     itemsize = _META_TYPES.get(fields.get("ElementType", ""))
     if itemsize is None:
         raise ValueError(f"its voxels are of type {fields.get('ElementType', '')[:30]!r}")
@@ -251,9 +262,24 @@ def _read_nrrd(path: Path) -> Header:
     for key in ("line skip", "lineskip", "byte skip", "byteskip"):
         if fields.get(key, "0") != "0":
             raise ValueError(f"it has a {key}, which is not read")
+    _check_nrrd_axes(path, fields)
     name = fields.get("data file", fields.get("datafile"))
     file = path if name is None else _file_beside(path, name)
     return Header(size, math.prod(size) * itemsize, file, end if file == path else 0, packing)
+
+
+def _check_nrrd_axes(path: Path, fields: dict[str, str]) -> None:
+    """Raise InputError where the axes of three dimensions have no sizes, or no directions."""
+    if not {"domain", "space"}.issuperset(fields.get("kinds", "").lower().split()):  # channels
+        return
+    vectors = re.findall(r"\(([^()]*)\)|(none)", fields.get("space directions", ""))
+    if len(vectors) != 3:
+        words = fields.get("spacings", "").split()
+        check_voxel_sizes(path, [abs(float(word)) for word in words], "spacings")
+        return
+    axes = [[0.0] if none else [float(word) for word in numbers.split(",")] for numbers, none in vectors]
+    check_voxel_sizes(path, [math.hypot(*axis) for axis in axes], "space directions")
+    check_axes(path, np.reshape(axes, (3, 3)), "correct its space directions")
 
 
 def _read_fields(path: Path, separator: str, last: str) -> tuple[dict[str, str], int]:

@@ -9,6 +9,7 @@ from base.label_classes import LabelClasses
 from data.case_folder import IMAGE
 from data.cases import Case, class_indices
 from data.image_files import lps_grid, lps_view, to_orientation_of, write_image
+from data.image_geometry import Placement
 from data.resampling import restore_channels, restore_decision
 
 
@@ -22,6 +23,7 @@ class Scan:
     def __init__(self, case: Case):
         self._case = case
         self._image = case.original_image()
+        self._placement = Placement.read(case.folder / IMAGE)
         self._grid = lps_grid(self._image)
         difference = self._grid.differs_from(case.original_grid)
         if difference:
@@ -57,17 +59,21 @@ class Scan:
         if probability_folder:
             for name, share in zip(classes.names, restore_channels(probabilities, self._case.grid, self._grid)):
                 path = probability_path(probability_folder, self._case.name, name)
-                write_image(to_orientation_of(share, self._image), path)
+                self._write(share, path)
         return _as_labels(restore_decision(probabilities, self._case.grid, self._grid), classes)
 
     def write_map(self, values: np.ndarray, path: Path) -> None:
         """Bring a map, float32 (z, y, x) on the resampled grid, back linearly, and write it on the scan's grid."""
         (restored,) = restore_channels([values], self._case.grid, self._grid)
-        write_image(to_orientation_of(restored, self._image), path)
+        self._write(restored, path)
 
     def write(self, labels: np.ndarray, path: Path) -> None:
         """Write `labels`, uint8, with the exact grid of the scan's file."""
-        write_image(to_orientation_of(labels, self._image), path)
+        self._write(labels, path)
+
+    def _write(self, values: np.ndarray, path: Path) -> None:
+        """Write values on the scan's grid (in LPS order) in the axes, and with both matrices, of the scan's file."""
+        write_image(to_orientation_of(values, self._image), path, placement=self._placement)
 
 
 def probability_path(folder: Path, case_name: str, class_name: str) -> Path:

@@ -191,14 +191,11 @@ def test_a_damaged_file_is_refused_and_nothing_written(tmp_path, ending, compres
 
 
 def test_a_grid_that_nifti_cannot_hold_is_refused(tmp_path):
-    scan = tmp_path / "sheared.nrrd"
-    sitk.WriteImage(scan_of(), str(scan))
-    lines = scan.read_bytes().split(b"\n")
-    index = next(i for i, line in enumerate(lines) if line.startswith(b"space directions:"))
-    lines[index] = b"space directions: (1,0,0) (0.3,1,0) (0,0,1)"
-    scan.write_bytes(b"\n".join(lines))
-    assert (
-        "has a grid that NIfTI cannot hold"
-        in prepare_case(SourceCase("case", scan, None), tmp_path / "OUT", None).problem
-    )
+    """Single precision has steps of 0.06 mm there."""
+    scan = tmp_path / "far.nrrd"
+    image = scan_of()
+    image.SetOrigin((9e5 + 0.025, 0.0, 0.0))
+    sitk.WriteImage(image, str(scan))
+    problem = prepare_case(SourceCase("case", scan, None), tmp_path / "OUT", None).problem
+    assert "has a grid that NIfTI cannot hold (origin by 0.025 mm" in problem
     assert not list((tmp_path / "OUT").iterdir())
