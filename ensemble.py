@@ -15,12 +15,13 @@ from base.errors import InputError
 from base.folder_lock import locked
 from base.label_classes import parse_classes
 from base.regions import regions_of
+from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
 
-OPTIONAL_MAPS = ("entropy", "mutual_information")
+OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
 
 
 def build_parser() -> OneLineParser:
@@ -82,6 +83,7 @@ def main(args) -> None:
     threads = use_threads(args.threads, processes)
     args.precision = choose_precision(args.precision, device)
     folders = [run_folder(args), soft_labels_folder(args)]
+    arguments.check_clip_to(args, folders[0])
     if folders[0].resolve() == folders[1].resolve():
         raise InputError("--soft-labels", f"{folders[1]} is the folder of the run's own results", "name another")
     with ExitStack() as held, processes.together(PATIENCE):
@@ -109,6 +111,7 @@ class Run:
 
     def __init__(self, args, device, processes: Processes):
         from data.cases import check_voxel_size, find_cases
+        from data.changed_originals import check_originals
         from data.soft_labels import SoftLabels
         from networks.members import member_weights
         from utils.contributions import remove_abandoned_stores
@@ -141,6 +144,7 @@ class Run:
         }
         self._folder = run_folder(args)
         networks = {member.experiment: member.summary for member in self._members}
+        self._contents = contents = {case.name: case.content for case in cases}
         fingerprints = {case.name: case.fingerprint for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (self._regions, args.tolerance_mm)
@@ -150,7 +154,7 @@ class Run:
         if processes.is_first:  # which may refuse: before earlier results are touched
             self._soft_labels.check(soft_record, args.overwrite)
         self._evaluation = Evaluation(
-            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
+            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips
         )
         self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
         if processes.is_first:
@@ -159,6 +163,8 @@ class Run:
         self._written_maps = OPTIONAL_MAPS if args.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
+        if processes.is_first:  # the others are read, which tells
+            check_originals(args.save / "cache", [case for case in cases if case.name in done])
         names = [member.experiment for member in self._members]
         self._reports = EnsembleReports(self._folder, names, done, processes)
 
@@ -166,11 +172,8 @@ class Run:
         return (
             self._evaluation.is_done(case.name)
             and self._soft_labels.is_complete(case)
-            and all(self._map_path(case, name).is_file() for name in self._written_maps)
+            and all(map_path(self._folder, case.name, name).is_file() for name in self._written_maps)
         )
-
-    def _map_path(self, case, name: str) -> Path:
-        return self._folder / f"{case.name}_{name}.nii.gz"
 
     def members_of(self, case) -> list:
         """The members that predict a case: those that count something.
@@ -195,8 +198,7 @@ class Run:
         from utils.contributions import MemberStore
         from utils.ensemble_average import EnsembleAverage
 
-        for name in OPTIONAL_MAPS:
-            self._map_path(case, name).unlink(missing_ok=True)  # of an earlier prediction
+        remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
         began, keeping = time.perf_counter(), 0.0
         clip = clip_of(self._args, case, self._classes)
         average = EnsembleAverage(self._args.temperature)
@@ -220,7 +222,7 @@ class Run:
             self._soft_labels.write(case, average.soft.mean, average.deviation)
             maps = average.uncertainty_maps()
             for name in self._written_maps:
-                scan.write_map(maps[name], self._map_path(case, name))
+                scan.write_map(maps[name], map_path(self._folder, case.name, name))
             reference = case.resampled_classes(self._classes)
             if reference is not None:
                 described = (reference, case.spacing_mm, self._classes.names)
@@ -257,7 +259,7 @@ class Run:
         self._reports.print_means()
         split, save = self._args.evaluate, self._args.save
         folders = {member.experiment: save / member.experiment / split for member in self._members}
-        print_mean_dice({"ensemble": self._folder} | folders, self._regions)
+        print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
 
 
 def run_folder(args) -> Path:

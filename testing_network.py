@@ -16,6 +16,7 @@ from pathlib import Path
 from base.folder_lock import locked
 from base.label_classes import parse_classes
 from base.regions import regions_of
+from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from networks import find_architecture
 from utils import arguments
 from utils.command_line import OneLineParser, run_stage
@@ -58,6 +59,7 @@ def main(args) -> None:
     args.precision = choose_precision(args.precision, device)
     trained = load_weights(weights_path)
     folder = args.save / (args.run or trained.experiment) / args.evaluate
+    arguments.check_clip_to(args, folder)
     with ExitStack() as held, processes.together(PATIENCE):
         with processes.first_ahead():
             held.enter_context(locked(folder, processes.is_first))
@@ -79,8 +81,8 @@ class Run:
 
     def __init__(self, args, trained, folder: Path, device, processes: Processes):
         from data.cases import check_voxel_size, find_cases
+        from data.changed_originals import check_originals
         from data.intensities import Normalization
-        from data.predictions import probability_path
         from networks.weights import inference_options
         from utils.comparison_report import ComparisonReport, remove_comparison
         from utils.ensemble_reports import RANKING_COLUMNS
@@ -104,15 +106,15 @@ class Run:
             **arguments.recorded_inference(args),
         }
         networks = {trained.experiment: trained.summary}
-        fingerprints = {case.name: case.fingerprint for case in cases}
+        contents = {case.name: case.content for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
         self._comparison = None
         if args.compare and processes.is_first:  # which may refuse: before earlier results are touched
-            compared = record | {"tolerance_mm": args.tolerance_mm, "cases": fingerprints}
+            compared = record | {"tolerance_mm": args.tolerance_mm, "cases": contents}
             self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare, compared)
         self._evaluation = Evaluation(
-            self._folder, record, networks, fingerprints, *measured, args.overwrite, processes, clips
+            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips
         )
         wanted = trained.classes.names if args.save_probabilities else ()
         done = {
@@ -122,9 +124,11 @@ class Run:
             and all(probability_path(self._folder, case.name, name).is_file() for name in wanted)
         }
         self.to_do = [case for case in cases if case.name not in done]
+        if processes.is_first:  # the others are read, which tells
+            check_originals(args.save / "cache", [case for case in cases if case.name in done])
         if self.to_do and processes.is_first:
             remove_comparison(self._folder)
-        self._ranking = CaseTable(self._folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
+        self._ranking = CaseTable(self._folder / RANKINGS, RANKING_COLUMNS, done, processes)
         self._normalization = Normalization.from_json(trained.description["normalization"])
         self._predict = predictor_of(
             trained.build(),
@@ -136,16 +140,6 @@ class Run:
             compiled=args.compile,
         )
 
-    def _uncertainty_path(self, case) -> Path:
-        return self._folder / f"{case.name}_uncertainty.nii.gz"
-
-    def _optional_maps(self, case) -> list[Path]:
-        """Where maps are written that not every run writes."""
-        from data.predictions import probability_path
-
-        names = self._classes.names
-        return [self._uncertainty_path(case), *(probability_path(self._folder, case.name, name) for name in names)]
-
     def predict(self, case) -> None:
         """Predict one case, and measure the prediction."""
         from data.clipping import clip_of_prediction
@@ -156,8 +150,7 @@ class Run:
         from utils.uncertainty import ErrorRanking
 
         args, classes = self._args, self._classes
-        for path in self._optional_maps(case):
-            path.unlink(missing_ok=True)  # of an earlier prediction
+        remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
         began = time.perf_counter()
         image, outside = self._normalization.apply(case.resampled_image())
         clip = None
@@ -172,7 +165,7 @@ class Run:
         prediction = keep_largest(prediction, args.keep_largest)
         scan.write(prediction, self._evaluation.prediction_path(case.name))
         for values in uncertainty:
-            scan.write_map(values, self._uncertainty_path(case))
+            scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))
         seconds = time.perf_counter() - began
         reference = case.resampled_classes(classes)
         if reference is not None:

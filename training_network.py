@@ -51,6 +51,7 @@ def main(args) -> None:
 
     from data.case_cache import stored_volumes
     from data.cases import find_cases, with_reference
+    from data.changed_originals import check_references
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
     from networks.weights import build_network
@@ -91,6 +92,7 @@ def main(args) -> None:
         processes.together(PATIENCE, cuda=device.type == "cuda"),
         locked(args.save / name, processes.is_first),
     ):
+        check_references(args.save / "cache", processes.share([*train_cases, *val_cases]))
         if processes.are_several:
             for case in processes.share([*train_cases, *val_cases]):
                 stored_volumes(args.save / "cache", case)

@@ -4,6 +4,7 @@
                       soft_<soft labels>        of an ensemble
                       deviation_<soft labels>
                       index_<drawing>           runs of voxels by which patches are drawn
+                      verified_<original>       which file was found to hold what stage 1 resampled
 
 <case> is a digest of the sums that stage 1 recorded, the others of all that decides the content. Everything here may be
 deleted at any time: what is missing, damaged, or made of files that changed since, is made again when it is needed.
@@ -69,7 +70,7 @@ def stored_volumes(cache: Path, case: Case) -> StoredArrays:
         return arrays, {kind: own_scaling(kind, image) for kind in ("zscore", "none")}
 
     paths = [case.folder / RESAMPLED_IMAGE] + [case.folder / RESAMPLED_REFERENCE] * case.has_reference
-    return stored(_folder(cache, case) / "volumes", _stamps(paths), make)
+    return stored(case_folder(cache, case) / "volumes", _stamps(paths), make)
 
 
 def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Normalization:
@@ -93,7 +94,7 @@ def open_case(
     Raises:
         InputError: the resampled files are not as stage 1 wrote them, or the soft labels do not suit them.
     """
-    folder, files = _folder(cache, case), [stored_volumes(cache, case)]
+    folder, files = case_folder(cache, case), [stored_volumes(cache, case)]
     image, labels = (files[0].arrays.get(name) for name in ("image", "labels"))
     soft, deviation, drawn_by = None, None, {}
     if training_labels:
@@ -138,7 +139,8 @@ def open_case(
     return opened
 
 
-def _folder(cache: Path, case: Case) -> Path:
+def case_folder(cache: Path, case: Case) -> Path:
+    """Where the files of a case are."""
     return cache / _digest(case.fingerprint)
 
 

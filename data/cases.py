@@ -59,6 +59,12 @@ class Case:
         """SHA-256 of the resampled image, and of the resampled reference where there is one."""
         return self.record["sha256"]
 
+    @property
+    def content(self) -> dict[str, str]:
+        """The `fingerprint`, and SHA-256 of the originals where stage 1 recorded it: all that measures depend on."""
+        originals = self.record.get("original_sha256", {})
+        return self.fingerprint | {f"original_{kind}": value for kind, value in originals.items()}
+
     @cached_property
     def grid(self) -> Grid:
         """The resampled grid."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from base.errors import InputError
 from base.label_classes import LabelClasses
+from base.run_files import probability_path
 from data.case_folder import IMAGE
 from data.cases import Case, class_indices
 from data.image_files import lps_grid, lps_view, to_orientation_of, write_image
@@ -74,11 +75,6 @@ class Scan:
     def _write(self, values: np.ndarray, path: Path) -> None:
         """Write values on the scan's grid (in LPS order) in the axes, and with both matrices, of the scan's file."""
         write_image(to_orientation_of(values, self._image), path, placement=self._placement)
-
-
-def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
-    """Where the probability of a class is written."""
-    return folder / f"{case_name}_probability_{class_name}.nii.gz"
 
 
 def _as_labels(indices: np.ndarray, classes: LabelClasses) -> np.ndarray:

@@ -97,6 +97,8 @@ class SoftLabels:
     ) -> None:
         """State who makes the soft labels, and how, after `check`; those that do not hold any more are removed.
 
+        Those of other cases, such as of another data set, stay, unless all is overwritten.
+
         Args:
             fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
             clips: checksum of what each case is clipped to, by name, if it is; the same holds for these.
@@ -110,10 +112,13 @@ class SoftLabels:
         classes = LabelClasses.from_json(before["classes"]) if before else self.classes
         # No file goes but those that the earlier record names, and those that will be written anew.
         for name in {*known, *fingerprints}:
-            same = name in fingerprints and known.get(name) == fingerprints[name]
-            if overwrite or not same or known_clips.get(name) != clips.get(name):
+            changed = known.get(name) != fingerprints.get(name) or known_clips.get(name) != clips.get(name)
+            if overwrite or (name in fingerprints and changed):
                 for path in {*_paths(self.folder / name, classes), *_paths(self.folder / name, self.classes)}:
                     path.unlink(missing_ok=True)
+        if not overwrite:
+            fingerprints = {**known, **fingerprints}
+            clips = {**{name: clip for name, clip in known_clips.items() if name in known}, **clips}
         write_json(self.folder / RECORD, {**record, "cases": fingerprints, **({"clips": clips} if clips else {})})
 
     def _earlier_record(self, overwrite: bool) -> dict:

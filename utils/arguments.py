@@ -8,6 +8,7 @@ from pathlib import Path
 from base.errors import InputError
 from base.names import check_run_name
 from base.regions import parse_regions
+from base.run_files import prediction_path
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -248,20 +249,35 @@ def check_folders(args) -> None:
         raise InputError(args.save, "is not a folder", "check -s")
 
 
+def check_clip_to(args, folder: Path) -> None:
+    """Raise InputError where --clip-to names the run whose own results go to `folder`."""
+    if args.clip_to and (args.save / args.clip_to / args.evaluate).resolve() == folder.resolve():
+        raise InputError("--clip-to", f"{args.clip_to} is the run itself", "name another run, there or with -r")
+
+
 def prediction_of(args, case_name: str) -> Path:
     """Where the run named by --clip-to wrote its prediction of a case."""
-    return args.save / args.clip_to / args.evaluate / f"{case_name}_prediction.nii.gz"
+    return prediction_path(args.save / args.clip_to / args.evaluate, case_name)
 
 
 def clip_checksums(args, cases) -> dict[str, str]:
     """Checksum of the prediction that each case is clipped to, by name; none without --clip-to.
 
     Raises:
-        InputError: a prediction is missing.
+        InputError: a prediction is missing, or was made of another scan.
     """
     from data.clipping import clip_checksum
+    from utils.evaluation import read_record
 
-    return {case.name: clip_checksum(prediction_of(args, case.name), case) for case in cases if args.clip_to}
+    if not args.clip_to:
+        return {}
+    sums = {case.name: clip_checksum(prediction_of(args, case.name), case) for case in cases}
+    predicted = read_record(args.save / args.clip_to / args.evaluate).get("cases", {})
+    for case in cases:
+        if predicted.get(case.name, case.fingerprint).get("image") != case.fingerprint["image"]:
+            problem = f"was predicted of another scan than {case.folder} holds now"
+            raise InputError(prediction_of(args, case.name), problem, f"predict the split again with -r {args.clip_to}")
+    return sums
 
 
 def recorded_inference(args) -> dict:

@@ -9,19 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from base.errors import InputError
+from base.run_files import COMPARISON, COMPARISON_PICTURE, KEPT
 from utils.case_measures import MEASURES
 from utils.comparison import COLUMNS, PRIMARY, compare, paired
 from utils.finished_runs import FinishedRun, check_alike
-from utils.kept_report import KEPT, report_kept
+from utils.kept_report import report_kept
 from utils.pictures import draw_comparison
 from utils.tables import rounded, write_table
-
-TABLE, PICTURE = "comparison.csv", "comparison.png"
 
 
 def remove_comparison(folder: Path) -> None:
     """Remove what a comparison left in the folder of a run whose results are about to change."""
-    for name in (TABLE, PICTURE, KEPT):
+    for name in (COMPARISON, COMPARISON_PICTURE, KEPT):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -56,7 +55,7 @@ class ComparisonReport:
         rows = compare(run.values, {other.name: other.values for other in self._others}, margin)
         if not rows:
             raise InputError(run.folder, "no case has a reference: there is nothing to compare", "leave out --compare")
-        write_table(run.folder / TABLE, COLUMNS, map(rounded, rows))
+        write_table(run.folder / COMPARISON, COLUMNS, map(rounded, rows))
         self._draw(run, rows, margin)
         for other in self._others:
             _print_rows([row for row in rows if row["against"] == other.name], run.name, margin)
@@ -71,7 +70,7 @@ class ComparisonReport:
         limits = {
             (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
         }
-        draw_comparison(run.folder / PICTURE, [some.name for some in runs], dices, limits, margin)
+        draw_comparison(run.folder / COMPARISON_PICTURE, [some.name for some in runs], dices, limits, margin)
 
 
 def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:

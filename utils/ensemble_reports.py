@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from base.regions import Region
+from base.run_files import MEMBERS, RANKINGS
 from utils.contributions import contributions
 from utils.decisions import decide
-from utils.evaluation import read_metrics, summarise_measure
+from utils.evaluation import read_metrics, read_record, same_content, summarise_measure
 from utils.processes import ALONE, Processes
 from utils.tables import CaseTable
 from utils.uncertainty import ErrorRanking
@@ -34,8 +35,8 @@ class EnsembleReports:
         done = set(done)
         shares = (f"disagreement {name}" for name in member_names)
         columns = ("case", "member", "class", "dice", "ensemble_dice", "dice_without", *shares)
-        self._members = CaseTable(folder / "members.csv", columns, done, processes)
-        self._rankings = CaseTable(folder / "uncertainty.csv", RANKING_COLUMNS, done, processes)
+        self._members = CaseTable(folder / MEMBERS, columns, done, processes)
+        self._rankings = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
 
     def add(
         self,
@@ -72,20 +73,25 @@ class EnsembleReports:
         self._rankings.print_mean("error_ranking", "map", RANKING_TITLE)
 
 
-def print_mean_dice(folders: Mapping[str, Path], regions: Sequence[Region]) -> None:
+def print_mean_dice(
+    folders: Mapping[str, Path], regions: Sequence[Region], contents: Mapping[str, dict[str, str]]
+) -> None:
     """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
 
     A region that a member was not measured on is a dash.
 
     Args:
         folders: of the results of each, by name.
+        contents: of the cases that the ensemble is measured on, by name; what was measured on others is left out.
     """
     print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
     for name, folder in folders.items():
-        rows = read_metrics(folder)
+        cases = read_record(folder).get("cases")  # which earlier versions did not record
+        alike = cases is None or all(same_content(cases.get(case), contents[case]) for case in contents)
+        rows = {case: some for case, some in read_metrics(folder).items() if case in contents} if alike else {}
         summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
         if any(summaries):
             means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
             print(f"{'':>12} {' '.join(means)}  {name}")
         else:
-            print(f"{'':>12} {'not measured: run testing_network.py':>12}  {name}")
+            print(f"{'':>12} {'not measured on these cases: run testing_network.py':>12}  {name}")

@@ -5,7 +5,7 @@ SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, s
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import check_classes
 from base.regions import Region
+from base.run_files import METRICS, overlay_path, prediction_path, remove_results
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.peak_memory import peak_memory_mb
 from utils.pictures import draw_overlay
@@ -22,7 +23,6 @@ from utils.run_folder import RECORD, refuse_other_folder
 from utils.statistics import Summary, summarise
 from utils.tables import CaseTable, read_table, rounded
 
-METRICS = "metrics.csv"
 _RECORD_SHAPE = {  # some were not recorded by earlier versions
     "weights?": {str: str},
     "classes?": check_classes,
@@ -41,14 +41,16 @@ class Evaluation:
     Args:
         record: what predicts (plain values); results of another record are never mixed with these.
         networks: what else a comparison tells of each network that predicts, by name (plain values).
-        fingerprints: of the content of each case of the split, by name; a case that changed since is done again.
+        fingerprints: of the content of each case of the split, by name, originals included; a case that changed since
+            is done again.
         regions: what is measured: the foreground classes, then unions of them.
         tolerance_mm: of the surface Dice.
         processes: among which the cases are shared out; the first must begin before the others do.
         clips: checksum of what each case is clipped to, by name, if it is; where it changed, a case is done again.
 
     Raises:
-        InputError: the folder holds results of another record, or measured otherwise, and `overwrite` is not given.
+        InputError: the folder holds results of another record, measured otherwise, or of cases that are not in the
+            split, and `overwrite` is not given.
     """
 
     def __init__(
@@ -69,18 +71,22 @@ class Evaluation:
         record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
         if processes.is_first:
             refuse_other_folder(folder)
-        before = {} if overwrite else read_record(folder)
+        earlier = read_record(folder)
+        before = {} if overwrite else dict(earlier)
         known, known_clips = before.pop("cases", {}), before.pop("clips", {})
         before.pop("networks", None)
         if before:
             self._check_record(before, record)
-            read_metrics(folder)  # may be damaged
+            rows = read_metrics(folder)  # may be damaged
+            self._check_cases(known or rows, fingerprints)
         kept = [
             name
             for name in fingerprints
-            if before and known.get(name) == fingerprints[name] and known_clips.get(name) == clips.get(name)
+            if before and same_content(known.get(name), fingerprints[name]) and known_clips.get(name) == clips.get(name)
         ]
         # The table first: a record never vouches for rows of an earlier one.
+        if processes.is_first and not before:
+            _remove_earlier(folder, earlier, record, fingerprints)
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
         if processes.is_first:
             cases = {"cases": fingerprints, **({"clips": clips} if clips else {})}
@@ -95,8 +101,19 @@ class Evaluation:
                     "choose another run name with -r, or --overwrite",
                 )
 
+    def _check_cases(self, known: Iterable[str], fingerprints: Container[str]) -> None:
+        """Raise InputError where there are predictions of `known` cases that the split does not hold."""
+        others = [name for name in known if name not in fingerprints and self.prediction_path(name).is_file()]
+        if others:
+            some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+            raise InputError(
+                self.folder,
+                f"holds {len(others)} predictions of cases that are not in the split ({some})",
+                "choose another run name with -r for other data; to give these up, remove them or --overwrite",
+            )
+
     def prediction_path(self, case_name: str) -> Path:
-        return self.folder / f"{case_name}_prediction.nii.gz"
+        return prediction_path(self.folder, case_name)
 
     def is_done(self, case_name: str) -> bool:
         """Whether the case is predicted and its row written."""
@@ -106,7 +123,7 @@ class Evaluation:
         """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored."""
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         draw_overlay(
-            self.folder / f"{case_name}_overlay.png",
+            overlay_path(self.folder, case_name),
             case_name,
             segmentation.image,
             segmentation.prediction,
@@ -136,6 +153,24 @@ class Evaluation:
                     )
         seconds = [some[0]["seconds"] for some in rows.values()]
         print(f"{np.mean(seconds):.2f} s per case")
+
+
+def same_content(one: dict[str, str] | None, other: dict[str, str] | None) -> bool:
+    """Tell whether two contents of a case are the same, None for no case; earlier versions recorded no originals."""
+    known = [content for content in (one, other) if content is not None]
+    if not all(any(map(_is_original, content)) for content in known):
+        known = [{key: value for key, value in content.items() if not _is_original(key)} for content in known]
+    return len(known) == 2 and known[0] == known[1]
+
+
+def _is_original(key: str) -> bool:
+    return key.startswith("original_")
+
+
+def _remove_earlier(folder: Path, earlier: dict, record: dict, case_names: Iterable[str]) -> None:
+    """Remove what an earlier run left of the cases and classes of its record, and of those that are done now."""
+    classes = {name for some in (earlier, record) for name in some.get("classes", {}).get("names", ())}
+    remove_results(folder, {*earlier.get("cases", ()), *case_names}, classes)
 
 
 def read_record(folder: Path) -> dict:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
+from base.run_files import METRICS
 from utils.case_measures import MEASURES
 from utils.comparison import MEAN, Values, with_mean
-from utils.evaluation import METRICS, RECORD, read_metrics, read_record, values_of
+from utils.evaluation import RECORD, read_metrics, read_record, same_content, values_of
 
 _NEEDED = ("cases", "classes", "networks", "regions", "tolerance_mm", "weights")
 
@@ -111,6 +112,6 @@ def check_alike(name: str, record: dict, other: FinishedRun) -> None:
         have, lack = (name, other.name) if case in own else (other.name, name)
         raise InputError(other.folder, f"{case} is a case of {have}, not of {lack}", f"run {lack} again")
     for case, fingerprint in own.items():
-        if theirs[case] != fingerprint:
+        if not same_content(theirs[case], fingerprint):
             problem = f"{case} was another scan, reference or voxel grid than in {name}"
             raise InputError(other.folder, problem, f"run {other.name} again")

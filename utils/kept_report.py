@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from base.run_files import KEPT
 from utils.comparison import PRIMARY, paired, share_kept
 from utils.finished_runs import FinishedRun
 from utils.tables import rounded, write_table
 
-KEPT = "kept.csv"
 COLUMNS = (
     "role",
     "run",

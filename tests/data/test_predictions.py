@@ -4,9 +4,10 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from base.label_classes import parse_classes
+from base.run_files import probability_path
 from data.cases import Case
 from data.layouts import SourceCase
-from data.predictions import Scan, probability_path
+from data.predictions import Scan
 from data.preparation import prepare_case
 from tests.material import image_of, write_case
 

@@ -1,6 +1,7 @@
 """Options and files that would cost somebody's data: refused in one line, with everything as it was."""
 
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from base.errors import InputError
 from base.folder_lock import locked
-from tests.material import SMALL, write_kidney
+from tests.material import SMALL, rows_of, write_kidney
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -170,6 +172,78 @@ def test_originals_that_changed_since_stage_1_are_no_measure(run, work):
         sitk.WriteImage(sitk.GetImageFromArray(np.zeros_like(sitk.GetArrayFromImage(image))), str(path))
         assert f"{name}: is not the {noun} that was resampled" in run(*predict(work), status=2).stderr
         path.write_bytes(whole)
+
+
+def flip(path: Path) -> None:
+    """Mirror the voxels of an image: another file of the same size, grid and values."""
+    image = sitk.ReadImage(str(path))
+    flipped = sitk.GetImageFromArray(sitk.GetArrayFromImage(image)[::-1, ::-1].copy())
+    flipped.CopyInformation(image)
+    sitk.WriteImage(flipped, str(path))
+
+
+def test_what_was_measured_on_another_reference_is_refused_until_it_is_measured_again(call, work):
+    """By all stages that use it, whether their results are there or not; a copy of the same file is the same."""
+    call("testing_network", *predict(work)[1:])
+    call("ensemble", *average(work)[1:])
+    path = work / "DATA" / "val" / "case_00003" / "segmentation.nii.gz"
+    os.utime(path, (1e9, 1e9))
+    call("testing_network", *predict(work)[1:])
+    row = rows_of(work / "SAVE" / "one" / "val" / "metrics.csv")[0]
+    flip(path)
+    for script, *command in (predict(work), average(work), average(work, "-r", "new"), train(work)):
+        with pytest.raises(InputError, match=r"segmentation\.nii\.gz: is not the reference that was resampled"):
+            call(script, *command)
+    assert not (work / "SAVE" / "new" / "experiment.json").exists()
+    call("resample_data", "-d", work / "DATA", "--voxel-size", 3, 3, 5)
+    ensemble = call("ensemble", *average(work)[1:])
+    assert ensemble.count("not measured on these cases") == 2  # members, one of them on the other reference
+    with pytest.raises(InputError, match="was another scan, reference or voxel grid"):
+        call("testing_network", *predict(work, "-r", "other", "--compare", "one")[1:])
+    call("testing_network", *predict(work)[1:])
+    assert rows_of(work / "SAVE" / "one" / "val" / "metrics.csv")[0]["dice"] != row["dice"]
+
+
+def test_results_of_two_data_sets_are_not_mixed(run, call, work):
+    call("testing_network", *predict(work)[1:])
+    call("ensemble", *average(work)[1:])
+    other = shutil.copytree(work / "DATA", work / "OTHER")
+    (other / "val" / "case_00003").rename(other / "val" / "another")
+    before = contents(work)
+    for command in (predict(work), average(work)):
+        ended = run(*command, "-d", other, status=2)
+        assert "of cases that are not in the split (case_00003)" in ended.stderr
+    assert contents(work) == before
+    call("ensemble", *average(work, "-d", other, "-r", "other")[1:])
+    after = contents(work)
+    assert all(after[name] == before[name] for name in before if not name.endswith("soft_labels.json"))
+    soft = json.loads((work / "SAVE" / "soft_labels" / "0_1_2" / "val" / "soft_labels.json").read_text())
+    assert soft["cases"].keys() == {"another", "case_00003"}
+    call("testing_network", *predict(work, "-d", other, "--overwrite")[1:])
+    assert not list((work / "SAVE" / "one" / "val").glob("case_00003_*"))
+
+
+def test_an_ensemble_over_a_tested_network_leaves_nothing_of_it(call, work):
+    call("testing_network", *predict(work)[1:])
+    more = ["-r", "run", "--save-probabilities", "--compare", "one"]
+    call("testing_network", *predict(work, *more)[1:])
+    call("ensemble", *average(work, "-r", "run", "--overwrite")[1:])
+    left = {path.name for path in (work / "SAVE" / "run" / "val").iterdir()}
+    results = {"case_00003_prediction.nii.gz", "case_00003_overlay.png", "metrics.csv", "predictions.json"}
+    assert left == results | {"members.csv", "uncertainty.csv"}
+
+
+@pytest.mark.parametrize("command", [predict, average])
+def test_a_run_is_not_clipped_to_itself_nor_to_predictions_of_another_scan(run, call, work, command):
+    call("testing_network", *predict(work)[1:])
+    call("testing_network", *predict(work, "-r", "run")[1:])
+    before = contents(work)
+    assert "--clip-to: run is the run itself" in run(*command(work, "-r", "run", "--clip-to", "run"), status=2).stderr
+    assert contents(work) == before
+    flip(work / "DATA" / "val" / "case_00003" / "imaging.nii.gz")
+    call("resample_data", "-d", work / "DATA", "--voxel-size", 3, 3, 5)
+    ended = run(*command(work, "-r", "second", "--clip-to", "one"), status=2)
+    assert "case_00003_prediction.nii.gz: was predicted of another scan" in ended.stderr
 
 
 def test_a_damaged_first_stage_and_damaged_soft_labels_are_no_results(run, call, work):

@@ -44,3 +44,56 @@ def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(t
     assert json.loads((tmp_path / "predictions.json").read_text())["networks"] == {"one": {"parameters": 7}}
     (row,) = read_metrics(tmp_path)["a"]
     assert (row["dice"], row["seconds"], row["peak_memory_mb"]) == (0.5, 2, None)
+
+
+def done(folder, *names, classes=()):
+    """Let cases be predicted and measured in a folder that was begun, with files that only some runs write."""
+    rows = [{"case": name, "class": "1", "dice": 0.5, "seconds": 2} for name in names]
+    write_table(folder / "metrics.csv", COLUMNS, rows)
+    for name in names:
+        kinds = ["prediction", "uncertainty", "entropy", "mutual_information", *(f"probability_{c}" for c in classes)]
+        for path in [folder / f"{name}_overlay.png", *(folder / f"{name}_{kind}.nii.gz" for kind in kinds)]:
+            path.touch()
+
+
+def test_predictions_of_other_data_are_neither_mixed_nor_lost(tmp_path):
+    begin(tmp_path, cases={"a": {}, "b": {}})
+    done(tmp_path, "a")  # b was not reached
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"holds 1 predictions of cases that are not in the split \(a\)"):
+        begin(tmp_path, cases={"c": {}})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert begin(tmp_path, cases={"a": {}, "c": {}}).is_done("a")  # cases may come to the others
+    (tmp_path / "a_prediction.nii.gz").unlink()  # its row goes with it
+    begin(tmp_path, cases={"c": {}})
+    assert not read_metrics(tmp_path)
+
+
+def test_what_an_overwritten_run_names_goes_and_nothing_else(tmp_path):
+    """Whichever stage wrote it: tables, maps and probabilities of the cases and classes of its record."""
+    record = {"weights": {}, "classes": CLASSES.to_json(), "cases": {"a": {}, "../b": {}}}
+    folder = tmp_path / "val"
+    folder.mkdir()
+    (folder / "predictions.json").write_text(json.dumps(record))
+    done(folder, "a", classes="012")
+    for name in ("members.csv", "uncertainty.csv", "comparison.csv", "comparison.png", "kept.csv"):
+        (folder / name).touch()
+    strangers = [folder / name for name in ("notes.csv", "z_prediction.nii.gz", "a_mine.nii.gz")]
+    strangers.append(tmp_path / "b_prediction.nii.gz")
+    for path in strangers:
+        path.touch()
+    begin(folder, cases={"c": {}}, overwrite=True)
+    assert sorted([*tmp_path.glob("*.gz"), *folder.iterdir()]) == sorted([*strangers, folder / "predictions.json"])
+
+
+def test_a_row_holds_for_the_originals_that_it_was_measured_on(tmp_path):
+    """What they lose in resampling may be all that changed; earlier versions did not record them."""
+    resampled = {"image": "1", "reference": "2"}
+    content = resampled | {"original_image": "3", "original_reference": "4"}
+    begin(tmp_path, cases={"a": resampled})
+    done(tmp_path, "a")
+    assert begin(tmp_path, cases={"a": content}).is_done("a")
+    assert begin(tmp_path, cases={"a": content}).is_done("a")
+    assert not begin(tmp_path, cases={"a": content | {"original_reference": "5"}}).is_done("a")
+    done(tmp_path, "a")
+    assert not begin(tmp_path, cases={"a": {"image": "1"}}).is_done("a")

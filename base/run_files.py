@@ -1,0 +1,59 @@
+"""Names of the files that a run writes into SAVE/<run>/<split>/: the one place that knows them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from base.names import check_name
+
+METRICS, MEMBERS, RANKINGS = "metrics.csv", "members.csv", "uncertainty.csv"
+COMPARISON, COMPARISON_PICTURE, KEPT = "comparison.csv", "comparison.png", "kept.csv"
+TABLES = (METRICS, MEMBERS, RANKINGS, COMPARISON, COMPARISON_PICTURE, KEPT)
+UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION = "uncertainty", "entropy", "mutual_information"
+MAPS = (UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION)
+
+
+def prediction_path(folder: Path, case_name: str) -> Path:
+    return folder / f"{case_name}_prediction.nii.gz"
+
+
+def overlay_path(folder: Path, case_name: str) -> Path:
+    return folder / f"{case_name}_overlay.png"
+
+
+def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
+    return folder / f"{case_name}_probability_{class_name}.nii.gz"
+
+
+def map_path(folder: Path, case_name: str, map_name: str) -> Path:
+    """Where a map, one of `MAPS`, is written."""
+    return folder / f"{case_name}_{map_name}.nii.gz"
+
+
+def remove_maps(folder: Path, case_name: str, class_names: Iterable[str]) -> None:
+    """Remove what some runs write of a case beside its prediction, whichever stage wrote it."""
+    for path in (
+        *(map_path(folder, case_name, name) for name in MAPS),
+        *(probability_path(folder, case_name, name) for name in class_names),
+    ):
+        path.unlink(missing_ok=True)
+
+
+def remove_results(folder: Path, case_names: Iterable[str], class_names: Iterable[str]) -> None:
+    """Remove the tables of a run, then the files of these cases; what else lies in the folder stays.
+
+    Names come from a record, which may be hostile: one that is no plain name names no file of the run.
+    """
+    for name in TABLES:
+        (folder / name).unlink(missing_ok=True)
+    class_names = list(filter(_is_name, class_names))
+    for case_name in filter(_is_name, case_names):
+        prediction_path(folder, case_name).unlink(missing_ok=True)
+        overlay_path(folder, case_name).unlink(missing_ok=True)
+        remove_maps(folder, case_name, class_names)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return check_name(text) == text
+    except ValueError:
+        return False
