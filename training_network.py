@@ -157,7 +157,8 @@ def describe(args, name, classes, train_cases, val_cases, soft_record, processes
 
     with tqdm(train_cases, "reading", unit="case", disable=not processes.is_first) as reading:
         normalization = settle_normalization(args.save / "cache", args.normalization, reading)
-    planes = choose_planes(args.planes, [case.spacing_mm for case in train_cases])
+    grids = [case.grid for case in train_cases]
+    planes = choose_planes(args.planes, [grid.spacing_mm for grid in grids], [grid.shape for grid in grids])
     return {
         "experiment": name,
         "architecture": args.network.name,
@@ -208,6 +209,7 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         args.background_share,
         # What a network that pads sees of the volume's surroundings must be what it will see of them in prediction.
         inside=args.network.pads and args.patch_inclusion_criteria == "entire-sample-area",
+        thin_slices=args.planes != "auto",
     )
     draw = None
     if args.augmentation != "none":

@@ -14,21 +14,33 @@ import numpy as np
 
 from base.errors import InputError
 from base.label_classes import IGNORED
+from base.planes import planes_of
 from data.augmentation import AugmentationDraw
 from data.recent_cases import RecentCases
 from data.training_cases import TrainingCase
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
+ALL_PLANES = (0, 1, 2)
 _THICK_SLICES = 3  # beyond this ratio of spacings only axial planes are trained on
 
 # First words of the seeds of independent streams of random numbers.
 TRAINING_STREAM, VALIDATION_STREAM = 1, 2
 
 
-def choose_planes(planes: str, spacings_mm: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
-    """Array axes along which slices are taken, for ``--planes`` auto, axial or all, given spacings (z, y, x)."""
+def choose_planes(
+    planes: str, spacings_mm: Sequence[tuple[float, ...]], shapes: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Array axes along which slices are taken, for ``--planes`` auto, axial or all; spacings and shapes are (z, y, x).
+
+    auto leaves out planes whose slices are thin in more than half of the volumes, and, where voxels are long along z,
+    all but axial ones, if those are left.
+    """
+    if planes != "auto":
+        return (0,) if planes == "axial" else ALL_PLANES
+    suited = np.array([[plane in planes_of(shape, ALL_PLANES) for plane in ALL_PLANES] for shape in shapes]).sum(axis=0)
+    chosen = tuple(plane for plane in ALL_PLANES if suited[plane] >= min(len(shapes) / 2, suited.max()))
     thick = np.median([spacing[0] / max(spacing[1:]) for spacing in spacings_mm]) > _THICK_SLICES
-    return (0,) if planes == "axial" or (planes == "auto" and thick) else (0, 1, 2)
+    return (0,) if thick and 0 in chosen else chosen
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class PatchOptions:
         dimensions: 2 for slices, 3 for boxes.
         sample_size, input_size: sides of the two areas, in voxels.
         planes: array axes that may be the normal of a slice.
+        thin_slices: whether slices are cut along all planes, even those that are thin in their case.
         criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
         ratios: chance of each class, in any unit.
         batch_size: patches a batch.
@@ -57,6 +70,7 @@ class PatchOptions:
     batch_size: int
     background_share: float | None = None
     inside: bool = False
+    thin_slices: bool = True
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,9 @@ class PatchSampler:
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
         self._up_to = np.cumsum(chances) / np.sum(chances)
         self._shapes = np.array([case.image.shape for case in cases])
+        self._planes = [
+            options.planes if options.thin_slices else planes_of(case.image.shape, options.planes) for case in cases
+        ]
         self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
         self._scalings = np.array([case.scaling for case in cases], np.float32)
         self._recent = RecentCases(cases)
@@ -170,7 +187,9 @@ class PatchSampler:
         starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in drawn])
         axes = np.tile(np.arange(3), (n, 1))
         if self.options.dimensions == 2:
-            normals = np.asarray(self.options.planes)[rng.integers(len(self.options.planes), size=n)]
+            shares = rng.integers(len(self.options.planes), size=n) / len(self.options.planes)
+            own = [self._planes[case] for case in cases]
+            normals = np.array([planes[int(share * len(planes))] for planes, share in zip(own, shares)])
             axes = axes[axes != normals[:, None]].reshape(n, 2)
         centred = self.options.criterion == "patch-center-voxel"
         offsets = np.full(axes.shape, side // 2) if centred else rng.integers(side, size=axes.shape)

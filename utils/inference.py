@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from base.planes import planes_of
 from utils.classifier import Classifier
 from utils.memory_layout import arranged
 from utils.resident_memory import FreeMemory
@@ -94,7 +95,8 @@ class VolumePredictor:
     def __call__(self, volume: np.ndarray, outside: float, mask: np.ndarray | None = None) -> np.ndarray:
         """Class probabilities: the mean over planes and windows of the softmax of the network's logits.
 
-        Windows count most in their middles (Gaussian weights), planes all the same.
+        Windows count most in their middles (Gaussian weights), planes all the same, but for those whose slices are
+        thin (see `planes_of`): they are left out.
 
         Args:
             volume: float32 (z, y, x), normalized.
@@ -111,9 +113,10 @@ class VolumePredictor:
         if self._planes is None:
             way.fill(volume[None], content.whole(), wanted.whole(), total[:, None])
         else:
-            for axis in self._planes:
+            planes = planes_of(volume.shape, self._planes)
+            for axis in planes:
                 self._add_plane(way, axis, volume, content, wanted, total)
-            total /= len(self._planes)
+            total /= len(planes)
         if mask is not None:
             total *= mask
             total[0] += ~mask

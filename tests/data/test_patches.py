@@ -265,7 +265,36 @@ def test_soft_labels_are_cut_as_the_reference_is(dimensions):
 
 
 def test_thick_slices_are_cut_axially_only():
-    assert choose_planes("auto", [(5.0, 1.0, 1.0)]) == (0,)
-    assert choose_planes("auto", [(3.0, 1.0, 1.0)]) == (0, 1, 2)
-    assert choose_planes("all", [(5.0, 1.0, 1.0)]) == (0, 1, 2)
-    assert choose_planes("axial", [(1.0, 1.0, 1.0)]) == (0,)
+    shapes = [(30, 40, 50)]
+    assert choose_planes("auto", [(5.0, 1.0, 1.0)], shapes) == (0,)
+    assert choose_planes("auto", [(3.0, 1.0, 1.0)], shapes) == (0, 1, 2)
+    assert choose_planes("all", [(5.0, 1.0, 1.0)], shapes) == (0, 1, 2)
+    assert choose_planes("axial", [(1.0, 1.0, 1.0)], shapes) == (0,)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "planes"),
+    [
+        ([(1, 48, 48)], (0,)),
+        ([(4, 48, 48), (7, 30, 30)], (0,)),
+        ([(48, 1, 48)], (1,)),
+        ([(3, 6, 5), (1, 24, 24)], (0,)),
+        ([(1, 48, 48), (1, 48, 48), (30, 48, 48)], (0,)),  # too few for the other two
+        ([(1, 48, 48), (30, 48, 48)], (0, 1, 2)),
+        ([(1, 48, 48), (48, 1, 48), (48, 48, 1)], (0, 1, 2)),
+    ],
+)
+def test_planes_in_which_most_volumes_are_thin_are_left_out(shapes, planes):
+    assert choose_planes("auto", [(1.0, 1.0, 1.0)] * len(shapes), shapes) == planes
+    assert choose_planes("auto", [(5.0, 1.0, 1.0)] * len(shapes), shapes) == ((0,) if 0 in planes else planes)
+    assert choose_planes("all", [(1.0, 1.0, 1.0)] * len(shapes), shapes) == (0, 1, 2)
+
+
+def test_a_thin_volume_among_others_is_cut_along_its_own_plane():
+    thick = case_of(np.zeros((9, 9, 9), np.float32), np.ones((9, 9, 9), np.uint8))
+    thin = case_of(np.zeros((9, 1, 9), np.float32), np.ones((9, 1, 9), np.uint8))
+    options = PatchOptions(2, 4, 6, (0, 1, 2), "entire-sample-area", (0, 1, 0), 200, thin_slices=False)
+    places, _ = PatchSampler([thick, thin], NAMES, options, (3,)).places(0)
+    normals = 3 - places.axes.sum(axis=1)
+    assert set(normals[places.cases == 0]) == {0, 1, 2}
+    assert set(normals[places.cases == 1]) == {1}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from base.planes import planes_of
 from networks import surroundings
 from networks.dilated import DilatedNetwork
 from networks.resnet import ResNet
@@ -72,6 +73,7 @@ def plain(network: nn.Module, volume: np.ndarray, planes, receptive_field: int) 
     if planes is None:
         return direct(network, np.pad(volume, margin, constant_values=OUTSIDE))
     total = 0
+    planes = planes_of(volume.shape, planes)
     for axis in planes:
         amounts = [(0, 0) if other == axis else (margin, margin) for other in range(3)]
         slices = np.moveaxis(np.pad(volume, amounts, constant_values=OUTSIDE), axis, 0)
@@ -102,10 +104,10 @@ class Recorder(nn.Module):
 def test_a_volume_is_what_patches_say_voxel_by_voxel():
     network, margin = dilated(2), 9
     rng = np.random.default_rng(0)
-    volume = rng.normal(size=(5, 9, 12)).astype(np.float32)
+    volume = rng.normal(size=(8, 9, 12)).astype(np.float32)
     probabilities = of_slices(network, pads=False)(volume, OUTSIDE)
     padded = np.pad(volume, margin, constant_values=OUTSIDE)
-    for z, y, x in rng.integers((5, 9, 12), size=(20, 3)):
+    for z, y, x in rng.integers((8, 9, 12), size=(20, 3)):
         patches = [
             padded[z + margin, y : y + 19, x : x + 19],
             padded[z : z + 19, y + margin, x : x + 19],
@@ -155,16 +157,25 @@ def test_only_what_sees_the_body_is_computed(monkeypatch):
     assert areas == []
 
 
-@pytest.mark.parametrize(("planes", "count"), [((0,), 4), (ALL_PLANES, 4 + 5 + 6)])
+@pytest.mark.parametrize(("planes", "count"), [((0,), 8), (ALL_PLANES, 8 + 9 + 10)])
 def test_each_slice_of_each_plane_runs_once_in_inference_mode(planes, count):
     recorder = Recorder().train()
-    of_slices(recorder, planes, 2)(random_volume((4, 5, 6)), 0.0)
+    of_slices(recorder, planes, 2)(random_volume((8, 9, 10)), 0.0)
     assert len(recorder.images) == count
     assert recorder.modes == {(False, True)}
 
 
+@pytest.mark.parametrize(("shape", "planes"), [((1, 20, 20), (0,)), ((20, 2, 20), (1,)), ((20, 20, 7), (2,))])
+def test_thin_slices_have_no_say(shape, planes):
+    volume = random_volume(shape)
+    expected = of_slices(dilated(2), planes, pads=False)(volume, 0.0)
+    np.testing.assert_array_equal(of_slices(dilated(2), pads=False)(volume, 0.0), expected)
+    other = tuple(axis for axis in ALL_PLANES if axis not in planes)  # all that the network was trained on
+    assert of_slices(dilated(2), other, pads=False)(volume, 0.0).shape == (3, *shape)
+
+
 def test_large_slices_run_in_several_calls_with_the_same_answer(monkeypatch):
-    volume = random_volume((6, 8, 10))
+    volume = random_volume((8, 9, 10))
     together = of_slices(dilated(2), pads=False)(volume, 0.0)
     monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)
     np.testing.assert_allclose(of_slices(dilated(2), pads=False)(volume, 0.0), together, atol=1e-5)
