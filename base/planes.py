@@ -14,5 +14,5 @@ def planes_of(shape: Sequence[int], planes: Sequence[int]) -> tuple[int, ...]:
         shape 3, 6, 5:     axial slices of 6 x 5, coronal ones of 3 x 5, sagittal ones of 3 x 6: axial
     """
     shorter = {plane: min(side for axis, side in enumerate(shape) if axis != plane) for plane in planes}
-    fewest = min(FEWEST_VOXELS, max(shorter.values()))
+    fewest = min(FEWEST_VOXELS, max(shorter.values(), default=0))
     return tuple(plane for plane in planes if shorter[plane] >= fewest)
