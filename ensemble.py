@@ -183,7 +183,7 @@ class Run:
         """
         from networks.members import strangers_to
 
-        members = strangers_to(case.name, self._members) if self._args.cross_fit else self._members
+        members = strangers_to(case.name, case.patient, self._members) if self._args.cross_fit else self._members
         counting = [member for member in members if self._weights[member.experiment]]
         if not counting:
             problem = f"the members for {case.name} have a validation Dice of 0"

@@ -48,6 +48,12 @@ def build_parser() -> OneLineParser:
         help="distribute the cases into train, val and test in these shares, such as 70 15 15",
     )
     parser.add_argument("--split-file", type=Path, help="JSON file that lists case names under train, val and test")
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        help="CSV or JSON file that gives the patient of each case, where several belong to one (default: told by the "
+        "layout, else each case is a patient)",
+    )
     parser.add_argument("--seed", type=parse_natural_number, default=0, help="seed of --split")
     parser.add_argument(
         "-j",
@@ -110,12 +116,17 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
         if args.output.resolve() == origin.resolve():
             raise InputError("--output", f"{origin} is the data set itself", "name another folder")
 
-    from data.split import current_folder, read_split_file, split_patients
+    from data.patients import read_patients, with_patients
+    from data.split import check_patients_together, current_folder, read_split_file, split_patients
 
     names = [source.name for source in sources]
+    root = args.output or origin
+    told = read_patients(args.patients, names) if args.patients else {}
+    sources = with_patients(sources, [current_folder(root, source, {}) for source in sources], told)
     split = {}
     if args.split_file:
         split = read_split_file(args.split_file, names)
+        check_patients_together(split, sources, args.split_file)
         sources = [source for source in sources if source.name in split]
     elif args.split:
         split = split_patients(sources, args.split, args.seed)

@@ -145,6 +145,8 @@ def begin_with(path, network, description: dict) -> None:
     description["initial_weights"] = {initial.experiment: initial.sha256}
     seen = {*initial.description["training_cases"], *initial.description.get("initial_cases", ())}
     description["initial_cases"] = sorted(seen)
+    patients = (initial.description.get(key, ()) for key in ("training_patients", "initial_patients"))
+    description["initial_patients"] = sorted(set().union(*patients))
 
 
 def describe(args, name, classes, train_cases, val_cases, soft_record, processes) -> dict:
@@ -175,6 +177,7 @@ def describe(args, name, classes, train_cases, val_cases, soft_record, processes
         "seed": args.seed,
         "fold": args.fold,
         "training_cases": [case.name for case in train_cases],
+        "training_patients": sorted({case.patient for case in train_cases}),
         "validation_cases": [case.name for case in val_cases],
         "data_fingerprint": fingerprint([*train_cases, *val_cases]),
         "soft_labels": soft_record or None,

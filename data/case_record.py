@@ -17,6 +17,7 @@ _SHAPE = {
     "labels": (None, {str: int}),
     "sha256": _SUMS,
     "original_sha256?": _SUMS,
+    "patient?": str,
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
 _LONGEST_AXIS = 2**15  # voxels

@@ -41,6 +41,11 @@ class Case:
             raise InputError(self.folder, "the case is not resampled", _AGAIN) from None
 
     @property
+    def patient(self) -> str:
+        """Whose scan it is; the case itself where earlier versions of stage 1 did not record it."""
+        return self.record.get("patient") or self.name
+
+    @property
     def has_reference(self) -> bool:
         return self.record["labels"] is not None
 

@@ -95,6 +95,9 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
     }
     note = _note_on(source, image, reference)
     if before and _is_finished(folder, before, wanted):
+        if before.get("patient") != source.owner:  # which earlier versions did not record
+            before = {**before, "patient": source.owner}
+            write_json(folder / RECORD, before)
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_others_work(folder, before)
     pixels, labels = _read_checked(image.file, reference.file, limits)
@@ -103,7 +106,7 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
     reference.put(labels)
     written = _write_resampled(folder, pixels, labels, voxel_size_mm)
     placed = {original.place.name: original.placed() for original in (image, reference)}
-    record = {**wanted, **written, "placed": placed}
+    record = {**wanted, **written, "placed": placed, "patient": source.owner}
     write_json(folder / RECORD, record)
     return Outcome(source.name, record, note=note, copies=sum(one.lacks_link for one in (image, reference)))
 

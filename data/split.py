@@ -1,6 +1,7 @@
 """Which case belongs to training, validation and test."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +13,83 @@ from data.layouts import SourceCase
 
 
 def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[str, str]:
-    """Distribute `names` at random into train, val and test in the given `shares`; the same for the same names."""
+    """Distribute `names` at random into train, val and test in the given `shares`; the same for the same names.
+
+    Each share above 0 gets one name at least.
+
+    Raises:
+        InputError: there are fewer names than shares above 0.
+    """
     shuffled = np.random.default_rng(seed).permutation(sorted(names))
-    ends = np.round(np.cumsum(shares) / np.sum(shares) * len(names)).astype(int)
-    parts = np.split(shuffled, ends[:-1])
+    counts = _counts(len(names), shares)
+    parts = np.split(shuffled, np.cumsum(counts)[:-1])
     return {str(name): split for split, part in zip(SPLITS, parts) for name in part}
 
 
-def fold_of(name: str, count: int) -> int:
-    """Number from 1 to `count` of the fold of a case: by a hash of its name, so that it never changes."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % count + 1
+def _counts(number: int, shares: list[float]) -> np.ndarray:
+    """How many of so many patients each share gets."""
+    wanted = np.array(shares) > 0
+    if number < wanted.sum():
+        problem = f"{number} patients cannot fill {wanted.sum()} shares"
+        raise InputError("--split", problem, "give 0 for a share that may be empty, or add patients")
+    ends = np.round(np.cumsum(shares) / np.sum(shares) * number).astype(int)
+    counts = np.diff(ends, prepend=0)
+    for share in np.flatnonzero(wanted & (counts == 0)):
+        counts[counts.argmax()] -= 1
+        counts[share] += 1
+    return counts
+
+
+def folds_of(patients: Iterable[str], count: int) -> dict[str, int]:
+    """Number from 1 to `count` of the fold of each patient; the same for the same patients.
+
+    The patients are dealt out in the order of a hash of their names: the sizes of folds differ by one at most.
+
+    Raises:
+        InputError: there are fewer patients than folds.
+    """
+    ordered = sorted(set(patients), key=lambda patient: (hashlib.sha256(patient.encode()).digest(), patient))
+    if len(ordered) < count:
+        problem = f"{len(ordered)} patients cannot fill {count} folds: some would be empty"
+        raise InputError("--fold", problem, "choose fewer folds, or leave --fold out")
+    return {patient: number % count + 1 for number, patient in enumerate(ordered)}
 
 
 def outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
-    """Those of `cases` that do not belong to fold (number, of how many); all for None.
+    """Those of `cases` whose patients do not belong to fold (number, of how many); all for None.
 
     Raises:
-        InputError: none is left.
+        InputError: there are fewer patients than folds.
     """
-    kept = [case for case in cases if fold is None or fold_of(case.name, fold[1]) != fold[0]]
-    if not kept:
-        raise InputError("--fold", "leaves no training case", "choose another fold, or leave --fold out")
-    return kept
+    if fold is None:
+        return cases
+    number, count = fold
+    folds = folds_of((case.patient for case in cases), count)
+    return [case for case in cases if folds[case.patient] != number]
 
 
 def split_patients(sources: list[SourceCase], shares: list[float], seed: int) -> dict[str, str]:
-    """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split."""
-    patients = {source.name: source.patient or source.name for source in sources}
+    """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split.
+
+    Cases that are known to be refused belong to none.
+    """
+    patients = {source.name: source.owner for source in sources if not source.problem}
     split = split_by_shares(sorted(set(patients.values())), shares, seed)
     return {name: split[patient] for name, patient in patients.items()}
+
+
+def check_patients_together(split: dict[str, str], sources: list[SourceCase], path: Path) -> None:
+    """Raise InputError where the `split` that `path` gives has cases of one patient in several splits."""
+    place: dict[str, SourceCase] = {}
+    for source in sources:
+        if source.name not in split:
+            continue
+        first = place.setdefault(source.owner, source)
+        if split[first.name] != split[source.name]:
+            problem = (
+                f"{first.name} in {split[first.name]} and {source.name} in {split[source.name]} are of one patient"
+            )
+            raise InputError(path, f"{problem} ({source.owner})", "keep a patient's cases together")
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from base.names import check_run_name
 from networks import find_architecture
 
 _CASES = [str]
+_PATIENTS = [str]  # earlier versions did not record them
 
 
 def _check_voxel_side(value) -> None:
@@ -25,12 +26,14 @@ _SHAPE = {
     "predicts_uncertainty": bool,
     "initial_weights?": (None, {str: str}),
     "initial_cases?": _CASES,
+    "initial_patients?": _PATIENTS,
     "sample_size": int,
     "planes": [int],
     "classes": check_classes,
     "normalization": {"kind": str, "window": [float, float], "mean": float, "deviation": float},
     "voxel_size_mm": (None, [_check_voxel_side] * 3),
     "training_cases": _CASES,
+    "training_patients?": _PATIENTS,
     "soft_labels": (None, {"temperature": float}),
     "parameters": int,
     "validation_dice": [float],

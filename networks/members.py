@@ -69,25 +69,28 @@ def check_together(members: Sequence[TrainedNetwork]) -> None:
             raise InputError(paths[0], problem, "list each member once, and keep one of the files")
 
 
-def strangers_to(case_name: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
-    """The members that did not train on a case, nor begin with weights that did, by their records.
+def strangers_to(case_name: str, patient: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
+    """The members that did not train on a case of a `patient`, nor begin with weights that did, by their records.
+
+    Weights of earlier versions record no patients: of those, the name of the case decides.
 
     Raises:
         InputError: all did.
     """
-    strangers = [
-        member
-        for member in members
-        if case_name not in member.description["training_cases"]
-        and case_name not in member.description.get("initial_cases", ())
-    ]
+    strangers = [member for member in members if not _knows(member.description, case_name, patient)]
     if not strangers:
         raise InputError(
             "--cross-fit",
-            f"every member was trained on {case_name}",
+            f"every member was trained on {case_name}, or on another case of its patient",
             "train members that leave out a fold each (training_network.py --fold)",
         )
     return strangers
+
+
+def _knows(description: dict, case_name: str, patient: str) -> bool:
+    cases = {*description["training_cases"], *description.get("initial_cases", ())}
+    patients = {*description.get("training_patients", ()), *description.get("initial_patients", ())}
+    return case_name in cases or patient in patients
 
 
 def member_weights(members: Sequence[TrainedNetwork], weighting: str) -> dict[str, float]:

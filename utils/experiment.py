@@ -25,7 +25,8 @@ _RECORD_SHAPE = {
     "soft_labels?": (None, {str: object}),
 }
 # Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
-_MAY_DIFFER = {"versions", "options soft_labels", "options init_weights"}
+# Patients, too, were not recorded: the names of the training cases decide.
+_MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,7 @@ def add_patch_options(parser) -> None:
         help="light: rotation, zoom, shift and scale of intensities; strong: more of it, gamma, blur and noise",
     )
     arguments.add_flag(group, "--flip", "mirror patches at random, along every axis")
-    group.add_argument(
-        "--fold", type=arguments.parse_fold, metavar="K/N", help="leave out fold K of N of the training cases"
-    )
+    group.add_argument("--fold", type=arguments.parse_fold, metavar="K/N", help="leave out fold K of N of the patients")
 
 
 def add_optimization_options(parser) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.case_folder import SPLITS
+from data.case_folder import SPLITS, recorded_patient
 from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
 
@@ -22,5 +22,6 @@ def find(data_folder: Path) -> list[SourceCase]:
             image = image_named(folder, "imaging")
             references = (image_named(folder, name) for name in _REFERENCES)
             if image:
-                cases.append(SourceCase(folder.name, image, next(filter(None, references), None), split))
+                reference = next(filter(None, references), None)
+                cases.append(SourceCase(folder.name, image, reference, split, recorded_patient(folder)))
     return cases

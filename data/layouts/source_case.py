@@ -25,6 +25,11 @@ class SourceCase:
     problem: str = ""
 
     @property
+    def owner(self) -> str:
+        """The patient; the case itself where nothing tells of another."""
+        return self.patient or self.name
+
+    @property
     def is_case_folder(self) -> bool:
         """Whether the files lie as later stages expect them."""
         folder = self.image.parent

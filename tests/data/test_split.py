@@ -1,11 +1,19 @@
 import json
+from collections import Counter
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from base.errors import InputError
 from data.layouts import SourceCase
-from data.split import fold_of, read_split_file, split_by_shares, split_patients
+from data.split import (
+    check_patients_together,
+    folds_of,
+    outside_fold,
+    read_split_file,
+    split_by_shares,
+    split_patients,
+)
 
 NAMES = [f"case_{number:05d}" for number in range(40)]
 
@@ -36,6 +44,41 @@ def test_a_file_says_who_goes_where(tmp_path):
     assert read_split_file(path, NAMES) == {NAMES[0]: "train", NAMES[1]: "train", NAMES[2]: "test"}
 
 
+def counts_of(split):
+    return [list(split.values()).count(part) for part in ("train", "val", "test")]
+
+
+@pytest.mark.parametrize("count", range(3, 14))
+def test_no_share_that_is_asked_for_is_empty(count):
+    counts = counts_of(split_by_shares(NAMES[:count], [70, 15, 15], seed=0))
+    assert sum(counts) == count
+    assert min(counts) >= 1
+    assert counts[0] == max(counts)
+
+
+def test_a_share_of_nothing_is_empty():
+    assert counts_of(split_by_shares(NAMES[:2], [70, 0, 30], seed=0)) == [1, 0, 1]
+    assert counts_of(split_by_shares(NAMES[:5], [1, 0, 0], seed=0)) == [5, 0, 0]
+
+
+def test_fewer_patients_than_shares_are_refused():
+    sources = [SourceCase(f"{name}_{n}", "image", None, patient=name) for name in NAMES[:2] for n in (1, 2)]
+    with pytest.raises(InputError, match="--split: 2 patients cannot fill 3 shares; give 0 for a share"):
+        split_patients(sources, [70, 15, 15], seed=0)
+
+
+def test_a_case_that_is_refused_fills_no_share():
+    sources = [SourceCase(name, "image", None, problem="there is no scan" * (name == NAMES[0])) for name in NAMES[:4]]
+    assert sorted(split_patients(sources, [70, 15, 15], seed=0)) == NAMES[1:4]
+
+
+def test_a_file_that_parts_a_patient_is_refused(tmp_path):
+    sources = [SourceCase(name, "image", None, patient="somebody") for name in NAMES[:2]]
+    check_patients_together({NAMES[0]: "train", NAMES[1]: "train"}, sources, tmp_path)
+    with pytest.raises(InputError, match=r"case_00000 in train and case_00001 in test are of one patient \(somebody\)"):
+        check_patients_together({NAMES[0]: "train", NAMES[1]: "test"}, sources, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -55,9 +98,30 @@ def test_a_bad_file_is_refused(tmp_path, content, problem):
         read_split_file(path, NAMES)
 
 
-def test_folds_are_of_about_one_size_and_never_change():
-    counts = np.bincount([fold_of(f"case_{number:05d}", 5) for number in range(1000)])
-    assert counts[0] == 0
-    assert (np.abs(counts[1:] - 200) < 60).all()
-    # SHA-256 of the name, as one number, modulo five: written down, so that no version changes it.
-    assert [fold_of(name, 5) for name in ("case_00000", "case_00001", "hippocampus_001")] == [5, 5, 2]
+def test_folds_differ_by_one_patient_at_most_and_never_change():
+    for number, count in ((14, 5), (40, 7), (5, 5)):
+        sizes = Counter(folds_of(NAMES[:number], count).values())
+        assert sorted(sizes) == list(range(1, count + 1))
+        assert max(sizes.values()) - min(sizes.values()) <= 1
+    assert folds_of(NAMES, 5) == folds_of(NAMES[::-1] * 2, 5)
+    # In the order of SHA-256 of the names: written down, so that no version changes it.
+    assert [folds_of(NAMES[:6], 3)[name] for name in NAMES[:6]] == [1, 2, 3, 2, 1, 3]
+
+
+def cases_of(*patients, frames=2):
+    return [SimpleNamespace(name=f"{one}_{frame}", patient=one) for one in patients for frame in range(frames)]
+
+
+def test_a_fold_leaves_out_patients_not_cases():
+    cases = cases_of(*NAMES[:9])
+    for fold in (1, 2, 3):
+        kept = {case.name for case in outside_fold(cases, (fold, 3))}
+        left = {case.name for case in cases} - kept
+        assert len(left) == 6
+        assert not {name[:-2] for name in left} & {name[:-2] for name in kept}
+    assert outside_fold(cases, None) is cases
+
+
+def test_a_fold_that_would_be_empty_is_refused():
+    with pytest.raises(InputError, match="--fold: 3 patients cannot fill 4 folds"):
+        outside_fold(cases_of(*NAMES[:3]), (1, 4))

@@ -187,7 +187,21 @@ def test_a_network_has_seen_what_the_weights_that_it_began_with_had_seen(tmp_pat
         return load_weights(tmp_path / "FINAL_e_1.pth")
 
     fresh, warm = trained_on("a"), trained_on("a", initial_weights={"other": "0"}, initial_cases=["b"])
-    assert strangers_to("b", [fresh, warm]) == [fresh]
-    assert strangers_to("c", [fresh, warm]) == [fresh, warm]
+    assert strangers_to("b", "b", [fresh, warm]) == [fresh]
+    assert strangers_to("c", "c", [fresh, warm]) == [fresh, warm]
     with pytest.raises(InputError, match="every member was trained on b"):
-        strangers_to("b", [warm])
+        strangers_to("b", "b", [warm])
+
+
+def test_a_network_knows_every_case_of_its_patients(tmp_path):
+    """Those of the weights that it began with, too; weights of earlier versions know cases alone."""
+
+    def trained_on(**more):
+        description = {**DESCRIPTION, "training_cases": ["p1_ed"], **more}
+        save_weights(tmp_path / "FINAL_e_1.pth", build_network(description), description)
+        return load_weights(tmp_path / "FINAL_e_1.pth")
+
+    earlier, other = trained_on(), trained_on(training_cases=["p2_ed"], training_patients=["p2"])
+    own, warm = trained_on(training_patients=["p1"]), trained_on(training_patients=["p3"], initial_patients=["p1"])
+    assert strangers_to("p1_es", "p1", [earlier, own, warm, other]) == [earlier, other]
+    assert strangers_to("p1_ed", "p1", [earlier, own, warm, other]) == [other]

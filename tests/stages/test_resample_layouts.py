@@ -1,5 +1,7 @@
 """Stage 1 on every layout, as a user runs it: the same scans come out, however they were laid out."""
 
+import json
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -188,3 +190,38 @@ def test_the_data_set_is_never_the_output(run, tmp_path):
     errors = run("resample_data.py", *options, "-o", tmp_path / "SET" / ".." / "SET", status=2).stderr
     assert errors.startswith("error: --output: ")
     assert len(list((tmp_path / "SET").iterdir())) == 2
+
+
+def patients_of(folder):
+    records = {path.parent.name: json.loads(path.read_text()) for path in folder.rglob("resampling.json")}
+    return {name: record["patient"] for name, record in records.items()}
+
+
+def test_patients_are_recorded_and_stay_known(call, tmp_path):
+    """By whatever run: that on the case folders, which tell nothing of patients, too."""
+    options = WRITERS["acdc"](tmp_path / "SET", {f"p{number}": make_scan(number, "LPS") for number in range(3)})
+    keep = ["--voxel-size", "none"]
+    call("resample_data.py", *options, "-o", tmp_path / "OUT", *keep)
+    expected = {f"p{number}_frame{frame}": f"p{number}" for number in range(3) for frame in ("01", "12")}
+    assert patients_of(tmp_path / "OUT") == expected
+    call("resample_data.py", "-d", tmp_path / "OUT", *keep, "--split", 1, 1, 1)
+    assert patients_of(tmp_path / "OUT") == expected
+    for split in ("train", "val", "test"):
+        assert len(set(patients_of(tmp_path / "OUT" / split).values())) == 1
+    call("resample_data.py", "-d", tmp_path / "OUT", "-o", tmp_path / "COPY", *keep)
+    assert patients_of(tmp_path / "COPY") == expected
+
+
+def test_a_file_gives_patients_of_cases_that_are_done(call, tmp_path):
+    options = write_kits(tmp_path / "SET", {f"c{number}": make_scan(number, "LPS") for number in range(4)})
+    command = ["resample_data.py", *options, "--voxel-size", "none"]
+    call(*command)
+    record = tmp_path / "SET" / "c0" / "resampling.json"
+    earlier = json.loads(record.read_text())
+    assert earlier.pop("patient") == "c0"
+    record.write_text(json.dumps(earlier))  # as earlier versions wrote it
+    (tmp_path / "patients.csv").write_text("case,patient\nc0,x\nc1,x\nc2,y\nc3,y\n")
+    output = call(*command, "--patients", tmp_path / "patients.csv", "--split", 50, 0, 50)
+    assert "0 resampled, 4 done before" in output
+    parts = [patients_of(tmp_path / "SET" / split) for split in ("train", "test")]
+    assert sorted(parts, key=str) == [{"c0": "x", "c1": "x"}, {"c2": "y", "c3": "y"}]

@@ -7,7 +7,7 @@ import torch
 
 import training_network
 from base.errors import InputError
-from data.split import fold_of
+from data.split import folds_of
 from tests.material import SMALL, rows_of
 from utils import training_arguments
 
@@ -164,10 +164,11 @@ def test_a_finished_student_needs_its_soft_labels_no_more(call, kidneys, folder,
 
 def test_a_fold_is_left_out_and_recorded(train, folder):
     names = final_of(folder, "base")["description"]["training_cases"]
-    folds = {name: fold_of(name, 2) for name in names}
-    for fold in set(folds.values()):
+    folds = folds_of(names, 2)
+    for fold in (1, 2):
         description = train("--fold", f"{fold}/2")["description"]
         assert description["training_cases"] == [name for name in names if folds[name] != fold]
+        assert description["training_patients"] == description["training_cases"]
         assert description["fold"] == (fold, 2)
 
 

@@ -1,0 +1,76 @@
+"""Whose scan each case is: told by a file, by the layout of the data set, or recorded by stage 1 before."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from base.errors import InputError
+from base.json_files import check_shape, parse_json
+from data.case_folder import recorded_patient
+from data.layouts import SourceCase
+
+_BYTES = 2**26
+_REMEDY = 'write a line "case,patient" for each case, or JSON {"case": "patient"}'
+
+
+def read_patients(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Read the patient of each case from a CSV file of two columns (a header may come first), or a JSON object.
+
+    Raises:
+        InputError: the file is unreadable, names a case twice, or one that is not among `names`.
+    """
+    try:
+        content = path.read_bytes()[:_BYTES]
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", "check --patients") from None
+    try:
+        pairs = _pairs_of_json(content) if path.suffix.lower() == ".json" else _pairs_of_csv(content)
+    except (ValueError, csv.Error) as error:
+        raise InputError(path, f"is no table of cases and patients ({error})", _REMEDY) from None
+    known, patients = set(names), {}
+    if pairs and pairs[0][0] not in known and pairs[0][0].lower() in ("case", "cases", "name", "case_id"):
+        pairs = pairs[1:]
+    for case, patient in pairs:
+        if case not in known:
+            raise InputError(path, f"names case {case}, which the data do not hold", "check the name")
+        if patients.setdefault(case, patient) != patient:
+            raise InputError(path, f"gives case {case} two patients", "keep one of them")
+    if not patients:
+        raise InputError(path, "names no case", _REMEDY)
+    return patients
+
+
+def _pairs_of_json(content: bytes) -> list[tuple[str, str]]:
+    value = parse_json(content)
+    check_shape(value, {str: (str, int)})
+    pairs = [(case, str(patient)) for case, patient in value.items()]
+    if not all(patient for _, patient in pairs):
+        raise ValueError("a patient has no name")
+    return pairs
+
+
+def _pairs_of_csv(content: bytes) -> list[tuple[str, str]]:
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    pairs = []
+    for number, row in enumerate(rows, start=1):
+        fields = [field.strip() for field in row]
+        if not any(fields):
+            continue
+        if len(fields) != 2 or not all(fields):
+            raise ValueError(f"line {number} does not hold a case and a patient")
+        pairs.append((fields[0], fields[1]))
+    return pairs
+
+
+def with_patients(sources: Iterable[SourceCase], folders: Iterable[Path], told: dict[str, str]) -> list[SourceCase]:
+    """`sources` with their patients: as `told` by a file, else by the layout, else by the records of stage 1."""
+    return [
+        replace(source, patient=told.get(source.name) or source.patient or recorded_patient(folder))
+        for source, folder in zip(sources, folders)
+    ]
