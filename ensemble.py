@@ -146,6 +146,7 @@ class Run:
         networks = {member.experiment: member.summary for member in self._members}
         self._contents = contents = {case.name: case.content for case in cases}
         fingerprints = {case.name: case.fingerprint for case in cases}
+        patients = {case.name: case.patient for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (self._regions, args.tolerance_mm)
         self._soft_labels = SoftLabels(soft_labels_folder(args), self._classes)
@@ -154,7 +155,7 @@ class Run:
         if processes.is_first:  # which may refuse: before earlier results are touched
             self._soft_labels.check(soft_record, args.overwrite)
         self._evaluation = Evaluation(
-            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips
+            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips, patients
         )
         self._soft_labels.begin(soft_record, fingerprints, args.overwrite, clips)
         if processes.is_first:

@@ -83,6 +83,7 @@ class Run:
         from data.cases import check_voxel_size, find_cases
         from data.changed_originals import check_originals
         from data.intensities import Normalization
+        from networks.members import knows
         from networks.weights import inference_options
         from utils.comparison_report import ComparisonReport, remove_comparison
         from utils.ensemble_reports import RANKING_COLUMNS
@@ -96,6 +97,10 @@ class Run:
         cases = find_cases(args.data, args.evaluate)
         check_voxel_size(cases, trained.description["voxel_size_mm"], trained.path)
 
+        known = [case.name for case in cases if knows(trained.description, case.name, case.patient)]
+        if known and args.evaluate != "train":
+            print(f"note: cases whose patients {trained.experiment} was trained on: {len(known)}, such as {known[0]}")
+
         self._args = args
         self._classes = trained.classes
         name = args.run or trained.experiment
@@ -107,6 +112,7 @@ class Run:
         }
         networks = {trained.experiment: trained.summary}
         contents = {case.name: case.content for case in cases}
+        patients = {case.name: case.patient for case in cases}
         clips = arguments.clip_checksums(args, cases)
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
         self._comparison = None
@@ -114,7 +120,7 @@ class Run:
             compared = record | {"tolerance_mm": args.tolerance_mm, "cases": contents}
             self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare, compared)
         self._evaluation = Evaluation(
-            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips
+            self._folder, record, networks, contents, *measured, args.overwrite, processes, clips, patients
         )
         wanted = trained.classes.names if args.save_probabilities else ()
         done = {

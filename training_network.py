@@ -50,7 +50,7 @@ def main(args) -> None:
     import torch
 
     from data.case_cache import stored_volumes
-    from data.cases import find_cases, with_reference
+    from data.cases import find_cases, shared_patients, with_reference
     from data.changed_originals import check_references
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
@@ -87,6 +87,8 @@ def main(args) -> None:
         train_cases = with_reference(train_cases)
     if message := notice(classes, labels):
         print(message)
+    if shared := shared_patients(train_cases, val_cases):
+        print(f"note: patients with cases in train and in val: {len(shared)}, such as {shared[0]}; validation flatters")
 
     with (
         processes.together(PATIENCE, cuda=device.type == "cuda"),

@@ -176,6 +176,11 @@ def with_reference(cases: list[Case]) -> list[Case]:
     return known
 
 
+def shared_patients(cases: list[Case], others: list[Case]) -> list[str]:
+    """Patients that have cases among both, sorted."""
+    return sorted({case.patient for case in cases} & {case.patient for case in others})
+
+
 def check_one_voxel_size(cases: list[Case]) -> None:
     """Raise InputError where the cases were not resampled to one voxel size."""
     for case in cases:

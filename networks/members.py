@@ -77,7 +77,7 @@ def strangers_to(case_name: str, patient: str, members: Sequence[TrainedNetwork]
     Raises:
         InputError: all did.
     """
-    strangers = [member for member in members if not _knows(member.description, case_name, patient)]
+    strangers = [member for member in members if not knows(member.description, case_name, patient)]
     if not strangers:
         raise InputError(
             "--cross-fit",
@@ -87,7 +87,8 @@ def strangers_to(case_name: str, patient: str, members: Sequence[TrainedNetwork]
     return strangers
 
 
-def _knows(description: dict, case_name: str, patient: str) -> bool:
+def knows(description: dict, case_name: str, patient: str) -> bool:
+    """Tell whether a network, or what it began with, was trained on a case, or on another of its `patient`."""
     cases = {*description["training_cases"], *description.get("initial_cases", ())}
     patients = {*description.get("training_patients", ()), *description.get("initial_patients", ())}
     return case_name in cases or patient in patients

@@ -194,7 +194,7 @@ def add_comparison(parser) -> None:
         type=parse_folder_name,
         default=[],
         metavar="RUN",
-        help="compare the results with those of other runs on the split, case by case (default: none)",
+        help="compare the results with those of other runs on the split, patient by patient (default: none)",
     )
     parser.add_argument(
         "--margin",

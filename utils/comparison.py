@@ -1,9 +1,10 @@
 """Statistics of two runs over the same cases: paired differences, their intervals, and what they prove.
 
-A difference is that of one case in both runs; cases are independent of one another (of one patient each).
+A difference is that of one patient in both runs: of a patient with several cases, the mean over these. Patients are
+independent of one another, cases of one patient are not.
 
 *Interval*: 95%, of the mean difference, by the studentized bootstrap (bootstrap-t; Efron and Tibshirani, "An
-Introduction to the Bootstrap", 1993, chapter 12.5) over cases. In simulations with 10 and 40 cases, of a normal and of
+Introduction to the Bootstrap", 1993, chapter 12.5) over patients. In simulations with 10 and 40, of a normal and of
 an exponential distribution, it covered the true mean in 95% of the trials; percentile and BCa intervals in 86 to 94%.
 
 *Difference*: Wilcoxon's signed-rank test of the hypothesis that differences are symmetric about 0, two-sided, exact
@@ -20,6 +21,7 @@ the mean over classes; the other rows show where it comes from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -32,6 +34,7 @@ COLUMNS = (
     "class",
     "measure",
     "cases",
+    "patients",
     "mean",
     "against_mean",
     "difference",
@@ -63,15 +66,18 @@ def with_mean(values: Values, classes: Sequence[str]) -> Values:
     return {**values, **means}
 
 
-def compare(own: Values, others: Mapping[str, Values], margin: float) -> list[dict]:
+def compare(
+    own: Values, others: Mapping[str, Values], margin: float, patients: Mapping[str, str] = MappingProxyType({})
+) -> list[dict]:
     """Rows of `COLUMNS` of a run against each of `others`, by name: a row a measure and class that both have.
 
     Only cases where both have a value count. A difference is the run's own value less the other's.
 
     Args:
         margin: of non-inferiority, in Dice.
+        patients: of the cases, by name; a case that it lacks is a patient of its own.
     """
-    rows = [row for name, other in others.items() for row in _compare_two(own, name, other, margin)]
+    rows = [row for name, other in others.items() for row in _compare_two(own, name, other, margin, patients)]
     for measure in MEASURES:
         family = [row for row in rows if row["measure"] == measure]
         for row, p in zip(family, holm([row["p_wilcoxon"] for row in family])):
@@ -79,10 +85,11 @@ def compare(own: Values, others: Mapping[str, Values], margin: float) -> list[di
     return rows
 
 
-def _compare_two(own: Values, name: str, other: Values, margin: float) -> Iterator[dict]:
+def _compare_two(own: Values, name: str, other: Values, margin: float, patients: Mapping[str, str]) -> Iterator[dict]:
     for measure in MEASURES:
         for region in (region for region, some in own if some == measure and (region, measure) in other):
-            pair = paired(own[region, measure], other[region, measure])
+            values = own[region, measure], other[region, measure]
+            pair = paired(*values, patients=patients)
             if not pair.size:
                 continue
             differences = np.round(pair[0] - pair[1], _DECIMALS)
@@ -91,7 +98,8 @@ def _compare_two(own: Values, name: str, other: Values, margin: float) -> Iterat
                 "against": name,
                 "class": region,
                 "measure": measure,
-                "cases": len(differences),
+                "cases": len(paired_cases(*values)),
+                "patients": len(differences),
                 "mean": float(pair[0].mean()),
                 "against_mean": float(pair[1].mean()),
                 "difference": float(differences.mean()),
@@ -104,10 +112,20 @@ def _compare_two(own: Values, name: str, other: Values, margin: float) -> Iterat
             yield row
 
 
-def paired(*values: Mapping[str, float | None]) -> np.ndarray:
-    """The values of the cases that have one everywhere, float (runs, cases), in the order of the first's cases."""
-    cases = [case for case in values[0] if all(some.get(case) is not None for some in values)]
-    return np.array([[some[case] for case in cases] for some in values], float)
+def paired(*values: Mapping[str, float | None], patients: Mapping[str, str] = MappingProxyType({})) -> np.ndarray:
+    """The values of the patients that have one everywhere, float (runs, patients), in the order of the first's cases.
+
+    Of several cases of a patient, by `patients`, the mean; a case that it lacks is a patient of its own.
+    """
+    groups: dict[str, list[str]] = {}
+    for case in paired_cases(*values):
+        groups.setdefault(patients.get(case, case), []).append(case)
+    return np.array([[np.mean([some[case] for case in cases]) for cases in groups.values()] for some in values], float)
+
+
+def paired_cases(*values: Mapping[str, float | None]) -> list[str]:
+    """The cases that have a value everywhere."""
+    return [case for case in values[0] if all(some.get(case) is not None for some in values)]
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
@@ -169,15 +187,15 @@ def _resampled_t(values: np.ndarray) -> np.ndarray:
 
     Infinite (or 0) for a resample whose values are all equal.
     """
-    resamples = values[_resampled_cases(len(values))]
+    resamples = values[_resampled_patients(len(values))]
     above = resamples.mean(axis=1) - values.mean()
     errors = resamples.std(axis=1, ddof=1) / len(values) ** 0.5
     t = np.where(above == 0, 0, np.copysign(np.inf, above))
     return np.divide(above, errors, out=t, where=np.ptp(resamples, axis=1) > 0)
 
 
-def _resampled_cases(count: int) -> np.ndarray:
-    """Indices of `count` cases drawn with replacement, (resamples, count); always the same."""
+def _resampled_patients(count: int) -> np.ndarray:
+    """Indices of `count` patients drawn with replacement, (resamples, count); always the same."""
     return np.random.default_rng(_SEED).integers(0, count, (_RESAMPLES, count))
 
 
@@ -186,15 +204,16 @@ def share_kept(
 ) -> tuple[float | None, float | None, float | None]:
     """The share of an ensemble's mean gain over a single network that a student keeps, and its 95% interval.
 
-    (student - single) / (ensemble - single), of means of the same cases, (cases,). None where the ensemble gains
-    nothing. The interval is that of percentiles over resampled cases; a resample in which the ensemble gains nothing
-    counts as beyond either limit, and a limit that lies among those is None: the gain is not certain enough.
+    (student - single) / (ensemble - single), of means of the same patients, (patients,). None where the ensemble
+    gains nothing. The interval is that of percentiles over resampled patients; a resample in which the ensemble
+    gains nothing counts as beyond either limit, and a limit that lies among those is None: the gain is not certain
+    enough.
     """
     gain, kept = (ensemble - single).mean(), (student - single).mean()
     if gain <= 0:
         return None, None, None
-    cases = _resampled_cases(len(single))
-    gains, shares = (ensemble - single)[cases].mean(axis=1), (student - single)[cases].mean(axis=1)
+    drawn = _resampled_patients(len(single))
+    gains, shares = (ensemble - single)[drawn].mean(axis=1), (student - single)[drawn].mean(axis=1)
     gained = gains > 0
     limits = []
     for limit, beyond in zip(_LIMITS, (-np.inf, np.inf)):

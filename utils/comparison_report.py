@@ -1,7 +1,7 @@
 """A run compared with other runs on the same split.
 
 SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and class: means, difference, tests
-                   comparison.png    Dice of all runs, and the difference of each case
+                   comparison.png    Dice of all runs, and the difference of each patient
                    kept.csv          of a student: how much it keeps of its ensemble's gain, and at what cost
 """
 
@@ -52,7 +52,7 @@ class ComparisonReport:
             InputError: no case has a reference.
         """
         run = FinishedRun.read(*self._place)
-        rows = compare(run.values, {other.name: other.values for other in self._others}, margin)
+        rows = compare(run.values, {other.name: other.values for other in self._others}, margin, run.patients)
         if not rows:
             raise InputError(run.folder, "no case has a reference: there is nothing to compare", "leave out --compare")
         write_table(run.folder / COMPARISON, COLUMNS, map(rounded, rows))
@@ -66,7 +66,9 @@ class ComparisonReport:
         runs = [run, *self._others]
         shared = [region for region, measure in run.values if measure == PRIMARY]
         shared = [region for region in shared if all((region, PRIMARY) in some.values for some in runs)]
-        dices = {region: paired(*(some.values[region, PRIMARY] for some in runs)) for region in shared}
+        dices = {
+            region: paired(*(some.values[region, PRIMARY] for some in runs), patients=run.patients) for region in shared
+        }
         limits = {
             (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
         }
@@ -75,16 +77,17 @@ class ComparisonReport:
 
 def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:
     """Print the rows against one other run."""
-    print(f"\n{name} against {rows[0]['against']}, case by case (↑: higher is better, ↓: lower)")
+    print(f"\n{name} against {rows[0]['against']}, patient by patient (↑: higher is better, ↓: lower)")
     print(
-        f"{'measure':>16} {'class':>8} {'cases':>6} {'mean':>9} {'against':>9} {'difference':>10}"
+        f"{'measure':>16} {'class':>8} {'cases':>6} {'patients':>8} {'mean':>9} {'against':>9} {'difference':>10}"
         f" {'95% interval':>22} {'p':>7} {'p (Holm)':>8}  p (not inferior by {margin:g})"
     )
     for row in rows:
         measure = f"{row['measure']} {'↑' if MEASURES[row['measure']] else '↓'}"
         interval = f"[{_limit(row['low'])}, {_limit(row['high'])}]"
         print(
-            f"{measure:>16} {row['class']:>8} {row['cases']:6} {row['mean']:9.4f} {row['against_mean']:9.4f}"
+            f"{measure:>16} {row['class']:>8} {row['cases']:6} {row['patients']:8}"
+            f" {row['mean']:9.4f} {row['against_mean']:9.4f}"
             f" {row['difference']:+10.4f} {interval:>22} {_p(row['p_wilcoxon']):>7} {_p(row['p_holm']):>8}"
             + (f"  {_p(row['p_non_inferior'])}" if "p_non_inferior" in row else "")
         )

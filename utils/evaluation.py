@@ -31,6 +31,7 @@ _RECORD_SHAPE = {  # some were not recorded by earlier versions
     "tolerance_mm?": float,
     "cases?": {str: {str: str}},
     "clips?": {str: str},
+    "patients?": {str: str},
 }
 COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", "peak_memory_mb")
 
@@ -47,6 +48,7 @@ class Evaluation:
         tolerance_mm: of the surface Dice.
         processes: among which the cases are shared out; the first must begin before the others do.
         clips: checksum of what each case is clipped to, by name, if it is; where it changed, a case is done again.
+        patients: of the cases, by name: the units of a comparison.
 
     Raises:
         InputError: the folder holds results of another record, measured otherwise, or of cases that are not in the
@@ -64,6 +66,7 @@ class Evaluation:
         overwrite: bool,
         processes: Processes = ALONE,
         clips: Mapping[str, str] = {},
+        patients: Mapping[str, str] = {},
     ):
         self.folder = folder
         self._regions = regions
@@ -74,7 +77,8 @@ class Evaluation:
         earlier = read_record(folder)
         before = {} if overwrite else dict(earlier)
         known, known_clips = before.pop("cases", {}), before.pop("clips", {})
-        before.pop("networks", None)
+        for key in ("networks", "patients"):
+            before.pop(key, None)
         if before:
             self._check_record(before, record)
             rows = read_metrics(folder)  # may be damaged
@@ -89,7 +93,7 @@ class Evaluation:
             _remove_earlier(folder, earlier, record, fingerprints)
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
         if processes.is_first:
-            cases = {"cases": fingerprints, **({"clips": clips} if clips else {})}
+            cases = {"cases": fingerprints, "patients": patients, **({"clips": clips} if clips else {})}
             write_json(folder / RECORD, {**record, "networks": networks, **cases})
 
     def _check_record(self, before: dict, record: dict) -> None:

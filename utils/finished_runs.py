@@ -75,6 +75,11 @@ class FinishedRun:
         return max((value for value in known if value is not None), default=None)
 
     @property
+    def patients(self) -> dict[str, str]:
+        """The patient of each case, by name; the case itself where earlier versions did not record it."""
+        return {case: self.record.get("patients", {}).get(case, case) for case in self.record["cases"]}
+
+    @property
     def classes(self) -> list[str]:
         """Names of the foreground classes."""
         return self.record["classes"]["names"][1:]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from base.run_files import KEPT
-from utils.comparison import PRIMARY, paired, share_kept
+from utils.comparison import PRIMARY, paired, paired_cases, share_kept
 from utils.finished_runs import FinishedRun
 from utils.tables import rounded, write_table
 
@@ -11,6 +11,7 @@ COLUMNS = (
     "role",
     "run",
     "cases",
+    "patients",
     "mean_dice",
     "seconds",
     "parameters",
@@ -34,12 +35,14 @@ def report_kept(student: FinishedRun, others: Sequence[FinishedRun]) -> None:
     if not (student.is_student and singles and ensembles):
         return
     roles = {"single": singles[0], "ensemble": ensembles[0], "student": student}
-    dices = paired(*(run.values[run.overall, PRIMARY] for run in roles.values()))
+    values = [run.values[run.overall, PRIMARY] for run in roles.values()]
+    dices = paired(*values, patients=student.patients)
     rows = [
         {
             "role": role,
             "run": run.name,
-            "cases": len(of_run),
+            "cases": len(paired_cases(*values)),
+            "patients": len(of_run),
             "mean_dice": float(of_run.mean()),
             "seconds": run.seconds,
             "parameters": run.parameters,

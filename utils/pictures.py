@@ -99,11 +99,11 @@ def draw_comparison(
     limits: Mapping[tuple[str, str], tuple[float | None, float | None]],
     margin: float,
 ) -> None:
-    """Draw the Dice of runs as boxes, and beside them what the first has more than each other in every case.
+    """Draw the Dice of runs as boxes, and beside them what the first has more than each other in every patient.
 
     Args:
         names: of the runs.
-        dices: by class, float (runs, cases).
+        dices: by class, float (runs, patients).
         limits: of the interval of the mean difference, by class and name of the other run; None for none.
         margin: of non-inferiority, in Dice.
     """
@@ -126,8 +126,8 @@ def draw_comparison(
         points.set(ylim=boxes.get_ylim(), yticks=[])
         for axis in (boxes, points):
             axis.invert_yaxis()
-    axes[-1][0].set(xlabel="Dice of each case")
-    axes[-1][1].set(xlabel="difference of each case; mean and its 95% interval")
+    axes[-1][0].set(xlabel="Dice of each patient")
+    axes[-1][1].set(xlabel="difference of each patient; mean and its 95% interval")
     figure.suptitle(f"right: {names[0]} less each other run; dashed: {margin:g} below it, the margin", fontsize=10)
     _save(figure, path)
 

@@ -109,6 +109,20 @@ def test_only_cases_that_both_have_are_compared():
     assert "p_non_inferior" not in row
 
 
+def test_cases_of_a_patient_are_averaged_before_anything_is_tested():
+    """Six cases of three patients, one of which lacks a value: the same as three cases with the patients' means."""
+    patients = {"a": "p", "b": "p", "c": "q", "d": "q", "e": "r", "f": "r"}
+    own, other = (
+        values_of("dice", x=[0.9, 0.7, 0.8, 0.6, 0.9, None]),
+        values_of("dice", x=[0.5, 0.5, 0.5, 0.5, 0.6, 0.1]),
+    )
+    (row,) = compare(own, {"other": other}, 0.005, patients)
+    (alone,) = compare(values_of("dice", x=[0.8, 0.7, 0.9]), {"other": values_of("dice", x=[0.5, 0.5, 0.6])}, 0.005)
+    assert (row["cases"], row["patients"]) == (5, 3)
+    assert row == pytest.approx({**alone, "cases": 5}, nan_ok=True)
+    assert row["p_wilcoxon"] == 2 / 8
+
+
 def test_the_mean_is_over_classes_case_by_case():
     own = with_mean(values_of("dice", x=[0.8, 0.6, 1.0], y=[0.4, None, 0.6]), ["x", "y"])
     assert own[MEAN, "dice"] == pytest.approx({"a": 0.6, "b": None, "c": 0.8})

@@ -70,6 +70,19 @@ def test_what_a_student_keeps_at_what_cost(tmp_path, capsys):
     assert (folder / "comparison.png").stat().st_size > 10_000
 
 
+def test_the_unit_of_a_comparison_is_the_patient(tmp_path, capsys):
+    """Two cases of each patient, as predictions.json tells, are not twice as many."""
+    patients = dict(zip(CASES, "pqrspqrs"))
+    folder = write_run(tmp_path, "student", [dice + 0.01 for dice in DICES], is_student=True, patients=patients)
+    write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=2, patients=patients)
+    write_run(tmp_path, "single", DICES)  # of an earlier version
+    report_of(tmp_path, "student", ["single", "ensemble"]).report(0.01)
+    for row in rows_of(folder / "comparison.csv") + rows_of(folder / "kept.csv"):
+        assert (row["cases"], row["patients"]) == ("8", "4")
+    assert float(rows_of(folder / "comparison.csv")[0]["p_wilcoxon"]) == 2 / 2**4
+    assert "patients" in capsys.readouterr().out
+
+
 def test_nothing_is_kept_of_no_gain_and_told_of_no_student(tmp_path, capsys):
     folder = write_run(tmp_path, "student", DICES, is_student=True)
     write_run(tmp_path, "ensemble", DICES, members=2)
