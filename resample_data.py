@@ -18,12 +18,14 @@ from base.folder_lock import locked
 from data.case_moves import finish_moves, move_to_split
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
+from data.layouts.left_over import find_left_over, lines_of
 from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
 from utils.command_line import OneLineParser, run_stage
 from utils.processes import PATIENCE, Processes
 from utils.threads import job_threads
 
 NAME_WIDTH = 28
+LEFT_OUT_SHOWN = 10
 
 
 def build_parser() -> OneLineParser:
@@ -109,7 +111,8 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
     if processes.is_first:
         finish_moves(root)
     layout, sources = find_sources(args)
-    if not all(source.is_case_folder for source in sources):
+    left_over = find_left_over_of(args, layout, sources) if processes.is_first else []
+    if not all(source.is_case_folder or source.problem for source in sources):
         if args.output is None:
             problem = f"not all cases of {origin} are folders of imaging.nii.gz and segmentation.nii.gz"
             raise InputError("--output", problem, "name a folder for them with -o OUT")
@@ -141,21 +144,29 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
         outcomes = prepare_all(pairs, root, voxel_size_mm, split, args.jobs, threads, hide_bar=not processes.is_first)
         outcomes = processes.gather(outcomes)
     if processes.is_first:
-        conclude(outcomes, len(names), origin)
+        done = {outcome.name for outcome in outcomes}
+        conclude(outcomes, [name for name in names if name not in done], left_over, origin)
 
 
-def conclude(outcomes: list, number_of_cases: int, origin: Path) -> None:
-    """Report on all outcomes.
+def conclude(outcomes: list, left_out: list[str], left_over: list, origin: Path) -> None:
+    """Report on all outcomes, and on what was not taken: cases `left_out` by a split file, files `left_over`.
 
     Raises:
-        InputError: cases were refused.
+        InputError: cases were refused, or what was not taken looks like a mistake.
     """
-    report(outcomes, number_of_cases - len(outcomes))
+    report(outcomes, left_out)
+    for line in lines_of(left_over):
+        print(f"not taken: {line}")
     refused = [outcome for outcome in outcomes if outcome.problem]
-    if len(refused) == 1:
+    mistakes = [one for one in left_over if one.is_mistake]
+    if len(refused) == 1 and not mistakes:
         raise InputError(refused[0].name, f"refused: {refused[0].problem}")
-    if refused:
-        raise InputError(origin, f"{len(refused)} of {len(outcomes)} cases were refused", "see the list above")
+    problems = [f"{len(refused)} of {len(outcomes)} cases were refused"] if refused else []
+    if mistakes:
+        problems.append(f"not taken, by mistake as it seems: {', '.join(one.name for one in mistakes[:3])}")
+        problems[-1] += f" and {len(mistakes) - 3} more" if len(mistakes) > 3 else ""
+    if problems:
+        raise InputError(origin, "; ".join(problems), "see the list above")
 
 
 def find_sources(args) -> tuple[str, list]:
@@ -169,6 +180,14 @@ def find_sources(args) -> tuple[str, list]:
         return layout, find_paired_cases(args.images, args.references)
     options = {"frames": args.frames} if args.frames else {}
     return layout, find_source_cases(args.data, layout, **options)
+
+
+def find_left_over_of(args, layout: str, sources: list) -> list:
+    """What the data set holds beside its cases; frames of acdc that are not wanted are none of it."""
+    if args.frames:
+        sources = find_source_cases(args.data, layout)
+    folders = [folder for folder in (args.data, args.images, args.references) if folder]
+    return find_left_over(list(dict.fromkeys(folders)), sources, layout, args.output)
 
 
 def read_voxel_size(words: list[str]) -> tuple[float, float, float] | None:
@@ -213,7 +232,7 @@ def prepare_all(
     return outcomes
 
 
-def report(outcomes: list, left_out: int) -> None:
+def report(outcomes: list, left_out: list[str]) -> None:
     """Print a line a case: its grids, its voxels per label after resampling, or why it was refused."""
     print(
         f"\n{'case':{NAME_WIDTH}} {'size':>15} {'spacing mm':>20} {'new size':>15} {'spacing mm':>20}  voxels per label"
@@ -233,10 +252,13 @@ def report(outcomes: list, left_out: int) -> None:
     skipped = sum(outcome.skipped for outcome in outcomes)
     print(
         f"\n{len(outcomes) - skipped - len(refused)} resampled, {skipped} done before, {len(refused)} refused"
-        + (f", {left_out} not named in the split file" if left_out else "")
+        + (f", {len(left_out)} not named in the split file" if left_out else "")
     )
     if copies := sum(outcome.copies for outcome in outcomes):
         print(f"note: the output's disk has no links: {copies} files were copied to it")
+    if left_out:
+        more = f" and {len(left_out) - LEFT_OUT_SHOWN} more" if len(left_out) > LEFT_OUT_SHOWN else ""
+        print(f"not named in the split file: {', '.join(left_out[:LEFT_OUT_SHOWN])}{more}")
     for outcome in outcomes:
         if outcome.note:
             print(f"note: {outcome.name}: {outcome.note}")

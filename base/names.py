@@ -2,6 +2,10 @@
 
 from pathlib import PurePosixPath
 
+_OF_SYSTEMS = {  # lower case: what macOS, Windows and file servers leave beside the files of a user
+    *(".ds_store", "__macosx", ".spotlight-v100", ".trashes", ".fseventsd", ".appledouble"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir"),
+}
 RESERVED = ("cache", "soft_labels")  # folders of SAVE that hold no run
 _LONGEST = 235  # bytes; systems allow 255, and endings are added
 
@@ -13,6 +17,11 @@ def is_text(name) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_of_a_system(name: str) -> bool:
+    """Tell whether an operating system, not a user, put a file or folder of this name there."""
+    return name.startswith("._") or name.lower() in _OF_SYSTEMS
 
 
 def check_name(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from base.atomic_file import is_temporary
 from base.errors import InputError
 from base.folder_lock import LOCK
+from base.names import is_of_a_system
 
 
 def refuse_foreign(
@@ -22,6 +23,6 @@ def refuse_foreign(
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", f"name another with {option}")
     for path in sorted(folder.iterdir()):
-        if path.name != LOCK and not is_temporary(path.name) and not allowed(path):
+        if path.name != LOCK and not is_temporary(path.name) and not is_of_a_system(path.name) and not allowed(path):
             problem = f"holds {path.name} and no {record}: it is no folder of this program's results"
             raise InputError(folder, problem, f"name an empty or a new folder with {option}")

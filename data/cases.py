@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from base.label_classes import LabelClasses
-from base.names import is_text
+from base.names import is_of_a_system, is_text
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.case_record import read_case_record
 from data.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
@@ -152,7 +152,8 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
             "there is no such folder",
             f"distribute the cases into {', '.join(SPLITS)} (resample_data.py --split)",
         )
-    cases = [Case(path) for path in sorted(folder.iterdir()) if (path / RECORD).exists() or is_listed(path / IMAGE)]
+    paths = [path for path in sorted(folder.iterdir()) if not is_of_a_system(path.name)]
+    cases = [Case(path) for path in paths if (path / RECORD).exists() or is_listed(path / IMAGE)]
     for case in cases:
         if not is_text(case.name):
             raise InputError(case.folder, "its name is not UTF-8, as from an old archive", "rename the folder")

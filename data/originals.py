@@ -76,7 +76,7 @@ class Original:
             self.place.unlink()
         if self.file is None:
             return None
-        if not self.file.name.endswith(".nii.gz"):
+        if not self.file.name.lower().endswith(".nii.gz"):
             return write_copy(image, self.file, self.place)
         self.place.parent.mkdir(parents=True, exist_ok=True)
         try:

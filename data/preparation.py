@@ -18,6 +18,7 @@ from data.case_record import read_case_record
 from data.image_files import Grid, checksum, from_array, is_resampled, read_image, to_lps, write_resampled
 from data.image_headers import read_header
 from data.labels import whole_labels
+from data.label_maps import LARGEST_LABEL, looks_like_labels
 from data.layouts import SourceCase
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
@@ -66,7 +67,7 @@ def prepare_case(
     try:
         return _prepare(source, folder, voxel_size_mm, limits)
     except InputError as error:
-        problem = str(error)
+        problem = str(_explained(error, source))
     except OSError as error:
         problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
     except Exception as error:  # whatever a file makes of SimpleITK, numpy or the disk: the others go on
@@ -101,6 +102,10 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_others_work(folder, before)
     pixels, labels = _read_checked(image.file, reference.file, limits)
+    if source.may_be_labels and labels is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
+        problem = "looks like a map of labels, not like a scan: its few values lie in areas"
+        remedy = "remove it, or name it as the reference of its scan; a scan indeed goes to CASE/imaging.nii.gz"
+        raise InputError(image.file, problem, remedy)
     withdraw(folder)
     pixels = image.put(pixels)
     reference.put(labels)
@@ -109,6 +114,13 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
     record = {**wanted, **written, "placed": placed, "patient": source.owner}
     write_json(folder / RECORD, record)
     return Outcome(source.name, record, note=note, copies=sum(one.lacks_link for one in (image, reference)))
+
+
+def _explained(error: InputError, source: SourceCase) -> InputError:
+    """The error; of a reference from 3D Slicer, in layers or on a part of the grid, with another remedy."""
+    if source.reference and source.reference.name.lower().endswith(".seg.nrrd") and error.subject == source.reference:
+        return error.with_remedy("it is 3D Slicer's: export it there as a label map, with the scan as reference volume")
+    return error
 
 
 def _earlier_record(folder: Path) -> dict | None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from base.names import is_of_a_system
 from base.own_folders import refuse_foreign
 
 RECORD = "predictions.json"
@@ -14,4 +15,4 @@ def refuse_other_folder(folder: Path) -> None:
 
 def holds_results(folder: Path) -> bool:
     """Tell whether `folder` is one of a run's results, or an empty one."""
-    return folder.is_dir() and ((folder / RECORD).is_file() or not any(folder.iterdir()))
+    return folder.is_dir() and ((folder / RECORD).is_file() or all(is_of_a_system(p.name) for p in folder.iterdir()))

@@ -32,6 +32,8 @@ def recognise_layout(data_folder: Path) -> str:
     """
     _check_folder(data_folder, "-d")
     names = [name for name, layout in LAYOUTS.items() if layout.recognises(data_folder)]
+    if not names and kits.find(data_folder):
+        return "kits"  # references without a scan, which are named one by one
     if not names:
         raise InputError(
             data_folder, "holds no case of a known layout", f"check -d; the layouts are {', '.join(LAYOUTS)}"

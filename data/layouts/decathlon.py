@@ -1,20 +1,24 @@
-"""Medical Segmentation Decathlon: dataset.json lists training pairs, and test images without references."""
+"""Medical Segmentation Decathlon, nnU-Net version 1 and MONAI: dataset.json lists scans and their references.
 
-from pathlib import Path
+"training": [{"image": ..., "label": ...}] and "test": [...] in all three. MONAI has "validation" and "testing" beside;
+where there is a validation list, the data set has its own split. An entry without a label, or a path alone, is a scan
+without a reference. nnU-Net version 1 lists a.nii.gz where the file is a_0000.nii.gz.
+"""
+
+from pathlib import Path, PurePosixPath
 
 from base.errors import InputError
 from base.json_files import check_shape
 from base.names import check_path_inside
-from data.layouts.description import DESCRIPTION, read_description
-from data.layouts.files import ENDINGS, stem_of
+from data.case_folder import is_listed
+from data.layouts.description import description_of, read_description
+from data.layouts.files import ENDINGS, ending_of, image_named, stem_of
 from data.layouts.source_case import SourceCase
 
-_SHAPE_OF_DESCRIPTION = {
-    "training": [{"image": check_path_inside, "label": (None, check_path_inside)}],
-    "test?": [check_path_inside],
-}
-
 SHAPE = 'imagesTr, labelsTr, imagesTs and dataset.json with "training": [{"image": ..., "label": ...}]'
+
+_LISTS = {"training": "train", "validation": "val", "testing": "test", "test": "test"}
+_FIRST_CHANNEL, _SECOND_CHANNEL = "_0000", "_0001"  # of nnU-Net
 
 
 def recognises(data_folder: Path) -> bool:
@@ -26,19 +30,88 @@ def find(data_folder: Path) -> list[SourceCase]:
     if not description:
         return []
     try:
-        check_shape(description, _SHAPE_OF_DESCRIPTION)
+        check_shape(description, {"training": [_check_entry], **{f"{name}?": [_check_entry] for name in _LISTS}})
     except ValueError as error:
         problem = f"is no Decathlon description ({error})"
-        raise InputError(data_folder / DESCRIPTION, problem, 'expected "training": [{"image", "label"}]') from None
-    files = [(pair["image"], pair["label"]) for pair in description["training"]]
-    files += [(image, None) for image in description.get("test", [])]
+        raise InputError(description_of(data_folder), problem, 'expected "training": [{"image", "label"}]') from None
+    entries = [(split, *_files(entry)) for name, split in _LISTS.items() for entry in description.get(name, [])]
+    has_own_split = bool(description.get("validation"))
+    names = _names([images[0] for _, images, _ in entries])
+    cases = []
+    for name, (split, images, label) in zip(names, entries):
+        image = _image(data_folder, images)
+        reference = data_folder / label if label else None
+        if split == "test" and reference is None:
+            reference = image_named(data_folder / "labelsTs", name)
+        cases.append(SourceCase(name, image, reference, split if has_own_split else None))
+    return cases
+
+
+def unread_lists(data_folder: Path) -> list[str]:
+    """Names of lists in dataset.json that look like lists of cases and are none of those that are read."""
     return [
-        SourceCase(_name_of(data_folder / image), data_folder / image, data_folder / label if label else None)
-        for image, label in files
+        name
+        for name, value in read_description(data_folder).items()
+        if name not in _LISTS and isinstance(value, list) and any(map(_is_entry, value))
     ]
 
 
-def _name_of(image: Path) -> str:
-    if not stem_of(image):
+def _is_entry(value) -> bool:
+    try:
+        _check_entry(value)
+    except ValueError:
+        return False
+    return isinstance(value, dict) or bool(ending_of(Path(value)))
+
+
+def _check_entry(value) -> None:
+    if isinstance(value, str):
+        check_path_inside(value)
+        return
+    check_shape(value, {"image": object, "label?": object})
+    images, label = _files(value)
+    if not images:
+        raise ValueError("image: there is none")
+    for path in (*images, *((label,) if label is not None else ())):
+        check_path_inside(path)
+
+
+def _files(entry: str | dict) -> tuple[list, str | None]:
+    """The images of an entry, one a channel, and its label; None without one."""
+    if isinstance(entry, str):
+        return [entry], None
+    images, label = entry["image"], entry.get("label") or None
+    if isinstance(label, list) and len(label) == 1:
+        label = label[0]
+    return images if isinstance(images, list) else [images], label
+
+
+def _names(images: list[str]) -> list[str]:
+    """Names of cases: their files' stems; where two of these are equal, the paths."""
+    stems = [_stem(image) for image in images]
+    if len(set(stems)) == len(set(images)):
+        return stems
+    return ["_".join((*PurePosixPath(image).parts[:-1], stem)) for image, stem in zip(images, stems)]
+
+
+def _stem(image: str) -> str:
+    if not stem_of(Path(image)):
         raise InputError(image, "is no image file that can be read", f"convert it to one of {', '.join(ENDINGS)}")
-    return stem_of(image)
+    return stem_of(Path(image))
+
+
+def _image(data_folder: Path, images: list[str]) -> Path:
+    """The file of a case's one image, which nnU-Net numbers by channels.
+
+    Raises:
+        InputError: there are several channels.
+    """
+    path = data_folder / images[0]
+    if len(images) > 1:
+        raise InputError(path, f"is one of {len(images)} images of its case", "only images of one channel are read")
+    if is_listed(path):
+        return path
+    first, second = (image_named(path.parent, stem_of(path) + mark) for mark in (_FIRST_CHANNEL, _SECOND_CHANNEL))
+    if second:
+        raise InputError(second, "is a second channel", "only images of one channel are read: make a data set of one")
+    return first or path  # a missing one is refused when it is read

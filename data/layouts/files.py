@@ -4,21 +4,33 @@ from collections.abc import Container
 from pathlib import Path
 
 from base.errors import InputError
-from data.case_folder import is_listed
+from base.names import is_of_a_system
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
 
+def ending_of(path: Path) -> str:
+    """The one of `ENDINGS` that a file has, in capitals or not; empty for files that are no images, or hidden."""
+    name = path.name.lower()
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "") if not name.startswith(".") else ""
+
+
 def stem_of(path: Path) -> str:
     """Name of an image file without its ending; empty for files that are no images, or hidden."""
-    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), "")
-    return path.name.removesuffix(ending) if ending and not path.name.startswith(".") else ""
+    ending = ending_of(path)
+    return path.name[: -len(ending)] if ending else ""
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders in `folder` that are not hidden, sorted; none where there is no such folder."""
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in paths if path.is_dir() and not path.name.startswith("."))
+    """Folders in `folder`, sorted; none where there is no such folder. Hidden ones are passed over."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not is_hidden(path) and path.is_dir())
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell whether a file or folder is hidden, or was put there by an operating system."""
+    return path.name.startswith(".") or is_of_a_system(path.name)
 
 
 def images_in(folder: Path) -> dict[str, Path]:
@@ -35,12 +47,13 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def image_named(folder: Path, stem: str) -> Path | None:
-    """The image file of that stem in `folder`, whatever its ending.
+    """The image file of that stem in `folder`, whatever its ending; a link that leads nowhere is one, too.
 
     Raises:
         InputError: there are several.
     """
-    found = [path for path in (folder / f"{stem}{ending}" for ending in ENDINGS) if is_listed(path)]
+    found = [path for path in folder.iterdir() if stem_of(path) == stem] if folder.is_dir() else []
+    found.sort(key=lambda path: (ENDINGS.index(ending_of(path)), path.name))
     if len(found) > 1:
         _refuse_double(*found[:2])
     return found[0] if found else None

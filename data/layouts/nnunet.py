@@ -4,7 +4,7 @@ from pathlib import Path
 
 from base.errors import InputError
 from data.layouts.description import DESCRIPTION, read_description
-from data.layouts.files import ENDINGS, images_in, refuse_references_without_image
+from data.layouts.files import ENDINGS, ending_of, image_named, images_in, refuse_references_without_image
 from data.layouts.source_case import SourceCase
 
 SHAPE = 'imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz and dataset.json with "channel_names" and "file_ending"'
@@ -20,19 +20,27 @@ def find(data_folder: Path) -> list[SourceCase]:
     description = read_description(data_folder)
     if not description:
         return []
+    if "dataset" in description:
+        raise InputError(
+            data_folder / DESCRIPTION, 'lists its files under "dataset"', "put them into imagesTr and labelsTr"
+        )
     ending = _checked_ending(description, data_folder / DESCRIPTION)
     training, test = (_scans(data_folder / name, ending) for name in ("imagesTr", "imagesTs"))
     labels = data_folder / "labelsTr"
     refuse_references_without_image(images_in(labels), training)
-    cases = [SourceCase(name, path, labels / f"{name}{ending}") for name, path in training.items()]
-    return cases + [SourceCase(name, path, None) for name, path in test.items()]
+    cases = [  # a label that is missing is refused when it is read
+        SourceCase(name, path, image_named(labels, name) or labels / f"{name}{ending}")
+        for name, path in training.items()
+    ]
+    return cases + [SourceCase(name, path, image_named(data_folder / "labelsTs", name)) for name, path in test.items()]
 
 
 def _checked_ending(description: dict, path: Path) -> str:
     """The ending of the files; raises InputError where there are several channels, or files of another kind."""
     channels, ending = description.get("channel_names"), description.get("file_ending")
     if not isinstance(channels, dict) or not isinstance(ending, str):
-        raise InputError(path, "is no description of nnU-Net v2", 'expected "channel_names" and "file_ending"')
+        remedy = 'expected "channel_names" and "file_ending"; version 1 is read with --layout decathlon'
+        raise InputError(path, "is no description of nnU-Net v2", remedy)
     if len(channels) != 1:
         raise InputError(
             path,
@@ -47,6 +55,6 @@ def _checked_ending(description: dict, path: Path) -> str:
 def _scans(folder: Path, ending: str) -> dict[str, Path]:
     """Scans in `folder` by the names of their cases."""
     for stem, path in images_in(folder).items():
-        if path.name != f"{stem}{ending}" or not stem.endswith(_CHANNEL):
+        if ending_of(path) != ending or not stem.endswith(_CHANNEL):
             raise InputError(path, f"is not named CASE{_CHANNEL}{ending}", f"rename it, or correct {DESCRIPTION}")
     return {stem.removesuffix(_CHANNEL): path for stem, path in images_in(folder).items()}

@@ -1,32 +1,66 @@
-"""Scans and references as plain files: in two folders under equal names, or in one as X and X_seg."""
+"""Scans and references as plain files: in two folders under equal names, or in one as X and X_seg.
+
+X.seg.nrrd, as 3D Slicer names its segmentations, is a reference, too.
+"""
 
 from pathlib import Path
 
+from base.errors import InputError
 from data.layouts.files import images_in, refuse_references_without_image, stem_of
+from data.layouts.reference_names import is_named_as_reference_of
 from data.layouts.source_case import SourceCase
 
 SHAPE = "CASE.nii.gz and CASE_seg.nii.gz; or give two folders with --images and --references"
 
-_MARK = "_seg"
+_MARKS = ("_seg", ".seg")
 
 
 def recognises(data_folder: Path) -> bool:
     stems = {stem_of(path) for path in data_folder.iterdir()}
-    return any(stem + _MARK in stems for stem in stems if stem)
+    return any(stem + mark in stems for stem in stems if stem for mark in _MARKS)
 
 
 def find(data_folder: Path) -> list[SourceCase]:
     files = images_in(data_folder)
-    images = {stem: path for stem, path in files.items() if not stem.endswith(_MARK)}
-    references = {stem.removesuffix(_MARK): path for stem, path in files.items() if stem.endswith(_MARK)}
+    images = {stem: path for stem, path in files.items() if _unmarked(stem) == stem}
+    references: dict[str, Path] = {}
+    for stem, path in files.items():
+        if _unmarked(stem) != stem and references.setdefault(_unmarked(stem), path) != path:
+            first = references[_unmarked(stem)]
+            raise InputError(path, f"lies beside {first.name}: either could be meant", "keep one of them")
     return _paired(images, references)
 
 
 def find_in_two_folders(image_folder: Path, reference_folder: Path | None) -> list[SourceCase]:
-    """Pair the files of two folders by their names without endings; without the second, no case has a reference."""
-    return _paired(images_in(image_folder), images_in(reference_folder) if reference_folder else {})
+    """Pair the files of two folders by their names without endings; without the second, no case has a reference.
+
+    Raises:
+        InputError: the second holds no image file, or one that has no image in the first.
+    """
+    images = images_in(image_folder)
+    if reference_folder is None:
+        return _paired(images, {})
+    references = {
+        stem if stem in images else _slicers(stem): path for stem, path in images_in(reference_folder).items()
+    }
+    if not references:
+        raise InputError(reference_folder, "holds no reference: there is no image file in it", "check --references")
+    return _paired(images, references)
+
+
+def _unmarked(stem: str) -> str:
+    mark = next((mark for mark in _MARKS if stem.endswith(mark)), "")
+    return stem.removesuffix(mark)
+
+
+def _slicers(stem: str) -> str:
+    return stem.removesuffix(".seg")
 
 
 def _paired(images: dict[str, Path], references: dict[str, Path]) -> list[SourceCase]:
     refuse_references_without_image(references, images)
-    return [SourceCase(name, path, references.get(name)) for name, path in images.items()]
+    return [
+        SourceCase(name, path, references.get(name), may_be_labels=name not in references)
+        for name, path in images.items()
+        if not any(is_named_as_reference_of(name, other) for other in images)
+    ]

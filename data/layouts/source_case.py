@@ -14,6 +14,7 @@ class SourceCase:
         image, reference: its files; `reference` None without one.
         split: the split in whose folder it lies; None where it lies in none.
         patient: whose it is, where a patient has several cases; empty where the case is the patient.
+        may_be_labels: whether nothing but its place tells that the image is a scan: its values must look like one's.
         problem: why it cannot be read, if that is known already: it is refused, and the others go on.
     """
 
@@ -23,6 +24,7 @@ class SourceCase:
     split: str | None = None
     patient: str = ""
     problem: str = ""
+    may_be_labels: bool = False
 
     @property
     def owner(self) -> str:

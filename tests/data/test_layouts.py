@@ -280,7 +280,7 @@ WRONG = {
     "segthor, no scan": ("segthor", touched("P_1/GT.nii.gz", "P_1/P_01.nii.gz"), "there is no P_1.nii.gz"),
     "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is no JSON object"),
     "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is no JSON object"),
-    "decathlon, no pairs": ("decathlon", json_is('{"training": ["a"]}'), "no Decathlon description"),
+    "decathlon, no pairs": ("decathlon", json_is('{"training": [3]}'), "no Decathlon description"),
     "decathlon, a picture": (
         "decathlon",
         described({"training": [{"image": "a.png", "label": "b.png"}]}),
