@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.intensities import Normalization, own_scaling
+from data.intensities import own_scaling
 
 PERCENTILES = (0.5, 99.5)
 _OF_CASES = (5, 95)  # percentiles over the training cases, so that a few odd ones do not count
@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class IntensityRange:
-    """Intensities of the training images: of `low`, `high` and their distance `spread`, 5 and 95% of the images' values.
+    """Intensities of the training images: 5 and 95% of the images' values of `low`, `high` and their distance `spread`.
 
     Attributes:
         kind: of the normalization, which tells the unit.

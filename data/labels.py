@@ -1,4 +1,4 @@
-"""Labels as they are read: whole numbers, also where a file holds them a rounding error away."""
+"""Labels: whole numbers, also where a file holds them a rounding error away; and scans that are labels in truth."""
 
 from pathlib import Path
 
@@ -8,6 +8,9 @@ from base.errors import InputError
 
 LARGEST_LABEL = 254
 LABEL_TOLERANCE = 1e-3  # what labels lose where they went through floating point or a scale, and far below 1
+_FEW = 3  # values, of which no scan consists
+_EVEN = 0.8  # share of neighbours in the foreground that are equal: in scans noise makes it far smaller
+_LOOKED_AT = 2**21  # voxels in a row, in the middle
 
 
 def whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
@@ -28,3 +31,19 @@ def whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
         problem = f"holds labels {lowest + 0:g} to {highest + 0:g}"
         raise InputError(path, problem, f"use labels 0 to {LARGEST_LABEL}")
     return labels
+
+
+def looks_like_labels(values: np.ndarray) -> bool:
+    """Tell whether the voxels (z, y, x) hold whole numbers that labels could be, two at least, in even areas."""
+    low, high = values.min(), values.max()
+    if low < 0 or high > LARGEST_LABEL or low == high:
+        return False
+    row = values.reshape(-1)
+    start = max(0, (row.size - _LOOKED_AT) // 2)
+    row = row[start : start + _LOOKED_AT]
+    if values.dtype.kind == "f" and (row != np.round(row)).any():
+        return False
+    if np.count_nonzero(np.bincount(row.astype(np.uint8))) <= _FEW:
+        return True
+    foreground = row[:-1] > 0
+    return bool(np.mean(row[1:][foreground] == row[:-1][foreground]) > _EVEN)

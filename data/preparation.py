@@ -17,8 +17,7 @@ from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLE
 from data.case_record import read_case_record
 from data.image_files import Grid, checksum, from_array, is_resampled, read_image, to_lps, write_resampled
 from data.image_headers import read_header
-from data.labels import whole_labels
-from data.label_maps import LARGEST_LABEL, looks_like_labels
+from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
