@@ -21,6 +21,7 @@ from base.errors import InputError
 from data.image_geometry import NIBABEL, SIMPLEITK, Placement, check_right_angles, sheared
 from data.image_headers import read_header
 from data.intact_files import check_intact
+from data.lower_case import in_lower_case
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -130,17 +131,19 @@ def read_grid(path: Path) -> Grid:
     Raises:
         InputError: as `read_image`, as far as the header tells.
     """
-    reader = _reader_of(path, read_header(path).size)
+    with in_lower_case(path) as name:
+        reader = _reader_of(path, read_header(path).size, name)
     return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
 def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
     """Read an image whose header promised `size`, and check what SimpleITK makes of it."""
-    reader = _reader_of(path, size)
-    try:
-        image = reader.Execute()
-    except _OF_SIMPLEITK as error:
-        raise _unreadable(path, error) from None
+    with in_lower_case(path) as name:
+        reader = _reader_of(path, size, name)
+        try:
+            image = reader.Execute()
+        except _OF_SIMPLEITK as error:
+            raise _unreadable(path, error) from None
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)
@@ -150,10 +153,10 @@ def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
     return image
 
 
-def _reader_of(path: Path, size: tuple[int, ...]) -> sitk.ImageFileReader:
-    """A reader that has read the header, which promised `size`."""
+def _reader_of(path: Path, size: tuple[int, ...], name: Path) -> sitk.ImageFileReader:
+    """A reader that has read the header of `path`, which promised `size`, under a `name` that SimpleITK knows."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(name))
     try:
         reader.ReadImageInformation()
     except _OF_SIMPLEITK as error:

@@ -40,6 +40,8 @@ class FinishedRun:
             if key not in record:
                 raise InputError(folder / RECORD, f"does not tell {key}", f"{remedy} again: what is predicted stays")
         run = cls(name, folder, record, read_metrics(folder))
+        if not set(run.classes) <= set(record["regions"]):
+            raise InputError(folder / RECORD, "does not name what was measured", f"{remedy} --overwrite")
         for case in record["cases"]:
             if case not in run.rows:
                 raise InputError(folder / METRICS, f"{case} is missing: the run is not finished", remedy)

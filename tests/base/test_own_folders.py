@@ -24,3 +24,9 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(InputError, match="is not a folder"):
         refuse_foreign(tmp_path / "out", "record.json", "-o")
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._run", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir"])
+def test_what_operating_systems_leave_is_nobodys(tmp_path, name):
+    (tmp_path / name).touch()
+    refuse_foreign(tmp_path, "record.json", "-o")

@@ -7,6 +7,7 @@ import pytest
 
 from base.errors import InputError
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
+from data.layouts.left_over import find_left_over, lines_of
 from tests.miniatures import describe
 
 NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
@@ -138,6 +139,64 @@ def test_decathlon(folder):
     assert found(folder) == {"a": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz"), "b": ("imagesTs/b.nii.gz", None)}
 
 
+def listed(*names, label="label"):
+    return [{"image": f"imagesTr/{name}.nii.gz", label: f"labelsTr/{name}.nii.gz"} for name in names]
+
+
+def test_lists_of_monai_are_its_own_split(folder):
+    describe(folder, training=listed("a"), validation=listed("b"), testing=[{"image": ["imagesTs/c.nii.gz"]}])
+    assert found(folder) == {
+        "a": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz"),
+        "b": ("imagesTr/b.nii.gz", "labelsTr/b.nii.gz"),
+        "c": ("imagesTs/c.nii.gz", None),
+    }
+    assert [case.split for case in find_source_cases(folder, "decathlon")] == ["train", "val", "test"]
+    (folder / "dataset.json").rename(folder / "dataset_0.json")  # as in MONAI's examples
+    assert recognise_layout(folder) == "decathlon"
+    assert len(found(folder)) == 3
+    (folder / "datalist.json").write_text((folder / "dataset_0.json").read_text())
+    with pytest.raises(InputError, match=r"several lists of cases: datalist\.json, dataset_0\.json"):
+        recognise_layout(folder)
+
+
+def test_an_entry_without_a_label_is_a_scan_without_a_reference(folder):
+    entries = [{"image": "a.nii.gz"}, {"image": "b.nii.gz", "label": None}, {"image": "c.nii.gz", "label": ""}]
+    describe(folder, training=[*entries, "d.nii.gz", *listed("e")], test=[{"image": "f.nii.gz", "label": "f_l.nii.gz"}])
+    references = {name: reference for name, (_, reference) in found(folder).items()}
+    assert references == {**dict.fromkeys("abcd"), "e": "labelsTr/e.nii.gz", "f": "f_l.nii.gz"}
+
+
+def test_equal_names_in_lists_are_told_apart_by_their_folders(folder):
+    entries = [{"image": f"./{name}/image.nii.gz", "label": f"{name}/label.nii.gz"} for name in ("p1", "p2")]
+    describe(folder, training=entries)
+    assert list(found(folder)) == ["p1_image", "p2_image"]
+
+
+def test_lists_do_not_lead_out_of_the_data_set(folder):
+    for entry in ({"image": "../a.nii.gz"}, {"image": "a.nii.gz", "label": "/b.nii.gz"}, "../a.nii.gz"):
+        describe(folder, training=[], validation=[entry])
+        with pytest.raises(InputError, match=r"validation\[0\]: .* leaves the folder"):
+            find_source_cases(folder, "decathlon")
+
+
+def test_nnunet_version_1_numbers_files_that_its_list_does_not(folder):
+    describe(folder, **DECATHLON, modality={"0": "CT"})
+    touch(folder, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
+    touch(folder, "imagesTr/a_0001.nii.gz")
+    with pytest.raises(InputError, match=r"a_0001.nii.gz: is a second channel; only images of one channel are read"):
+        found(folder)
+
+
+def test_references_of_test_images_are_found(folder):
+    describe(folder / "one", **{**DECATHLON, "test": ["imagesTs/b.nii.gz"]})
+    touch(folder / "one", "labelsTs/b.nii.gz")
+    describe(folder / "two", **NNUNET)
+    touch(folder / "two", "imagesTs/b_0000.nii.gz", "labelsTs/b.nii.gz")
+    for name in ("one", "two"):
+        assert found(folder / name)["b"][1] == "labelsTs/b.nii.gz"
+
+
 def test_nnunet(folder):
     describe(folder, **NNUNET)
     touch(folder, "imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz", "imagesTs/liver_2_0000.nii.gz")
@@ -152,6 +211,23 @@ def test_pairs_in_one_folder(folder):
     touch(folder, "a.nii.gz", "a_seg.nii.gz", "b.mha", "readme.txt", "._a.nii.gz")
     assert recognise_layout(folder) == "pairs"
     assert found(folder) == {"a": ("a.nii.gz", "a_seg.nii.gz"), "b": ("b.mha", None)}
+
+
+def test_segmentations_of_3d_slicer_are_references(folder):
+    touch(folder / "one", "a.nrrd", "a.seg.nrrd")
+    assert recognise_layout(folder / "one") == "pairs"
+    assert found(folder / "one") == {"a": ("a.nrrd", "a.seg.nrrd")}
+    touch(folder, "scans/a.nii.gz", "masks/a.seg.nrrd")
+    (case,) = find_paired_cases(folder / "scans", folder / "masks")
+    assert files(case, folder) == ("scans/a.nii.gz", "masks/a.seg.nrrd")
+    touch(folder / "one", "a_seg.nrrd")
+    with pytest.raises(InputError, match=r"lies beside a.seg.nrrd: either could be meant"):
+        found(folder / "one")
+
+
+def test_a_file_that_is_named_as_a_reference_of_a_scan_is_no_scan(folder):
+    touch(folder, "a.nii.gz", "a_mask.nii.gz", "b.nii.gz", "b-Label.nrrd", "b2.nii.gz", "mask.nii.gz")
+    assert list(found(folder, "pairs")) == ["a", "b", "b2", "mask"]
 
 
 def test_pairs_in_two_folders(folder):
@@ -179,6 +255,118 @@ def test_each_ending_in_each_layout(folder, ending):
         assert case.name == ("c_frame01" if layout == "acdc" else "c")
         assert case.image.name.endswith(ending)
         assert case.reference.name.endswith(ending)
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title])
+def test_endings_in_capitals_are_endings(folder, change):
+    for name in ("c/imaging.nii.gz", "c/segmentation.mha", "train/d/imaging.nrrd"):
+        stem, dot, ending = name.partition(".")
+        touch(folder, stem + change(dot + ending))
+    assert recognise_layout(folder) == "kits"
+    paths = [path.lower() for pair in found(folder).values() for path in pair if path]
+    assert paths == ["c/imaging.nii.gz", "c/segmentation.mha", "train/d/imaging.nrrd"]
+
+
+def test_what_other_systems_leave_is_no_case(folder):
+    touch(folder, "c1/imaging.nii.gz", "c1/._imaging.nii.gz", "c1/.DS_Store", "__MACOSX/c1/._imaging.nii.gz")
+    touch(folder, "@eaDir/imaging.nii.gz", ".Trash/imaging.nii.gz", "Thumbs.db", "._c1")
+    assert found(folder) == {"c1": ("c1/imaging.nii.gz", None)}
+    assert not left_over(folder)
+
+
+def test_a_folder_without_its_scan_is_refused_alone(folder):
+    touch(folder, "c1/imaging.nii.gz", "c2/segmentation.nii.gz", "val/c3/aggregated_MAJ_seg.nii.gz")
+    cases = find_source_cases(folder, recognise_layout(folder))
+    assert [(case.name, bool(case.problem)) for case in cases] == [("c1", False), ("c2", True), ("c3", True)]
+    assert "there is no such scan beside segmentation.nii.gz" in cases[1].problem
+    (folder / "c1/imaging.nii.gz").unlink()
+    assert recognise_layout(folder) == "kits"
+
+
+def left_over(folder, layout="auto", **options):
+    """What is not taken, by name, and whether that is a mistake."""
+    layout = recognise_layout(folder) if layout == "auto" else layout
+    return {
+        one.name: one.is_mistake
+        for one in find_left_over([folder], find_source_cases(folder, layout), layout, **options)
+    }
+
+
+LEFT_OVER = {
+    "kits, nothing in a folder": (
+        "kits",
+        ["c1/imaging.nii.gz", "c2/notes.txt", "notes/a.txt"],
+        {"c2": True, "notes": False},
+    ),
+    "kits, another name": (
+        "kits",
+        ["c1/imaging.nii.gz", "c1/Segmentation.seg.nrrd", "c2/image.nii.gz"],
+        {"c1/Segmentation.seg.nrrd": True, "c2/image.nii.gz": True},
+    ),
+    "kits, annotators": (
+        "kits",
+        ["c1/imaging.nii.gz", "c1/segmentation.nii.gz", "c1/instances/kidney_1.nii.gz"],
+        {"c1/instances/kidney_1.nii.gz": False},
+    ),
+    "kits, another split": (
+        "kits",
+        ["train/c1/imaging.nii.gz", "validation/c2/imaging.nii.gz"],
+        {"validation/c2/imaging.nii.gz": True},
+    ),
+    "kits, of this program": (
+        "kits",
+        [
+            *(f"c1/{name}" for name in ("imaging.nii.gz", "imaging_rs.nii.gz", "segmentation_rs.nii.gz")),
+            *("c1/resampling.json", "OUT/c1/imaging.nii.gz"),
+            *("SAVE/run/val/predictions.json", "SAVE/run/val/c1_prediction.nii.gz"),
+        ],
+        {"SAVE": False},
+    ),
+    "kits, no download": (
+        "kits",
+        ["c1/imaging.nii.gz", "c2/imaging.nii.gz.part", "c3/1.dcm"],
+        {"c2/imaging.nii.gz.part": True, "c3/1.dcm": True},
+    ),
+    "segthor": ("segthor", ["P_1/P_1.nii.gz", "P_1/gt.nii.gz", "P_2/x.txt"], {"P_1/gt.nii.gz": True, "P_2": True}),
+    "acdc": ("acdc", [], {"patient001/patient001_4d.nii.gz": False}),
+    "decathlon": (
+        "decathlon",
+        ["imagesTr/a.nii.gz", "imagesTr/b.nii.gz", "labelsTr/b.nii.gz", "labelsTr/c.nii.gz", "imagesTs/d.nii.gz"],
+        {"imagesTr/b.nii.gz": False, "labelsTr/b.nii.gz": False, "labelsTr/c.nii.gz": True}
+        | {"imagesTs/d.nii.gz": False, "dataset.json": True},
+    ),
+    "nnunet": (
+        "nnunet",
+        ["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesVal/b_0000.nii.gz", "labelsTs/c.nii.gz"],
+        {"imagesVal/b_0000.nii.gz": False, "labelsTs/c.nii.gz": True},
+    ),
+    "pairs": (
+        "pairs",
+        ["a.nii.gz", "a_seg.nii.gz", "a_mask.nii.gz", "b.nii.gz", "b_mask.nii.gz", "c.nii.gz.crdownload", "d/d.mgz"],
+        {"a_mask.nii.gz": False, "b_mask.nii.gz": True, "c.nii.gz.crdownload": True, "d/d.mgz": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OVER.values(), ids=LEFT_OVER)
+def test_what_is_not_taken_is_named_and_told_from_mistakes(folder, case):
+    layout, paths, expected = case
+    touch(folder, *paths)
+    if layout == "acdc":
+        write_patient(folder, "patient001")
+    if layout == "decathlon":
+        describe(folder, **DECATHLON, folds=[{"image": "e.nii.gz"}], labels=["kidney", "tumour"])
+    if layout == "nnunet":
+        describe(folder, **NNUNET)
+    assert left_over(folder, layout, output=folder / "OUT") == expected
+
+
+def test_what_is_not_taken_is_told_in_few_lines(folder):
+    touch(folder, *(f"c{n}/{name}.nii.gz" for n in range(30) for name in ("imaging", "segmentation", "other")))
+    touch(folder, "c30/x", "c31/x")
+    lines = lines_of(find_left_over([folder], find_source_cases(folder, "kits"), "kits"))
+    others = "c0/other.nii.gz, c1/other.nii.gz, c10/other.nii.gz, c11/other.nii.gz, c12/other.nii.gz and 25 more"
+    assert lines == ["c30 holds no scan", "c31 holds no scan", f"{others}: belongs to no case"]
 
 
 def test_a_link_to_nowhere_is_found(folder):
@@ -320,6 +508,8 @@ def test_a_folder_of_pairs_that_lacks_images_is_refused(folder):
     touch(folder, "scans/a.nii.gz", "masks/b.nii.gz", "empty/note.txt")
     with pytest.raises(InputError, match=r"masks/b\.nii\.gz: there is no image of case b"):
         find_paired_cases(folder / "scans", folder / "masks")
+    with pytest.raises(InputError, match=r"empty: holds no reference: .*; check --references"):
+        find_paired_cases(folder / "scans", folder / "empty")
     with pytest.raises(InputError, match="empty: holds no case"):
         find_paired_cases(folder / "empty", None)
     with pytest.raises(InputError, match="nowhere: there is no such folder; check --images"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from base.errors import InputError
 from data.image_files import Grid
 from tests.material import DIRECTIONS, image_of
 from tests.miniatures import WRITERS, describe, write, write_kits, write_one_folder, write_segthor, write_two_folders
@@ -225,3 +226,75 @@ def test_a_file_gives_patients_of_cases_that_are_done(call, tmp_path):
     assert "0 resampled, 4 done before" in output
     parts = [patients_of(tmp_path / "SET" / split) for split in ("train", "test")]
     assert sorted(parts, key=str) == [{"c0": "x", "c1": "x"}, {"c2": "y", "c3": "y"}]
+
+
+def test_what_is_not_taken_is_in_the_last_table_and_a_mistake_is_no_success(run, tmp_path):
+    scans = {f"c{number}": make_scan(number, "LPS") for number in range(3)}
+    options = write_kits(tmp_path / "SET", scans)
+    write(scans["c0"][1], tmp_path / "SET" / "c0" / "old.nii.gz")
+    command = ["resample_data.py", *options, "--voxel-size", "none"]
+    assert run(*command).stdout.endswith("not taken: c0/old.nii.gz: belongs to no case\n")
+    (tmp_path / "SET" / "c1" / "imaging.nii.gz").unlink()
+    (tmp_path / "SET" / "c3").mkdir()
+    process = run(*command, status=2)
+    assert "0 resampled, 2 done before, 1 refused" in process.stdout
+    assert "refused: c1: " in process.stdout
+    assert "not taken: c3 holds no scan" in process.stdout
+    problems = "1 of 3 cases were refused; not taken, by mistake as it seems: c3"
+    assert process.stderr.splitlines()[-1] == f"error: {tmp_path}/SET: {problems}; see the list above"
+    assert not (tmp_path / "SET" / "c1" / "resampling.json").exists()
+
+
+def label_map(step=1):
+    """Areas of four labels."""
+    return image_of((np.indices((6, 12, 12)) // 6).sum(axis=0).astype(np.uint8) * step)
+
+
+def test_label_maps_are_not_taken_for_scans(call, tmp_path):
+    """In pairs alone, where nothing else tells, and without a reference; a scan of few bits is none."""
+    bits = image_of(np.random.default_rng(0).integers(0, 60, (6, 12, 12)).astype(np.uint8))
+    for name, image in (
+        ("a", label_map()),
+        ("b", label_map(50)),
+        ("c", bits),
+        ("d", label_map()),
+        ("d_seg", label_map()),
+    ):
+        write(image, tmp_path / "SET" / f"{name}.nii.gz")
+    command = [
+        "resample_data",
+        "--layout",
+        "pairs",
+        "-d",
+        tmp_path / "SET",
+        "-o",
+        tmp_path / "OUT",
+        "--voxel-size",
+        "none",
+    ]
+    with pytest.raises(InputError, match="2 of 4 cases were refused"):
+        call(*command)
+    assert sorted(path.parent.name for path in (tmp_path / "OUT").rglob("resampling.json")) == ["c", "d"]
+    with pytest.raises(InputError, match=r"refused: .*a.nii.gz: looks like a map of labels, not like a scan"):
+        write(label_map(), tmp_path / "MASKS" / "a.nii.gz")
+        call("resample_data", "--images", tmp_path / "MASKS", "-o", tmp_path / "OUT2", "--voxel-size", "none")
+
+
+def test_a_segmentation_of_3d_slicer_on_a_part_of_the_grid_says_what_to_do(call, tmp_path):
+    image, reference = make_scan(0, "oblique")
+    for name, labels in (("a", reference), ("b", reference[1:4, 1:4, 1:3])):
+        write(image, tmp_path / "SET" / f"{name}.nrrd")
+        write(labels, tmp_path / "SET" / f"{name}.seg.nrrd")
+    with pytest.raises(InputError, match=r"b.seg.nrrd: is not on the grid .*it is 3D Slicer's: export it there"):
+        call("resample_data", "-d", tmp_path / "SET", "-o", tmp_path / "OUT", "--voxel-size", "none")
+    check(tmp_path / "OUT" / "a", image, reference)
+
+
+@pytest.mark.parametrize("ending", [".NII.GZ", ".NII", ".MHA", ".MHD", ".NRRD", ".Nii.Gz"])
+def test_files_whose_ending_is_in_capitals_are_read(call, tmp_path, ending):
+    scan = make_scan(3, "flipped")
+    options = write_two_folders(tmp_path / "SET", {"a": scan}, ending.lower())
+    for folder in ("scans", "masks"):
+        (tmp_path / "SET" / folder / f"a{ending.lower()}").rename(tmp_path / "SET" / folder / f"a{ending}")
+    call("resample_data", *options, "-o", tmp_path / "OUT", "--voxel-size", "none")
+    check(tmp_path / "OUT" / "a", *scan)
