@@ -194,10 +194,12 @@ class Run:
     def average(self, case, bar) -> None:
         """Average what the members predict of a case, and measure it; `bar` counts them."""
         from data.components import keep_largest
+        from data.intensity_range import intensity_warning
         from data.predictions import Scan
         from utils.case_measures import Probabilities, Segmentation
         from utils.contributions import MemberStore
         from utils.ensemble_average import EnsembleAverage
+        from utils.intensity_warning import warn_of_intensities
 
         remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
         began, keeping = time.perf_counter(), 0.0
@@ -205,7 +207,10 @@ class Run:
         average = EnsembleAverage(self._args.temperature)
         with MemberStore(self._folder) as store:
             image, mask = case.resampled_image(), clip.on_grid if clip else None
-            for member in self.members_of(case):
+            members = self.members_of(case)
+            warning, warned = intensity_warning([member.description for member in members], image)
+            warn_of_intensities(case.name, warning)
+            for member in members:
                 probabilities = self._predict(member, image, mask)
                 average.add(probabilities, self._weights[member.experiment])
                 if case.has_reference:
@@ -233,6 +238,7 @@ class Run:
             Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm),
             Probabilities(average.mean, reference, case.spacing_mm),
             seconds,
+            warned,
         )
 
     def _predict(self, member, image, mask):

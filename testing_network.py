@@ -135,6 +135,7 @@ class Run:
         if self.to_do and processes.is_first:
             remove_comparison(self._folder)
         self._ranking = CaseTable(self._folder / RANKINGS, RANKING_COLUMNS, done, processes)
+        self._description = trained.description
         self._normalization = Normalization.from_json(trained.description["normalization"])
         self._predict = predictor_of(
             trained.build(),
@@ -150,15 +151,20 @@ class Run:
         """Predict one case, and measure the prediction."""
         from data.clipping import clip_of_prediction
         from data.components import keep_largest
+        from data.intensity_range import intensity_warning
         from data.predictions import Scan
         from utils.case_measures import Probabilities, Segmentation
         from utils.decisions import decide
+        from utils.intensity_warning import warn_of_intensities
         from utils.uncertainty import ErrorRanking
 
         args, classes = self._args, self._classes
         remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
         began = time.perf_counter()
-        image, outside = self._normalization.apply(case.resampled_image())
+        image = case.resampled_image()
+        warning, warned = intensity_warning([self._description], image)
+        warn_of_intensities(case.name, warning)
+        image, outside = self._normalization.apply(image)
         clip = None
         if args.clip_to:
             clip = clip_of_prediction(arguments.prediction_of(args, case.name), case)
@@ -183,6 +189,7 @@ class Run:
             Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm),
             Probabilities(probabilities, reference, case.spacing_mm),
             seconds,
+            warned,
         )
 
     def report(self) -> None:

@@ -155,7 +155,7 @@ def describe(args, name, classes, train_cases, val_cases, soft_record, processes
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from tqdm import tqdm
 
-    from data.case_cache import settle_normalization
+    from data.case_cache import intensity_range, settle_normalization
     from data.patches import choose_planes
     from data.training_cases import fingerprint
 
@@ -174,6 +174,7 @@ def describe(args, name, classes, train_cases, val_cases, soft_record, processes
         "planes": planes if args.network.dimensions == 2 else (),
         "classes": classes.to_json(),
         "normalization": normalization.to_json(),
+        "intensities": intensity_range(args.save / "cache", normalization.kind, train_cases).to_json(),
         "voxel_size_mm": train_cases[0].voxel_size_mm,
         "iterations": args.iterations,
         "seed": args.seed,

@@ -22,10 +22,13 @@ from base.label_classes import LabelClasses
 from data.case_folder import RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.cases import Case
 from data.intensities import Normalization, Scaling, decide_normalization, foreground_sample, own_scaling
+from data.intensity_range import IntensityRange, in_unit
 from data.soft_labels import SoftLabels
 from data.stored_arrays import StoredArrays, stored
 from data.training_cases import TrainingCase, drawing_classes
 from data.voxel_index import VoxelIndex, find_runs, groups_of_voxels
+
+_CASES_IN_FULL = 50  # whose foregrounds count with all of their samples
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,22 @@ def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Norma
                 one.release()
 
     return decide_normalization(kind, [Scaling(*one.facts["none"]).low for one in volumes], samples())
+
+
+def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityRange:
+    """What intensities `cases` have, for a normalization of `kind`, by way of the folder `cache`."""
+    volumes = [stored_volumes(cache, case) for case in cases]
+    own = [Scaling(*one.facts["zscore"]) for one in volumes]
+    step = -(-len(volumes) // _CASES_IN_FULL)
+
+    def foregrounds() -> Iterator[np.ndarray]:
+        for one, scaling in zip(volumes, own):
+            if "foreground" in one.arrays:
+                yield in_unit(kind, one.arrays["foreground"][::step].astype(np.float32), scaling)
+                one.release()
+
+    ranges = [tuple(in_unit(kind, np.array([scaling.low, scaling.high]), scaling)) for scaling in own]
+    return IntensityRange.of(kind, ranges, foregrounds())
 
 
 def open_case(

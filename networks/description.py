@@ -5,7 +5,18 @@ from base.label_classes import check_classes
 from base.names import check_run_name
 from networks import find_architecture
 
+_PAIR = [float, float]
+_KINDS = ("ct", "zscore", "none")
 _CASES = [str]
+_INTENSITIES = {
+    "percentiles": _PAIR,
+    "kind": str,
+    "low": _PAIR,
+    "high": _PAIR,
+    "spread": _PAIR,
+    "median_spread": float,
+    "foreground": (None, [float, float, float]),
+}
 _PATIENTS = [str]  # earlier versions did not record them
 
 
@@ -30,7 +41,8 @@ _SHAPE = {
     "sample_size": int,
     "planes": [int],
     "classes": check_classes,
-    "normalization": {"kind": str, "window": [float, float], "mean": float, "deviation": float},
+    "normalization": {"kind": str, "window": _PAIR, "mean": float, "deviation": float},
+    "intensities?": _INTENSITIES,
     "voxel_size_mm": (None, [_check_voxel_side] * 3),
     "training_cases": _CASES,
     "training_patients?": _PATIENTS,
@@ -55,7 +67,9 @@ def check_description(value) -> None:
     if not planes <= {0, 1, 2} or (architecture.dimensions == 2 and not planes):
         raise ValueError("planes: a network of slices needs some of 0, 1 and 2")
     normalization = value["normalization"]
-    if normalization["kind"] not in ("ct", "zscore", "none") or normalization["deviation"] <= 0:
+    if normalization["kind"] not in _KINDS or normalization["deviation"] <= 0:
         raise ValueError("normalization: it is none")
+    if value.get("intensities", normalization)["kind"] not in _KINDS:
+        raise ValueError("intensities: they are of no normalization")
     if len(normalization) > 4:
         raise ValueError("normalization: it has more than is known")

@@ -183,7 +183,7 @@ def add_evaluation(parser, default_run: str) -> None:
         metavar="MM",
         help="of the surface Dice: how far apart two surfaces may be and still agree, in mm",
     )
-    add_flag(parser, "--overwrite", "do again what is done")
+    add_flag(parser, "--overwrite", "do again what is done, in place of all that an earlier run left")
 
 
 def add_comparison(parser) -> None:

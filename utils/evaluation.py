@@ -33,7 +33,8 @@ _RECORD_SHAPE = {  # some were not recorded by earlier versions
     "clips?": {str: str},
     "patients?": {str: str},
 }
-COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", "peak_memory_mb")
+_ADDED = ("peak_memory_mb", "intensity_warning")  # which earlier versions did not write
+COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", *_ADDED)
 
 
 class Evaluation:
@@ -91,7 +92,7 @@ class Evaluation:
         # The table first: a record never vouches for rows of an earlier one.
         if processes.is_first and not before:
             _remove_earlier(folder, earlier, record, fingerprints)
-        self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes)
+        self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes, _ADDED)
         if processes.is_first:
             cases = {"cases": fingerprints, "patients": patients, **({"clips": clips} if clips else {})}
             write_json(folder / RECORD, {**record, "networks": networks, **cases})
@@ -123,9 +124,21 @@ class Evaluation:
         """Whether the case is predicted and its row written."""
         return case_name in self._table and self.prediction_path(case_name).is_file()
 
-    def add(self, case_name: str, segmentation: Segmentation, probabilities: Probabilities, seconds: float) -> None:
-        """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored."""
+    def add(
+        self,
+        case_name: str,
+        segmentation: Segmentation,
+        probabilities: Probabilities,
+        seconds: float,
+        intensity_warning: bool | None = None,
+    ) -> None:
+        """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored.
+
+        Args:
+            intensity_warning: whether its intensities miss those of the training scans; None where nobody knows.
+        """
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+        cost["intensity_warning"] = None if intensity_warning is None else int(intensity_warning)
         draw_overlay(
             overlay_path(self.folder, case_name),
             case_name,
@@ -195,7 +208,7 @@ def read_metrics(folder: Path) -> dict[str, list[dict]]:
     rows: dict[str, list[dict]] = {}
     try:
         for row in read_table(path):
-            row.setdefault("peak_memory_mb", "")  # which earlier versions did not measure
+            row = dict.fromkeys(_ADDED, "") | row
             numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
             rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
     except (KeyError, ValueError, TypeError):

@@ -26,7 +26,10 @@ _RECORD_SHAPE = {
 }
 # Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
 # Patients, too, were not recorded: the names of the training cases decide.
+# What intensities the cases have follows from them; earlier versions did not record it.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
+_MAY_DIFFER |= {"intensities"}
+_INITIAL = ("initial_weights", "initial_cases", "initial_patients")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Begun:
     @property
     def initial(self) -> dict:
         """What is recorded of the weights that it began with."""
-        return {key: self.record[key] for key in ("initial_weights", "initial_cases") if key in self.record}
+        return {key: self.record[key] for key in _INITIAL if key in self.record}
 
     def needs_no_initial_weights(self, path: Path | None) -> bool:
         """Whether it goes on without the weights that it began with, which are not at `path`, or not named at all."""

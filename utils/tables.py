@@ -37,10 +37,19 @@ class CaseTable:
         columns: names of the columns; the first is ``case``.
         kept: names of the cases whose rows, if there are some, still hold; the others are dropped.
         processes: that add to the table; the first must begin before the others do.
+        added: columns that earlier versions did not write; their tables are read all the same.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], kept: Iterable[str], processes: Processes = ALONE):
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        kept: Iterable[str],
+        processes: Processes = ALONE,
+        added: Sequence[str] = (),
+    ):
         self._path = path
+        self._added = added
         self._columns = columns
         self._is_first = processes.is_first
         self._own_path = path if self._is_first else path.with_name(f"{path.stem}.part{processes.rank}{path.suffix}")
@@ -75,12 +84,12 @@ class CaseTable:
         name = re.compile(rf"{re.escape(self._path.stem)}\.part\d+{re.escape(self._path.suffix)}")
         folder = self._path.parent
         found = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
-        return sorted(path for path in found if _read_rows(path, self._columns))
+        return sorted(path for path in found if _read_rows(path, self._columns, self._added))
 
     def _take(self, path: Path, kept: Container[str] | None = None) -> None:
         """Let the rows of a file take the place of those of the same cases."""
         rows: dict[str, list[dict]] = {}
-        for row in _read_rows(path, self._columns):
+        for row in _read_rows(path, self._columns, self._added):
             if kept is None or row["case"] in kept:
                 rows.setdefault(row["case"], []).append(row)
         self._rows.update(rows)
@@ -117,7 +126,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row)) for row in rows]
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with just these columns, or all but the last, as earlier versions wrote; else none."""
+def _read_rows(path: Path, columns: Sequence[str], added: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table with just these columns, of which those `added` since may be missing; else none."""
     rows = read_table(path)
-    return rows if rows and list(rows[0]) in (list(columns), list(columns[:-1])) else []
+    known = [name for name in columns if name not in added or (rows and name in rows[0])]
+    return rows if rows and list(rows[0]) == known else []

@@ -61,7 +61,8 @@ def add_patch_options(parser) -> None:
         "--planes",
         choices=("auto", "axial", "all"),
         default="auto",
-        help="planes of the patches of 2D networks; auto: all, unless voxels are more than three times longer along z",
+        help="planes of the patches of 2D networks; auto: all, but axial alone where voxels are more than three times"
+        " longer along z, and none in which most volumes are less than 8 voxels deep",
     )
     group.add_argument(
         "--normalization", choices=("auto", "ct", "zscore", "none"), default="auto", help="of the intensities"

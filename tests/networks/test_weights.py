@@ -61,6 +61,21 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
     assert torch.equal(rebuilt(image), network.eval()(image))
 
 
+def test_weights_tell_the_intensities_that_they_were_trained_on(tmp_path):
+    """Or do not: earlier versions wrote none."""
+    pairs = {name: [0.0, 1.0] for name in ("percentiles", "low", "high", "spread")}
+    intensities = {**pairs, "kind": "zscore", "median_spread": 1.0, "foreground": None}
+    network = build_network(DESCRIPTION)
+    for wrong in ({}, {"kind": "other"}, {"low": 0.0}, {"foreground": [1.0]}):
+        description = {**DESCRIPTION, "intensities": {**intensities, **wrong}}
+        save_weights(tmp_path / "FINAL_e_1.pth", network, description)
+        if wrong:
+            with pytest.raises(InputError, match="contradict their description"):
+                load_weights(tmp_path / "FINAL_e_1.pth")
+        else:
+            assert load_weights(tmp_path / "FINAL_e_1.pth").description["intensities"] == intensities
+
+
 def test_inference_is_told_what_it_must_know():
     told = {"dimensions": 2, "pads": False, "fixed_size": False}
     told |= {"planes": (0,), "window": 8, "number_of_classes": 3, "predicts_uncertainty": False}

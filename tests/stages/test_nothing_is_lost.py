@@ -204,6 +204,27 @@ def test_what_was_measured_on_another_reference_is_refused_until_it_is_measured_
     assert rows_of(work / "SAVE" / "one" / "val" / "metrics.csv")[0]["dice"] != row["dice"]
 
 
+@pytest.mark.parametrize("command", [predict, average])
+def test_a_scan_on_another_scale_is_told_and_marked(run, call, work, command):
+    data = work / "DATA" / "val"
+    for name, change in (("shifted", lambda scan: scan + 1024), ("scaled", lambda scan: (scan + 1000) / 2000)):
+        shutil.copytree(data / "case_00003", data / name)
+        path = data / name / "imaging.nii.gz"
+        scan = sitk.ReadImage(str(path), sitk.sitkFloat32)
+        sitk.WriteImage(change(scan), str(path))
+    call("resample_data", "-d", work / "DATA", "--voxel-size", 3, 3, 5)
+    ended = run(*command(work, "-r", "run"))
+    lines = [line for line in ended.stderr.replace("\r", "\n").splitlines() if "warning" in line]
+    assert [line.split(":")[1].strip() for line in lines] == ["scaled", "shifted"]
+    assert all("of training scans -" in line for line in lines)
+    rows = rows_of(work / "SAVE" / "run" / "val" / "metrics.csv")
+    assert {(row["case"], row["intensity_warning"]) for row in rows} == {
+        ("case_00003", "0"),
+        ("scaled", "1"),
+        ("shifted", "1"),
+    }
+
+
 def test_results_of_two_data_sets_are_not_mixed(run, call, work):
     call("testing_network", *predict(work)[1:])
     call("ensemble", *average(work)[1:])

@@ -34,16 +34,17 @@ def test_results_that_are_measured_otherwise_are_not_mixed(tmp_path, other):
     begin(tmp_path, **other, overwrite=True)
 
 
-def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(tmp_path):
-    """That measured no memory, and did not write what is known of the networks."""
+@pytest.mark.parametrize("columns", [COLUMNS[:-1], COLUMNS[:-2]])
+def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(tmp_path, columns):
+    """That measured no memory and no intensities, and did not write what is known of the networks."""
     record = {"weights": {}, "regions": ["1", "2", "1+2"], "tolerance_mm": 1.0, "cases": {"a": {}}}
     (tmp_path / "predictions.json").write_text(json.dumps(record))
-    write_table(tmp_path / "metrics.csv", COLUMNS[:-1], [{"case": "a", "class": "1", "dice": 0.5, "seconds": 2}])
+    write_table(tmp_path / "metrics.csv", columns, [{"case": "a", "class": "1", "dice": 0.5, "seconds": 2}])
     (tmp_path / "a_prediction.nii.gz").touch()
     assert begin(tmp_path, networks={"one": {"parameters": 7}}, cases={"a": {}}).is_done("a")
     assert json.loads((tmp_path / "predictions.json").read_text())["networks"] == {"one": {"parameters": 7}}
     (row,) = read_metrics(tmp_path)["a"]
-    assert (row["dice"], row["seconds"], row["peak_memory_mb"]) == (0.5, 2, None)
+    assert (row["dice"], row["seconds"], row["peak_memory_mb"], row["intensity_warning"]) == (0.5, 2, None, None)
 
 
 def done(folder, *names, classes=()):
