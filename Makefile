@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Only Python 3.10 and 3.11 need the constraint (see README.md); it does no harm elsewhere.
-INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
+# The versions that were tested.
+INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .PHONY: demo test benchmark
 
@@ -19,9 +19,10 @@ test: .venv/installed-dev
 benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
-.venv/installed: requirements.txt constraints.txt
+.venv/installed: requirements.txt requirements-visdom.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-build-isolation -r requirements-visdom.txt
 	touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed

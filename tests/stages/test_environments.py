@@ -30,9 +30,9 @@ def test_one_name_that_is_not_utf8_costs_its_case_alone_even_on_a_terminal_of_as
     folder = tmp_path / "Müller 数据"
     write_kidney(folder / "case_00000", seed=0)
     shutil.copytree(folder / "case_00000", folder / os.fsdecode(b"M\xfcller"))
-    process = ended("resample_data.py", "-d", folder, PYTHONIOENCODING="ascii", LC_ALL="C")
+    process = ended("resample_data.py", "-d", folder, "--split", "1", "0", "0", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert process.returncode == 2
-    assert (folder / "case_00000" / "resampling.json").exists()
+    assert (folder / "train" / "case_00000" / "resampling.json").exists()
     assert b"1 resampled, 0 done before, 1 refused" in process.stdout
     lines = process.stderr.decode("ascii").splitlines()
     assert lines[-1].startswith("error: M\\udcfcller: refused: ")
