@@ -87,7 +87,7 @@ class Run:
         from networks.weights import inference_options
         from utils.comparison_report import ComparisonReport, remove_comparison
         from utils.ensemble_reports import RANKING_COLUMNS
-        from utils.evaluation import Evaluation
+        from utils.evaluation import Evaluation, definition_of
         from utils.inference import predictor_of
         from utils.tables import CaseTable
 
@@ -117,7 +117,8 @@ class Run:
         measured = (regions_of(trained.classes, args.report_regions), args.tolerance_mm)
         self._comparison = None
         if args.compare and processes.is_first:  # which may refuse: before earlier results are touched
-            compared = record | {"tolerance_mm": args.tolerance_mm, "cases": contents}
+            measured_by = {"tolerance_mm": args.tolerance_mm, "surface_dice": definition_of(folder, args.overwrite)}
+            compared = record | measured_by | {"cases": contents}
             self._comparison = ComparisonReport(args.save, name, args.evaluate, args.compare, compared)
         self._evaluation = Evaluation(
             self._folder, record, networks, contents, *measured, args.overwrite, processes, clips, patients

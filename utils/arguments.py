@@ -181,7 +181,7 @@ def add_evaluation(parser, default_run: str) -> None:
         type=parse_non_negative_number,
         default=1.0,
         metavar="MM",
-        help="of the surface Dice: how far apart two surfaces may be and still agree, in mm",
+        help="of the surface Dice, by area: how far apart two surfaces may be and still agree, in mm",
     )
     add_flag(parser, "--overwrite", "do again what is done, in place of all that an earlier run left")
 

@@ -9,6 +9,7 @@ from base.regions import Region
 from utils.boxes import bounding_box
 from utils.calibration import brier_score, expected_calibration_error, surroundings
 from utils.metrics import dice, surface_distances, volume_ml
+from utils.surface_dice import surface_dice
 
 # Is higher better?
 MEASURES = {
@@ -77,7 +78,7 @@ def _measure_segmentation(
             distances = surface_distances(mask, true_mask, spacing_mm)
             measures |= {
                 "dice": dice(mask, true_mask),
-                "surface_dice": distances.surface_dice(tolerance_mm),
+                "surface_dice": surface_dice(mask, true_mask, spacing_mm, tolerance_mm),
                 "asd_mm": distances.average,
                 "hausdorff_mm": distances.hausdorff,
                 "hausdorff95_mm": distances.hausdorff_95,

@@ -28,7 +28,7 @@ class ComparisonReport:
     """The comparison of a run, which need not have begun, with `others` that are finished.
 
     Args:
-        record: the run's classes, `tolerance_mm` and cases, as `Evaluation` records them.
+        record: the run's classes, `tolerance_mm`, `surface_dice` and cases, as `Evaluation` records them.
 
     Raises:
         InputError: another run is this one, or its results are missing, not finished, or of something else.

@@ -21,6 +21,7 @@ from utils.pictures import draw_overlay
 from utils.processes import ALONE, Processes
 from utils.run_folder import RECORD, refuse_other_folder
 from utils.statistics import Summary, summarise
+from utils.surface_dice import DEFINITION
 from utils.tables import CaseTable, read_table, rounded
 
 _RECORD_SHAPE = {  # some were not recorded by earlier versions
@@ -29,6 +30,7 @@ _RECORD_SHAPE = {  # some were not recorded by earlier versions
     "networks?": {str: {"parameters": int, "is_student": bool}},
     "regions?": [str],
     "tolerance_mm?": float,
+    "surface_dice?": str,
     "cases?": {str: {str: str}},
     "clips?": {str: str},
     "patients?": {str: str},
@@ -76,7 +78,12 @@ class Evaluation:
         if processes.is_first:
             refuse_other_folder(folder)
         earlier = read_record(folder)
+        self._definition = definition_of(folder, overwrite)
+        if self._definition:
+            record["surface_dice"] = self._definition
         before = {} if overwrite else dict(earlier)
+        if before.get("surface_dice") != self._definition:  # no row is left: what is in parts does not hold
+            before = {name: value for name, value in before.items() if name not in ("cases", "clips")}
         known, known_clips = before.pop("cases", {}), before.pop("clips", {})
         for key in ("networks", "patients"):
             before.pop(key, None)
@@ -89,6 +96,10 @@ class Evaluation:
             for name in fingerprints
             if before and same_content(known.get(name), fingerprints[name]) and known_clips.get(name) == clips.get(name)
         ]
+        if not self._definition:
+            rows = read_metrics(folder)
+            if not all(name in kept and name in rows and self.prediction_path(name).is_file() for name in fingerprints):
+                raise self._measured_otherwise()
         # The table first: a record never vouches for rows of an earlier one.
         if processes.is_first and not before:
             _remove_earlier(folder, earlier, record, fingerprints)
@@ -97,7 +108,13 @@ class Evaluation:
             cases = {"cases": fingerprints, "patients": patients, **({"clips": clips} if clips else {})}
             write_json(folder / RECORD, {**record, "networks": networks, **cases})
 
+    def _measured_otherwise(self) -> InputError:
+        """Rows of two definitions of the surface Dice are not mixed; those of an earlier version stay what they are."""
+        problem = f"holds {name_of(self._definition)}, and cases are to be measured by {DEFINITION}"
+        return InputError(self.folder, problem, "choose another run name with -r, or --overwrite")
+
     def _check_record(self, before: dict, record: dict) -> None:
+        before = {"surface_dice": record.get("surface_dice"), **before}  # earlier versions recorded none
         for key in {**record, **before}:
             if record.get(key) != before.get(key):
                 raise InputError(
@@ -136,7 +153,12 @@ class Evaluation:
 
         Args:
             intensity_warning: whether its intensities miss those of the training scans; None where nobody knows.
+
+        Raises:
+            InputError: the other cases were measured by an earlier version, otherwise.
         """
+        if not self._definition:
+            raise self._measured_otherwise()
         cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
         cost["intensity_warning"] = None if intensity_warning is None else int(intensity_warning)
         draw_overlay(
@@ -158,7 +180,8 @@ class Evaluation:
     def print_summary(self) -> None:
         """Print mean ± sd, median and worst case of every measure and region."""
         rows = read_metrics(self.folder)
-        print(f"\n{len(rows)} cases in {self.folder / METRICS} (surface Dice at {self._tolerance_mm:g} mm)")
+        how = f"{name_of(self._definition)}, at {self._tolerance_mm:g} mm"
+        print(f"\n{len(rows)} cases in {self.folder / METRICS} ({how})")
         print(f"{'class':>8} {'measure':>16} {'mean':>8} {'± sd':>8} {'median':>8} {'worst':>8}  in case")
         for name in (region.name for region in self._regions):
             for measure, higher_is_better in MEASURES.items():
@@ -188,6 +211,17 @@ def _remove_earlier(folder: Path, earlier: dict, record: dict, case_names: Itera
     """Remove what an earlier run left of the cases and classes of its record, and of those that are done now."""
     classes = {name for some in (earlier, record) for name in some.get("classes", {}).get("names", ())}
     remove_results(folder, {*earlier.get("cases", ()), *case_names}, classes)
+
+
+def definition_of(folder: Path, overwrite: bool) -> str | None:
+    """Return how the surface Dice of a run in `folder` is measured; None where an earlier version measured it."""
+    record = {} if overwrite else read_record(folder)
+    return None if record and "surface_dice" not in record and read_metrics(folder) else DEFINITION
+
+
+def name_of(definition: str | None) -> str:
+    """Name a definition of the surface Dice, for messages."""
+    return f"surface Dice by {definition or 'border voxels, as earlier versions measured it'}"
 
 
 def read_record(folder: Path) -> dict:

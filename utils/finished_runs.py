@@ -10,7 +10,7 @@ from base.errors import InputError
 from base.run_files import METRICS
 from utils.case_measures import MEASURES
 from utils.comparison import MEAN, Values, with_mean
-from utils.evaluation import RECORD, read_metrics, read_record, same_content, values_of
+from utils.evaluation import RECORD, name_of, read_metrics, read_record, same_content, values_of
 
 _NEEDED = ("cases", "classes", "networks", "regions", "tolerance_mm", "weights")
 
@@ -114,6 +114,10 @@ def check_alike(name: str, record: dict, other: FinishedRun) -> None:
     if other.record["tolerance_mm"] != record["tolerance_mm"]:
         problem = f"has --tolerance-mm {other.record['tolerance_mm']:g}, {name} {record['tolerance_mm']:g}"
         raise InputError(other.folder, problem, "measure both alike")
+    theirs, own = other.record.get("surface_dice"), record.get("surface_dice")
+    if theirs != own:
+        problem = f"has {name_of(theirs)}, {name} {name_of(own)}"
+        raise InputError(other.folder, problem, f"run {name if theirs else other.name} again with --overwrite")
     theirs, own = other.record["cases"], record["cases"]
     for case in sorted(theirs.keys() ^ own.keys()):
         have, lack = (name, other.name) if case in own else (other.name, name)

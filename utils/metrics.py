@@ -60,17 +60,6 @@ class SurfaceDistances:
             return None
         return float(max(np.percentile(self.to_reference, 95), np.percentile(self.to_prediction, 95)))
 
-    def surface_dice(self, tolerance_mm: float) -> float:
-        """Share of all surface voxels, of both masks, that lie within `tolerance_mm` of the other's surface.
-
-        After Nikolov et al., J. Med. Internet Res. 23(7), 2021, who weigh pieces of surface by their area; here each
-        surface voxel counts once. So at a tolerance below the voxels' size only surfaces that coincide agree. 1 when
-        both masks are empty, 0 when one is.
-        """
-        near = [np.count_nonzero(mm <= tolerance_mm + ROUNDING_MM) for mm in (self.to_reference, self.to_prediction)]
-        total = self.to_reference.size + self.to_prediction.size
-        return sum(near) / total if total else 1.0
-
 
 def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...]) -> SurfaceDistances:
     """Distances between the surfaces of two masks.

@@ -16,6 +16,7 @@ from data.image_files import Grid
 from data.phantom import make_phantom
 from tests.conftest import ROOT
 from tests.material import largest_components, rows_of, write_case, write_kidney
+from utils.surface_dice import surface_dice
 
 
 @pytest.fixture
@@ -58,19 +59,22 @@ def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, sav
         overlap = sitk.LabelOverlapMeasuresImageFilter()
         overlap.Execute(*masks)
         assert float(row["dice"]) == pytest.approx(overlap.GetDiceCoefficient(), abs=1e-5)
-        assert float(row["surface_dice"]) == pytest.approx(surface_dice(*masks, tolerance_mm=6), abs=1e-5)
+        arrays = [sitk.GetArrayFromImage(mask) > 0 for mask in masks]
+        spacing = reference.GetSpacing()[::-1]
+        assert float(row["surface_dice"]) == pytest.approx(surface_dice(*arrays, spacing, 6), abs=1e-5)
         voxels = sitk.GetArrayFromImage(masks[0]).sum()
         assert float(row["reference_volume_ml"]) == pytest.approx(
             voxels * np.prod(reference.GetSpacing()) / 1000, rel=1e-4
         )
-    assert surface_dice(*masks, tolerance_mm=6) > surface_dice(*masks, tolerance_mm=1) + 0.05  # the default
+    assert surface_dice(*arrays, spacing, 6) > surface_dice(*arrays, spacing, 1) + 0.05  # the default
     for row in rows[3:]:  # without a reference: predicted, not scored
         assert float(row["volume_ml"]) >= 0
         assert row["dice"] == row["asd_mm"] == row["hausdorff_mm"] == row["reference_volume_ml"] == ""
         assert row["surface_dice"] == row["ece"] == row["brier"] == ""
     record = json.loads((folder / "predictions.json").read_text())
+    assert record["surface_dice"] == "area"
     assert (record["tolerance_mm"], record["regions"]) == (6, ["1", "2", "1+2"])
-    assert "surface Dice at 6 mm" in output
+    assert "surface Dice by area, at 6 mm" in output
     assert "s per case" in output
 
 
@@ -86,18 +90,6 @@ def test_the_time_of_a_case_is_that_of_its_prediction_without_its_reference(call
     predict(call, kidneys, saved, "-e", "test")
     assert clock[0] > 0
     assert {float(row["seconds"]) for row in rows_of(saved / "one" / "test" / "metrics.csv")} == {0}
-
-
-def surface_dice(one, other, tolerance_mm):
-    """Share of both masks' surface voxels within the tolerance, by SimpleITK's contours and distance maps."""
-    # LabelContour leaves voxels at the image's border out: pad by background, so that they have a neighbour.
-    surfaces = [sitk.LabelContour(sitk.ConstantPad(mask, (1, 1, 1), (1, 1, 1), 0), False) for mask in (one, other)]
-    near = []
-    for surface, target in (surfaces, surfaces[::-1]):
-        distance = sitk.SignedMaurerDistanceMap(target, squaredDistance=False, useImageSpacing=True)
-        away = np.abs(sitk.GetArrayFromImage(distance))
-        near.append(away[sitk.GetArrayFromImage(surface) > 0] <= tolerance_mm)
-    return np.concatenate(near).mean()
 
 
 def test_what_is_done_is_skipped_unless_told_otherwise(call, kidneys, saved):

@@ -100,6 +100,7 @@ CANNOT_BE_COMPARED = {
     "a case less": ({"done": CASES[:7]}, "h is a case of own, not of other; run other again"),
     "content": ({"cases": {case: {"image": "new"} for case in CASES}}, "a was another scan.*; run other again"),
     "classes": ({"classes": {"names": ["0", "3"], "labels": [[0], [3]]}}, "has classes 0,3, own 0,1,2"),
+    "surface Dice": ({"surface_dice": "area"}, "has surface Dice by area, own .* border voxels, .*; run own again"),
     "tolerance": ({"tolerance_mm": 2.5}, "has --tolerance-mm 2.5, own 1; measure both alike"),
 }
 
@@ -108,6 +109,14 @@ CANNOT_BE_COMPARED = {
 def test_runs_of_something_else_are_refused(tmp_path, other, problem):
     write_run(tmp_path, "own", [])  # has only begun
     write_run(tmp_path, "other", **{"dices": DICES, **other})
+    with pytest.raises(InputError, match=problem):
+        report_of(tmp_path, "own", ["other"])
+
+
+def test_a_run_of_an_earlier_surface_dice_is_not_compared_with_a_new_one(tmp_path):
+    write_run(tmp_path, "own", DICES, surface_dice="area")
+    write_run(tmp_path, "other", DICES)
+    problem = "other/val: has surface Dice by border voxels, .* own .* by area; run other again with --overwrite"
     with pytest.raises(InputError, match=problem):
         report_of(tmp_path, "own", ["other"])
 

@@ -23,6 +23,7 @@ def test_how_it_is_measured_is_recorded(tmp_path):
     record = json.loads((tmp_path / "predictions.json").read_text())
     assert record["tolerance_mm"] == 2.5
     assert record["regions"] == ["1", "2", "1+2"]
+    assert record["surface_dice"] == "area"
 
 
 @pytest.mark.parametrize("other", [{"tolerance_mm": 2.0}, {"regions": "1"}], ids=["tolerance", "regions"])
@@ -98,3 +99,42 @@ def test_a_row_holds_for_the_originals_that_it_was_measured_on(tmp_path):
     assert not begin(tmp_path, cases={"a": content | {"original_reference": "5"}}).is_done("a")
     done(tmp_path, "a")
     assert not begin(tmp_path, cases={"a": {"image": "1"}}).is_done("a")
+
+
+def write_earlier(folder, done=("a",)):
+    """Results of a version that measured the surface Dice by border voxels, and did not say so."""
+    record = {"weights": {}, "regions": ["1", "2", "1+2"], "tolerance_mm": 1.0, "cases": {"a": {}, "b": {}}}
+    (folder / "predictions.json").write_text(json.dumps(record))
+    rows = [{"case": case, "class": "1", "surface_dice": 0.25, "seconds": 2} for case in done]
+    write_table(folder / "metrics.csv", COLUMNS, rows)
+    for case in done:
+        (folder / f"{case}_prediction.nii.gz").touch()
+
+
+def test_rows_of_another_surface_dice_stay_and_are_called_so(tmp_path, capsys):
+    write_earlier(tmp_path, done=("a", "b"))
+    results = begin(tmp_path, cases={"a": {}, "b": {}})
+    assert results.is_done("a")
+    assert results.is_done("b")
+    assert "surface_dice" not in json.loads((tmp_path / "predictions.json").read_text())
+    results.print_summary()
+    assert "surface Dice by border voxels, as earlier versions measured it, at 1 mm" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"holds surface Dice by border voxels, .*; choose another"):
+        results.add("b", None, None, 1.0)
+    assert [row["surface_dice"] for rows in read_metrics(tmp_path).values() for row in rows] == [0.25, 0.25]
+
+
+def test_rows_of_another_surface_dice_are_never_joined_by_new_ones(tmp_path):
+    write_earlier(tmp_path)
+    before = (tmp_path / "predictions.json").read_bytes()
+    with pytest.raises(InputError, match=r"holds surface Dice by border voxels, .*; choose another .*--overwrite"):
+        begin(tmp_path, cases={"a": {}, "b": {}})
+    assert (tmp_path / "predictions.json").read_bytes() == before
+    assert not begin(tmp_path, cases={"a": {}, "b": {}}, overwrite=True).is_done("a")
+    assert json.loads((tmp_path / "predictions.json").read_text())["surface_dice"] == "area"
+
+
+def test_an_earlier_version_that_measured_nothing_is_no_hindrance(tmp_path):
+    write_earlier(tmp_path, done=())
+    assert not begin(tmp_path, cases={"a": {}, "b": {}}).is_done("a")
+    assert json.loads((tmp_path / "predictions.json").read_text())["surface_dice"] == "area"

@@ -31,13 +31,6 @@ def test_distances_of_an_empty_mask_do_not_exist(pair):
     assert (distances.average, distances.hausdorff, distances.hausdorff_95) == (None, None, None)
 
 
-def test_surface_dice_of_empty_masks():
-    one, empty, spacing = mask((1, 1, 1)), mask(), (1.0, 1.0, 1.0)
-    assert surface_distances(empty, empty, spacing).surface_dice(1.0) == 1
-    assert surface_distances(one, empty, spacing).surface_dice(100.0) == 0
-    assert surface_distances(empty, one, spacing).surface_dice(100.0) == 0
-
-
 def test_distance_of_two_voxels_is_in_mm_along_each_axis():
     for axis, spacing in enumerate((5.0, 2.0, 1.0)):
         other = [1, 1, 1]
@@ -51,31 +44,6 @@ def test_average_is_over_both_directions():
     distances = surface_distances(mask((0, 0, 0)), mask((0, 0, 1), (0, 0, 3)), (1.0, 1.0, 1.0))
     assert distances.average == pytest.approx(5 / 3)
     assert distances.hausdorff == 3
-
-
-@pytest.mark.parametrize(("tolerance_mm", "share"), [(0, 0), (0.9, 0), (1, 2 / 3), (2.9, 2 / 3), (3, 1)])
-def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance_mm, share):
-    """From one voxel to the nearest of two: 1 mm; back: 1 and 3 mm."""
-    distances = surface_distances(mask((0, 0, 0)), mask((0, 0, 1), (0, 0, 3)), (1.0, 1.0, 1.0))
-    assert distances.surface_dice(tolerance_mm) == share
-
-
-def test_surface_dice_of_a_shifted_cube():
-    """98 of 5 × 5 × 5 voxels are at the surface. Shifted by one along x, all lie within a voxel of each other; the
-    surfaces share a ring of 16 voxels in each of the 4 planes that both cubes have.
-    """
-    cubes = [np.zeros((9, 9, 9), bool) for _ in range(2)]
-    cubes[0][2:7, 2:7, 2:7] = cubes[1][2:7, 2:7, 3:8] = True
-    distances = surface_distances(*cubes, (1.0, 1.0, 1.0))
-    assert distances.to_reference.size == distances.to_prediction.size == 5**3 - 3**3
-    assert distances.surface_dice(0) == 4 * 16 / 98
-    assert distances.surface_dice(1) == 1
-
-
-def test_a_distance_of_the_tolerance_is_within_it():
-    """A header holds 0.8 mm in single precision: 0.800000012 mm."""
-    spacing_mm = (1.0, 1.0, float(np.float32(0.8)))
-    assert surface_distances(mask((0, 0, 0)), mask((0, 0, 1)), spacing_mm).surface_dice(0.8) == 1
 
 
 def test_volume_is_in_ml():
@@ -102,9 +70,6 @@ def test_against_distance_maps():
         assert ours.average == pytest.approx(np.concatenate(directed).mean(), abs=1e-4)
         assert ours.hausdorff == pytest.approx(max(part.max() for part in directed), abs=1e-4)
         assert ours.hausdorff_95 == pytest.approx(max(np.percentile(part, 95) for part in directed), abs=1e-4)
-        for tolerance_mm in (0.5, 1.1, 3.2):
-            near = sum(np.count_nonzero(part <= tolerance_mm) for part in directed)
-            assert ours.surface_dice(tolerance_mm) == pytest.approx(near / sum(part.size for part in directed))
         overlap = sitk.LabelOverlapMeasuresImageFilter()
         overlap.Execute(*images)
         assert dice(*masks) == pytest.approx(overlap.GetDiceCoefficient())
