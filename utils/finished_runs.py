@@ -40,8 +40,6 @@ class FinishedRun:
             if key not in record:
                 raise InputError(folder / RECORD, f"does not tell {key}", f"{remedy} again: what is predicted stays")
         run = cls(name, folder, record, read_metrics(folder))
-        if not set(run.classes) <= set(record["regions"]):
-            raise InputError(folder / RECORD, "does not name what was measured", f"{remedy} --overwrite")
         for case in record["cases"]:
             if case not in run.rows:
                 raise InputError(folder / METRICS, f"{case} is missing: the run is not finished", remedy)
@@ -118,6 +116,9 @@ def check_alike(name: str, record: dict, other: FinishedRun) -> None:
     if theirs != own:
         problem = f"has {name_of(theirs)}, {name} {name_of(own)}"
         raise InputError(other.folder, problem, f"run {name if theirs else other.name} again with --overwrite")
+    if not set(other.classes) <= set(other.record["regions"]):
+        problem = "does not name what was measured"
+        raise InputError(other.folder / RECORD, problem, f"run {other.name} again, with --overwrite")
     theirs, own = other.record["cases"], record["cases"]
     for case in sorted(theirs.keys() ^ own.keys()):
         have, lack = (name, other.name) if case in own else (other.name, name)
