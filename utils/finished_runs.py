@@ -39,6 +39,8 @@ class FinishedRun:
         for key in _NEEDED:
             if key not in record:
                 raise InputError(folder / RECORD, f"does not tell {key}", f"{remedy} again: what is predicted stays")
+        if not record["networks"] or (record["weights"] and record["networks"].keys() != record["weights"].keys()):
+            raise InputError(folder / RECORD, "does not tell every network", f"{remedy} again: what is predicted stays")
         run = cls(name, folder, record, read_metrics(folder))
         for case in record["cases"]:
             if case not in run.rows:
