@@ -15,6 +15,7 @@ from base.errors import InputError
 _LEAST_VOLUME = 1e-6  # of three axes of length 1, for which they count as three
 _LARGEST_COSINE = 2e-3  # of two axes at right angles, with what rounding leaves: a tenth of a degree
 _LARGEST_RATIO = 1.01  # of two voxel sizes that mean the same
+_BYTES_AT_ONCE = 2**22
 _SETS_SIZES = "SimpleITK: image.SetSpacing; 3D Slicer: Volumes, Image Spacing"
 _PLACEMENT = ("qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d")
 _PLACEMENT += ("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")
@@ -120,4 +121,6 @@ class Placement:
         header["magic"], header["vox_offset"] = b"n+1", 352
         with path.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, compresslevel=6, mtime=0) as packed:
             packed.write(header.binaryblock + bytes(4))
-            packed.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+            content = memoryview(np.ascontiguousarray(array, array.dtype.newbyteorder("<"))).cast("B")
+            for first in range(0, len(content), _BYTES_AT_ONCE):
+                packed.write(content[first : first + _BYTES_AT_ONCE])
