@@ -150,7 +150,7 @@ def test_a_member_that_counts_nothing_is_left_out(call, kidneys, saved):
     labels = saved / "soft_labels" / "0_1_2" / "val" / "case_00003"
     assert not any(array_of(labels / f"deviation_{name}.nii.gz").any() for name in "012")
 
-    weights["description"]["training_cases"] = []
+    weights["description"] |= {"training_cases": [], "training_patients": []}
     torch.save(weights, path)  # the only stranger to a train case
     command[command.index("val")] = "train"
     with pytest.raises(InputError, match="--member-weights: the members for case_00000 have a validation Dice of 0"):
