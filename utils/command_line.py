@@ -1,6 +1,7 @@
 """The frame of every stage: arguments, one-line errors, exit statuses. Nothing heavy is imported here."""
 
 import argparse
+import contextlib
 import io
 import signal
 import sys
@@ -59,7 +60,8 @@ def let_all_be_printed() -> None:
     """Let characters that the terminal lacks, and names that are no text, be printed as their codes: never an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # a stream that has become a pipe since cannot tell its position
+                stream.reconfigure(errors="backslashreplace")
 
 
 def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:

@@ -93,7 +93,7 @@ def two_numbers_of_a_voxel(work):
 def link_to_nowhere(work):
     (work / "RAW" / "case").mkdir(parents=True)
     (work / "RAW" / "case" / "imaging.nii.gz").symlink_to(work / "nowhere.nii.gz")
-    return resample(work), "no such file"
+    return resample(work), "nowhere.nii.gz, which does not exist"
 
 
 def not_resampled(work):
