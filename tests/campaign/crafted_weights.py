@@ -148,7 +148,7 @@ def _planes_without_sense(content, path: Path, rng, bait: Path):
 
 
 def _voxel_size_without_sense(content, path: Path, rng, bait: Path):
-    sizes = [None, [0, 0, 0], [3.0, 3.0], "3", [float("nan")] * 3, [-3.0, 3.0, 5.0]]
+    sizes = [[0, 0, 0], [3.0, 3.0], "3", [float("nan")] * 3, [-3.0, 3.0, 5.0]]  # None is that of --voxel-size none
     return _described(content, voxel_size_mm=sizes[rng.integers(len(sizes))])
 
 
