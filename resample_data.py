@@ -123,7 +123,6 @@ def resample(args, voxel_size_mm: tuple[float, float, float] | None, processes: 
     from data.split import check_patients_together, current_folder, read_split_file, split_patients
 
     names = [source.name for source in sources]
-    root = args.output or origin
     told = read_patients(args.patients, names) if args.patients else {}
     sources = with_patients(sources, [current_folder(root, source, {}) for source in sources], told)
     split = {}

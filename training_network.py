@@ -215,7 +215,6 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
         args.background_share,
         # What a network that pads sees of the volume's surroundings must be what it will see of them in prediction.
         inside=args.network.pads and args.patch_inclusion_criteria == "entire-sample-area",
-        thin_slices=args.planes != "auto",
     )
     draw = None
     if args.augmentation != "none":

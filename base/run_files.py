@@ -1,15 +1,27 @@
-"""Names of the files that a run writes into SAVE/<run>/<split>/: the one place that knows them."""
+"""The files that a run writes into SAVE/<run>/<split>/: their names, and whether a folder is one of a run's."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from base.names import check_name
+from base.names import check_name, is_of_a_system
+from base.own_folders import refuse_foreign
 
+RECORD = "predictions.json"  # by which the folder of a run is known
 METRICS, MEMBERS, RANKINGS = "metrics.csv", "members.csv", "uncertainty.csv"
 COMPARISON, COMPARISON_PICTURE, KEPT = "comparison.csv", "comparison.png", "kept.csv"
 TABLES = (METRICS, MEMBERS, RANKINGS, COMPARISON, COMPARISON_PICTURE, KEPT)
 UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION = "uncertainty", "entropy", "mutual_information"
 MAPS = (UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION)
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Raise InputError where `folder` holds something, and no results of a run."""
+    refuse_foreign(folder, RECORD, "-r")
+
+
+def holds_results(folder: Path) -> bool:
+    """Tell whether `folder` is one of a run's results, or an empty one."""
+    return folder.is_dir() and ((folder / RECORD).is_file() or all(is_of_a_system(p.name) for p in folder.iterdir()))
 
 
 def prediction_path(folder: Path, case_name: str) -> Path:

@@ -29,11 +29,8 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 GRID_TOLERANCE = 1e-3
 
 _LARGEST_VALUE = 1e15  # of an intensity: beyond it, squares leave the range of float32
-_NOTE = "ITK_FileNotes"  # the description field of a NIfTI header
-_COPY = "copied by resample_data.py "
-_RESAMPLED = "resampled by resample_data.py"
+NOTE = "ITK_FileNotes"  # how SimpleITK calls the description field of a NIfTI header
 _OF_SIMPLEITK = (RuntimeError, OverflowError, MemoryError)  # what it raises over a file
-_DIGITS = 16  # of a copy's checksum, in its note
 _SCALARS = {
     *(sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkUInt32),
     *(sitk.sitkInt64, sitk.sitkUInt64, sitk.sitkFloat32, sitk.sitkFloat64),
@@ -190,26 +187,22 @@ def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int
     check_right_angles(path, direction.T, SIMPLEITK)
 
 
-def write_image(image: sitk.Image, path: Path | str, note: str = "", placement: Placement | None = None) -> None:
-    """Write `image` as NIfTI, whole or not at all.
+def write_image(
+    image: sitk.Image,
+    path: Path | str,
+    note: str = "",
+    placement: Placement | None = None,
+    verify_more: Callable[[Path], None] = lambda temporary: None,
+) -> None:
+    """Write `image` as NIfTI, whole or not at all, and read it before it takes its name.
+
+    SimpleITK says nothing of a full disk.
 
     Args:
-        note: that `note_of` reads, at most 79 ASCII characters.
+        note: for the description field, at most 79 ASCII characters; see `data.noted_images`.
         placement: of the file whose grid `image` is on, for programs that go by another matrix than SimpleITK.
+        verify_more: called with the temporary path when its voxels are verified; raises where something else is wrong.
     """
-
-    def verify(temporary: Path) -> None:
-        difference = read_grid(temporary).differs_from(Grid.of(image)) if placement else ""
-        if difference:
-            raise InputError(path, f"would not be on the grid of its scan ({difference})", "run the command again")
-
-    _write(image, path, note, placement, verify)
-
-
-def _write(
-    image: sitk.Image, path: Path | str, note: str, placement: Placement | None, verify_more: Callable[[Path], None]
-) -> None:
-    """Write `image` as NIfTI, and read it before it takes its name: SimpleITK says nothing of a full disk."""
     expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
 
     def verify(temporary: Path) -> None:
@@ -219,6 +212,11 @@ def _write(
             is_whole = False
         if not is_whole:
             raise _why_cut_short(temporary)
+        difference = read_grid(temporary).differs_from(Grid.of(image)) if placement else ""
+        if difference:
+            raise InputError(
+                path, f"cannot be written on the grid of its scan ({difference})", "run resample_data.py again"
+            )
         verify_more(temporary)
 
     with replacing(path, verify) as temporary:
@@ -227,7 +225,7 @@ def _write(
             return
         if note:
             image = sitk.Image(image)  # shares the voxels
-            image.SetMetaData(_NOTE, note)
+            image.SetMetaData(NOTE, note)
         try:
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:
@@ -252,68 +250,6 @@ def files_of(path: Path) -> list[Path]:
         InputError: the header is damaged, or names a file elsewhere.
     """
     return sorted({path, read_header(path).file}) if path.suffix.lower() in (".mhd", ".nrrd") else [path]
-
-
-def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
-    """Write the voxels and grid of `image`, which was read from `original`, as NIfTI; `is_copy` knows it again.
-
-    Returns:
-        The copy as it is read: NIfTI stores its grid in single precision.
-
-    Raises:
-        InputError: NIfTI cannot hold this grid.
-    """
-    array = sitk.GetArrayFromImage(image)
-    note = f"{_COPY}({checksum(array)[:_DIGITS]}) from {original.name}"
-    written = []
-
-    def verify(temporary: Path) -> None:
-        written.append(read_image(temporary))
-        difference = Grid.of(written[0]).differs_from(Grid.of(image))
-        if difference:
-            problem = f"has a grid that NIfTI cannot hold ({difference})"
-            raise InputError(original, problem, "resample it to a regular grid")
-
-    _write(from_array(array, Grid.of(image)), path, note, Placement.read(original), verify)
-    return written[0]
-
-
-def write_resampled(image: sitk.Image, path: Path) -> None:
-    """Write an image that stage 1 resampled; `is_resampled` knows it again."""
-    write_image(image, path, _RESAMPLED)
-
-
-def is_resampled(path: Path) -> bool:
-    """Tell whether `write_resampled` wrote the file at `path`."""
-    return note_of(path).startswith(_RESAMPLED)
-
-
-def note_of(path: Path) -> str:
-    """The note in a NIfTI file, its description field; empty where there is none."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        read_header(path)
-        reader.ReadImageInformation()
-    except (InputError, RuntimeError):  # not there, or no image
-        return ""
-    return reader.GetMetaData(_NOTE) if reader.HasMetaDataKey(_NOTE) else ""
-
-
-def is_copy(path: Path) -> bool:
-    """Tell whether the file at `path` is as `write_copy` wrote it, by the checksum in its note.
-
-    One that is damaged is taken for a copy, too: nobody's correction is lost with it.
-    """
-    note = note_of(path)
-    if not note.startswith(_COPY):
-        return False
-    digest, _, _ = note.removeprefix(_COPY).removeprefix("(").partition(")")
-    try:
-        image = read_image(path)
-    except InputError:
-        return True
-    return checksum(sitk.GetArrayViewFromImage(image))[:_DIGITS] == digest
 
 
 def lps_grid(image: sitk.Image) -> Grid:

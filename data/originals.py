@@ -15,7 +15,8 @@ from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
 from data.file_kinds import broken_link
-from data.image_files import files_of, is_copy, write_copy
+from data.image_files import files_of
+from data.noted_images import is_copy, write_copy
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Original:
     def lacks_link(self) -> bool:
         """Whether what lies at the place is a copy because the disk has no links."""
         is_there = not self.is_own and self.file is not None and not self.place.is_symlink()
-        return is_there and self.file.name.endswith(".nii.gz")
+        return is_there and self.file.name.lower().endswith(".nii.gz")
 
     def placed(self) -> dict | None:
         """What is recorded of the file at its place, if stage 1 put it there."""

@@ -32,7 +32,7 @@ def choose_planes(
 ) -> tuple[int, ...]:
     """Array axes along which slices are taken, for ``--planes`` auto, axial or all; spacings and shapes are (z, y, x).
 
-    auto leaves out planes whose slices are thin in more than half of the volumes, and, where voxels are long along z,
+    auto leaves out planes whose slices are lines in more than half of the volumes, and, where voxels are long along z,
     all but axial ones, if those are left.
     """
     if planes != "auto":
@@ -50,8 +50,7 @@ class PatchOptions:
     Attributes:
         dimensions: 2 for slices, 3 for boxes.
         sample_size, input_size: sides of the two areas, in voxels.
-        planes: array axes that may be the normal of a slice.
-        thin_slices: whether slices are cut along all planes, even those that are thin in their case.
+        planes: array axes that may be the normal of a slice, unless its slices are lines in the case.
         criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
         ratios: chance of each class, in any unit.
         batch_size: patches a batch.
@@ -70,7 +69,6 @@ class PatchOptions:
     batch_size: int
     background_share: float | None = None
     inside: bool = False
-    thin_slices: bool = True
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,7 @@ class PatchSampler:
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
         self._up_to = np.cumsum(chances) / np.sum(chances)
         self._shapes = np.array([case.image.shape for case in cases])
-        self._planes = [
-            options.planes if options.thin_slices else planes_of(case.image.shape, options.planes) for case in cases
-        ]
+        self._planes = [planes_of(case.image.shape, options.planes) for case in cases]
         self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
         self._scalings = np.array([case.scaling for case in cases], np.float32)
         self._recent = RecentCases(cases)

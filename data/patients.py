@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from base.errors import InputError
-from base.json_files import check_shape, parse_json
+from base.json_files import check_shape, read_json
+from base.text_files import read_text
 from data.case_folder import recorded_patient
 from data.layouts import SourceCase
 
-_BYTES = 2**26
+_PROBLEM = "is no table of cases and patients"
 _REMEDY = 'write a line "case,patient" for each case, or JSON {"case": "patient"}'
 
 
@@ -21,14 +22,16 @@ def read_patients(path: Path, names: Iterable[str]) -> dict[str, str]:
     Raises:
         InputError: the file is unreadable, names a case twice, or one that is not among `names`.
     """
-    try:
-        content = path.read_bytes()[:_BYTES]
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", "check --patients") from None
-    try:
-        pairs = _pairs_of_json(content) if path.suffix.lower() == ".json" else _pairs_of_csv(content)
-    except (ValueError, csv.Error) as error:
-        raise InputError(path, f"is no table of cases and patients ({error})", _REMEDY) from None
+    if not path.is_file():
+        raise InputError(path, "there is no such file", "check --patients")
+    if path.suffix.lower() == ".json":
+        shape = {str: (int, _check_patient)}
+        pairs = [(case, str(patient)) for case, patient in read_json(path, shape, _REMEDY, _PROBLEM).items()]
+    else:
+        try:
+            pairs = _pairs_of_csv(read_text(path))
+        except (ValueError, csv.Error) as error:
+            raise InputError(path, f"{_PROBLEM} ({error})", _REMEDY) from None
     known, patients = set(names), {}
     if pairs and pairs[0][0] not in known and pairs[0][0].lower() in ("case", "cases", "name", "case_id"):
         pairs = pairs[1:]
@@ -42,18 +45,13 @@ def read_patients(path: Path, names: Iterable[str]) -> dict[str, str]:
     return patients
 
 
-def _pairs_of_json(content: bytes) -> list[tuple[str, str]]:
-    value = parse_json(content)
-    check_shape(value, {str: (str, int)})
-    pairs = [(case, str(patient)) for case, patient in value.items()]
-    if not all(patient for _, patient in pairs):
+def _check_patient(value) -> None:
+    check_shape(value, str)
+    if not value:
         raise ValueError("a patient has no name")
-    return pairs
 
 
-def _pairs_of_csv(content: bytes) -> list[tuple[str, str]]:
-    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
+def _pairs_of_csv(text: str) -> list[tuple[str, str]]:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -15,10 +15,11 @@ from base.errors import InputError, one_line
 from base.json_files import write_json
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.case_record import read_case_record
-from data.image_files import Grid, checksum, from_array, is_resampled, read_image, to_lps, write_resampled
+from data.image_files import Grid, checksum, from_array, read_image, to_lps
 from data.image_headers import read_header
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
+from data.noted_images import is_resampled, write_resampled
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 
@@ -100,15 +101,16 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
             write_json(folder / RECORD, before)
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_others_work(folder, before)
-    pixels, labels = _read_checked(image.file, reference.file, limits)
+    pixels, drawn, labels = _read_checked(image.file, reference.file, limits)
     if source.may_be_labels and labels is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
         problem = "looks like a map of labels, not like a scan: its few values lie in areas"
         remedy = "remove it, or name it as the reference of its scan; a scan indeed goes to CASE/imaging.nii.gz"
         raise InputError(image.file, problem, remedy)
     withdraw(folder)
     pixels = image.put(pixels)
-    reference.put(labels)
-    written = _write_resampled(folder, pixels, labels, voxel_size_mm)
+    reference.put(drawn)
+    sums = {"image": _sum_of(pixels)} | ({"reference": _sum_of(drawn)} if drawn else {})
+    written = _write_resampled(folder, pixels, labels, voxel_size_mm) | {"original_sha256": sums}
     placed = {original.place.name: original.placed() for original in (image, reference)}
     record = {**wanted, **written, "placed": placed, "patient": source.owner}
     write_json(folder / RECORD, record)
@@ -157,16 +159,19 @@ def _refuse_others_work(folder: Path, record: dict | None) -> None:
             raise InputError(folder / name, problem, "remove it")
 
 
-def _read_checked(image: Path, reference: Path | None, limits: Limits) -> tuple[sitk.Image, sitk.Image | None]:
+def _read_checked(
+    image: Path, reference: Path | None, limits: Limits
+) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
+    """The scan, the reference, and the labels that it holds, uint8 (z, y, x) in its own axes."""
     pixels = _read_within(image, limits)
     if reference is None:
-        return pixels, None
+        return pixels, None, None
     read = _read_within(reference, limits)
-    whole_labels(sitk.GetArrayViewFromImage(read), reference)
+    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference)
     difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both one grid")
-    return pixels, read
+    return pixels, read, labels
 
 
 def _read_within(path: Path, limits: Limits) -> sitk.Image:
@@ -175,34 +180,37 @@ def _read_within(path: Path, limits: Limits) -> sitk.Image:
         return read_image(path)
 
 
-def _write_resampled(folder: Path, image: sitk.Image, reference: sitk.Image | None, voxel_size_mm) -> dict:
-    """Write the resampled files of `image` and `reference`, in their own axes; return what the record says of them."""
-    sums = {"image": checksum(sitk.GetArrayViewFromImage(image))}
-    if reference is not None:
-        sums["reference"] = checksum(sitk.GetArrayViewFromImage(reference))
+def _sum_of(image: sitk.Image) -> str:
+    return checksum(sitk.GetArrayViewFromImage(image))
+
+
+def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | None, voxel_size_mm) -> dict:
+    """Write the resampled files; return what the record says of them.
+
+    Args:
+        reference: labels, uint8 (z, y, x) in the axes of `image`.
+    """
     own, image = Grid.of(image), to_lps(image)
     original = Grid.of(image)
     grid = _checked_grid(folder, original, voxel_size_mm)
     resampled = resample_image(image, grid)
     write_resampled(resampled, folder / RESAMPLED_IMAGE)
-    resampled_sums = {"image": checksum(sitk.GetArrayViewFromImage(resampled))}
+    sums = {"image": _sum_of(resampled)}
     counts = None
     if reference is None:
         (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
     else:
         # Within the tolerance the grids are one; made one exactly, they are compared no more.
-        whole = whole_labels(sitk.GetArrayViewFromImage(reference), folder / REFERENCE)
-        labels = resample_reference(to_lps(from_array(whole, own)), grid)
+        labels = resample_reference(to_lps(from_array(reference, own)), grid)
         write_resampled(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
-        resampled_sums["reference"] = checksum(labels)
+        sums["reference"] = checksum(labels)
         found = count_labels(labels)
         counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
     return {
         "original": vars(original),
         "resampled": vars(grid),
         "labels": counts,
-        "sha256": resampled_sums,
-        "original_sha256": sums,
+        "sha256": sums,
     }
 
 

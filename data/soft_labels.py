@@ -22,7 +22,8 @@ from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
 from data.case_record import check_fingerprints
 from data.cases import Case
-from data.image_files import Grid, checksum, from_array, note_of, read_image, write_image
+from data.image_files import Grid, checksum, from_array, read_image, write_image
+from data.noted_images import note_of
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most

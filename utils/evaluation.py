@@ -14,12 +14,11 @@ from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import check_classes
 from base.regions import Region
-from base.run_files import METRICS, overlay_path, prediction_path, remove_results
+from base.run_files import METRICS, RECORD, overlay_path, prediction_path, refuse_other_folder, remove_results
 from utils.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.peak_memory import peak_memory_mb
 from utils.pictures import draw_overlay
 from utils.processes import ALONE, Processes
-from utils.run_folder import RECORD, refuse_other_folder
 from utils.statistics import Summary, summarise
 from utils.surface_dice import DEFINITION
 from utils.tables import CaseTable, read_table, rounded

@@ -9,7 +9,7 @@ from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
-from utils.run_folder import holds_results
+from base.run_files import holds_results
 from utils.tables import write_table
 
 RECORD = "experiment.json"

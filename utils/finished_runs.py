@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
-from base.run_files import METRICS
+from base.run_files import METRICS, RECORD
 from utils.case_measures import MEASURES
 from utils.comparison import MEAN, Values, with_mean
-from utils.evaluation import RECORD, name_of, read_metrics, read_record, same_content, values_of
+from utils.evaluation import name_of, read_metrics, read_record, same_content, values_of
 
 _NEEDED = ("cases", "classes", "networks", "regions", "tolerance_mm", "weights")
 

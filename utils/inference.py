@@ -96,7 +96,7 @@ class VolumePredictor:
         """Class probabilities: the mean over planes and windows of the softmax of the network's logits.
 
         Windows count most in their middles (Gaussian weights), planes all the same, but for those whose slices are
-        thin (see `planes_of`): they are left out.
+        lines (see `planes_of`): they are left out.
 
         Args:
             volume: float32 (z, y, x), normalized.

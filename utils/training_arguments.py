@@ -62,7 +62,7 @@ def add_patch_options(parser) -> None:
         choices=("auto", "axial", "all"),
         default="auto",
         help="planes of the patches of 2D networks; auto: all, but axial alone where voxels are more than three times"
-        " longer along z, and none in which most volumes are less than 8 voxels deep",
+        " longer along z, and none whose slices are a single voxel wide in most volumes",
     )
     group.add_argument(
         "--normalization", choices=("auto", "ct", "zscore", "none"), default="auto", help="of the intensities"

@@ -7,11 +7,9 @@ import pytest
 
 from base.errors import InputError
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
-from data.layouts.left_over import find_left_over, lines_of
+from data.layouts.left_over import find_left_over
+from tests.empty_files import DECATHLON, NNUNET, touch, write_patient
 from tests.miniatures import describe
-
-NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
-DECATHLON = {"training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], "test": []}
 
 NOT_UTF8 = os.fsdecode(b"M\xfcller")
 
@@ -19,20 +17,6 @@ NOT_UTF8 = os.fsdecode(b"M\xfcller")
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "SET"
-
-
-def touch(folder, *paths):
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).touch()
-
-
-def write_patient(folder, name, info="ED: 1\nES: 12\nGroup: DCM\n", frames=(1, 12)):
-    for number in frames:
-        touch(folder, f"{name}/{name}_frame{number:02d}.nii.gz", f"{name}/{name}_frame{number:02d}_gt.nii.gz")
-    touch(folder, f"{name}/{name}_4d.nii.gz")
-    if info is not None:
-        (folder / name / "Info.cfg").write_text(info)
 
 
 def found(folder, layout="auto", **options):
@@ -271,7 +255,7 @@ def test_what_other_systems_leave_is_no_case(folder):
     touch(folder, "c1/imaging.nii.gz", "c1/._imaging.nii.gz", "c1/.DS_Store", "__MACOSX/c1/._imaging.nii.gz")
     touch(folder, "@eaDir/imaging.nii.gz", ".Trash/imaging.nii.gz", "Thumbs.db", "._c1")
     assert found(folder) == {"c1": ("c1/imaging.nii.gz", None)}
-    assert not left_over(folder)
+    assert not find_left_over([folder], find_source_cases(folder, "kits"), "kits")
 
 
 def test_a_folder_without_its_scan_is_refused_alone(folder):
@@ -281,92 +265,6 @@ def test_a_folder_without_its_scan_is_refused_alone(folder):
     assert "there is no such scan beside segmentation.nii.gz" in cases[1].problem
     (folder / "c1/imaging.nii.gz").unlink()
     assert recognise_layout(folder) == "kits"
-
-
-def left_over(folder, layout="auto", **options):
-    """What is not taken, by name, and whether that is a mistake."""
-    layout = recognise_layout(folder) if layout == "auto" else layout
-    return {
-        one.name: one.is_mistake
-        for one in find_left_over([folder], find_source_cases(folder, layout), layout, **options)
-    }
-
-
-LEFT_OVER = {
-    "kits, nothing in a folder": (
-        "kits",
-        ["c1/imaging.nii.gz", "c2/notes.txt", "notes/a.txt"],
-        {"c2": True, "notes": False},
-    ),
-    "kits, another name": (
-        "kits",
-        ["c1/imaging.nii.gz", "c1/Segmentation.seg.nrrd", "c2/image.nii.gz"],
-        {"c1/Segmentation.seg.nrrd": True, "c2/image.nii.gz": True},
-    ),
-    "kits, annotators": (
-        "kits",
-        ["c1/imaging.nii.gz", "c1/segmentation.nii.gz", "c1/instances/kidney_1.nii.gz"],
-        {"c1/instances/kidney_1.nii.gz": False},
-    ),
-    "kits, another split": (
-        "kits",
-        ["train/c1/imaging.nii.gz", "validation/c2/imaging.nii.gz"],
-        {"validation/c2/imaging.nii.gz": True},
-    ),
-    "kits, of this program": (
-        "kits",
-        [
-            *(f"c1/{name}" for name in ("imaging.nii.gz", "imaging_rs.nii.gz", "segmentation_rs.nii.gz")),
-            *("c1/resampling.json", "OUT/c1/imaging.nii.gz"),
-            *("SAVE/run/val/predictions.json", "SAVE/run/val/c1_prediction.nii.gz"),
-        ],
-        {"SAVE": False},
-    ),
-    "kits, no download": (
-        "kits",
-        ["c1/imaging.nii.gz", "c2/imaging.nii.gz.part", "c3/1.dcm"],
-        {"c2/imaging.nii.gz.part": True, "c3/1.dcm": True},
-    ),
-    "segthor": ("segthor", ["P_1/P_1.nii.gz", "P_1/gt.nii.gz", "P_2/x.txt"], {"P_1/gt.nii.gz": True, "P_2": True}),
-    "acdc": ("acdc", [], {"patient001/patient001_4d.nii.gz": False}),
-    "decathlon": (
-        "decathlon",
-        ["imagesTr/a.nii.gz", "imagesTr/b.nii.gz", "labelsTr/b.nii.gz", "labelsTr/c.nii.gz", "imagesTs/d.nii.gz"],
-        {"imagesTr/b.nii.gz": False, "labelsTr/b.nii.gz": False, "labelsTr/c.nii.gz": True}
-        | {"imagesTs/d.nii.gz": False, "dataset.json": True},
-    ),
-    "nnunet": (
-        "nnunet",
-        ["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesVal/b_0000.nii.gz", "labelsTs/c.nii.gz"],
-        {"imagesVal/b_0000.nii.gz": False, "labelsTs/c.nii.gz": True},
-    ),
-    "pairs": (
-        "pairs",
-        ["a.nii.gz", "a_seg.nii.gz", "a_mask.nii.gz", "b.nii.gz", "b_mask.nii.gz", "c.nii.gz.crdownload", "d/d.mgz"],
-        {"a_mask.nii.gz": False, "b_mask.nii.gz": True, "c.nii.gz.crdownload": True, "d/d.mgz": False},
-    ),
-}
-
-
-@pytest.mark.parametrize("case", LEFT_OVER.values(), ids=LEFT_OVER)
-def test_what_is_not_taken_is_named_and_told_from_mistakes(folder, case):
-    layout, paths, expected = case
-    touch(folder, *paths)
-    if layout == "acdc":
-        write_patient(folder, "patient001")
-    if layout == "decathlon":
-        describe(folder, **DECATHLON, folds=[{"image": "e.nii.gz"}], labels=["kidney", "tumour"])
-    if layout == "nnunet":
-        describe(folder, **NNUNET)
-    assert left_over(folder, layout, output=folder / "OUT") == expected
-
-
-def test_what_is_not_taken_is_told_in_few_lines(folder):
-    touch(folder, *(f"c{n}/{name}.nii.gz" for n in range(30) for name in ("imaging", "segmentation", "other")))
-    touch(folder, "c30/x", "c31/x")
-    lines = lines_of(find_left_over([folder], find_source_cases(folder, "kits"), "kits"))
-    others = "c0/other.nii.gz, c1/other.nii.gz, c10/other.nii.gz, c11/other.nii.gz, c12/other.nii.gz and 25 more"
-    assert lines == ["c30 holds no scan", "c31 holds no scan", f"{others}: belongs to no case"]
 
 
 def test_a_link_to_nowhere_is_found(folder):

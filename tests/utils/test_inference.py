@@ -165,8 +165,8 @@ def test_each_slice_of_each_plane_runs_once_in_inference_mode(planes, count):
     assert recorder.modes == {(False, True)}
 
 
-@pytest.mark.parametrize(("shape", "planes"), [((1, 20, 20), (0,)), ((20, 2, 20), (1,)), ((20, 20, 7), (2,))])
-def test_thin_slices_have_no_say(shape, planes):
+@pytest.mark.parametrize(("shape", "planes"), [((1, 20, 20), (0,)), ((20, 1, 20), (1,)), ((20, 20, 1), (2,))])
+def test_slices_that_are_lines_have_no_say(shape, planes):
     volume = random_volume(shape)
     expected = of_slices(dilated(2), planes, pads=False)(volume, 0.0)
     np.testing.assert_array_equal(of_slices(dilated(2), pads=False)(volume, 0.0), expected)
