@@ -46,6 +46,7 @@ class _Worker:
 
     def __init__(self, function: Callable, begin: Callable[[], None] | None):
         self.task: int | None = None
+        self._is_busy = False
         self._has_died = False
         self._connection, its_end = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_work, args=(its_end, os.getpid(), function, begin), daemon=True)
@@ -61,12 +62,13 @@ class _Worker:
         return self._connection
 
     def give(self, number: int, task: tuple) -> None:
-        self.task = number
+        self.task, self._is_busy = number, True
         with contextlib.suppress(OSError):  # it has died: `answer` says so
             self._connection.send(task)
 
     def answer(self):
         """The result of its task, or an exception that it raised; `Died` where there will be none."""
+        self._is_busy = False
         try:
             return self._connection.recv()
         except (EOFError, OSError):
@@ -75,8 +77,9 @@ class _Worker:
             return Died(_how(self._process.exitcode, _last_line(self._words)))
 
     def end(self) -> None:
-        self._connection.close()
-        self._process.terminate()
+        self._connection.close()  # which ends one that waits for a task
+        if self._is_busy:
+            self._process.terminate()
         self._process.join(_SECONDS_TO_END)
         self._process.kill()
         self._process.join()
@@ -127,16 +130,20 @@ def _work(connection: Connection, parent: int, function: Callable, begin: Callab
     _die_with(parent)
     if begin:
         begin()
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        try:
-            result = function(*task)
-        except Exception as error:
-            result = error
-        connection.send(result)
+    try:
+        with contextlib.suppress(EOFError, OSError):  # the parent has no more tasks, or wants no result
+            while True:
+                connection.send(_result_of(function, connection.recv()))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the interpreter's own end is not to be interrupted
+
+
+def _result_of(function: Callable, task: tuple):
+    """What the function returns, or the exception that it raises."""
+    try:
+        return function(*task)
+    except Exception as error:
+        return error
 
 
 def _terminate(signal_number, frame) -> NoReturn:

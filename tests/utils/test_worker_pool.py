@@ -73,6 +73,13 @@ def test_a_process_that_never_began_says_why():
     assert died == Died("its process ended with status 1; its last words: this machine has no threads left")
 
 
+def test_a_process_that_has_nothing_left_to_do_ends_without_a_word(capfd):
+    """Not in the middle of its own end, by a signal."""
+    for _ in range(20):
+        assert dict(run_each(square, [(1,), (2,)], 2)) == {0: 1, 1: 4}
+    assert capfd.readouterr().err == ""
+
+
 def test_memory_beyond_the_limit_is_refused():
     assert dict(run_each(allocate, [(2**20,), (2**33,)], 1)) == {0: "1048576", 1: "refused"}
 
