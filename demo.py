@@ -6,13 +6,13 @@ teacher, clipped to the reference. Everything goes to demo_output/; a demo that 
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from utils.command_line import OneLineParser, run_stage
+from base.csv_files import read_table
+from utils.cli.command_line import OneLineParser, run_stage
 
 ROOT = Path(__file__).resolve().parent
 OUTPUT = ROOT / "demo_output"
@@ -82,8 +82,7 @@ def print_table(runs: dict[str, list[str]]) -> None:
     print(f"{'':10} {'Dice':>24} {'s / case':>9} {'parameters':>11}  run")
     for kind, names in runs.items():
         for name in names:
-            with (SAVE / name / "test" / "metrics.csv").open(newline="") as file:
-                rows = list(csv.DictReader(file))
+            rows = read_table(SAVE / name / "test" / "metrics.csv")
             dices = {label: [float(row["dice"]) for row in rows if row["class"] == label] for label in "123"}
             text = "  ".join(f"{label}: {sum(values) / len(values):.3f}" for label, values in dices.items() if values)
             seconds = sum(float(row["seconds"]) for row in rows) / len(rows)

@@ -17,9 +17,9 @@ from base.label_classes import parse_classes
 from base.regions import regions_of
 from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from networks import find_architecture
-from utils import arguments
-from utils.command_line import OneLineParser, run_stage
-from utils.processes import PATIENCE, Processes
+from utils.cli import arguments
+from utils.cli.command_line import OneLineParser, run_stage
+from utils.runtime.processes import PATIENCE, Processes
 
 OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
 
@@ -75,9 +75,9 @@ def main(args) -> None:
 
     from tqdm import tqdm
 
-    from utils.arithmetic import choose_precision
-    from utils.devices import choose_device
-    from utils.threads import describe_place, use_threads
+    from utils.runtime.devices import choose_device
+    from utils.runtime.precision import choose_precision
+    from utils.runtime.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
     threads = use_threads(args.threads, processes)
@@ -114,9 +114,9 @@ class Run:
         from data.changed_originals import check_originals
         from data.soft_labels import SoftLabels
         from networks.members import member_weights
-        from utils.contributions import remove_abandoned_stores
-        from utils.ensemble_reports import EnsembleReports
-        from utils.evaluation import Evaluation
+        from utils.ensembling.leave_one_out import remove_abandoned_stores
+        from utils.ensembling.reports import EnsembleReports
+        from utils.evaluation.run_results import Evaluation
 
         cases = find_cases(args.data, args.evaluate)
         self._args = args
@@ -196,10 +196,10 @@ class Run:
         from data.components import keep_largest
         from data.intensity_range import intensity_warning
         from data.predictions import Scan
-        from utils.case_measures import Probabilities, Segmentation
-        from utils.contributions import MemberStore
-        from utils.ensemble_average import EnsembleAverage
-        from utils.intensity_warning import warn_of_intensities
+        from utils.ensembling.leave_one_out import MemberStore
+        from utils.ensembling.running_average import EnsembleAverage
+        from utils.evaluation.case_measures import Probabilities, Segmentation
+        from utils.evaluation.intensity_warning import warn_of_intensities
 
         remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
         began, keeping = time.perf_counter(), 0.0
@@ -245,7 +245,7 @@ class Run:
         """What a member says of a resampled `image`, in `mask` alone if given: float32 (classes, z, y, x)."""
         from data.intensities import Normalization
         from networks.weights import inference_options
-        from utils.inference import predictor_of
+        from utils.inference.volumes import predictor_of
 
         if member.experiment not in self._predictors:
             args = self._args
@@ -257,7 +257,7 @@ class Run:
 
     def report(self) -> None:
         """Put together what all processes measured, and print a summary."""
-        from utils.ensemble_reports import print_mean_dice
+        from utils.ensembling.reports import print_mean_dice
 
         self._evaluation.gather()
         self._reports.gather()

@@ -19,10 +19,10 @@ from data.case_moves import finish_moves, move_to_split
 from data.layouts import LAYOUTS, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.acdc import FRAMES
 from data.layouts.left_over import find_left_over, lines_of
-from utils.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
-from utils.command_line import OneLineParser, run_stage
-from utils.processes import PATIENCE, Processes
-from utils.threads import job_threads
+from utils.cli.arguments import add_threads, parse_natural_number, parse_positive_int, parse_positive_number
+from utils.cli.command_line import OneLineParser, run_stage
+from utils.runtime.processes import PATIENCE, Processes
+from utils.runtime.threads import job_threads
 
 NAME_WIDTH = 28
 LEFT_OUT_SHOWN = 10
@@ -209,8 +209,8 @@ def prepare_all(
 
     from base.limits import reading_limits
     from data.preparation import Outcome, prepare_case, withdraw
-    from utils.threads import use_image_threads
-    from utils.worker_pool import Died, run_each
+    from utils.runtime.threads import use_image_threads
+    from utils.runtime.worker_pool import Died, run_each
 
     outcomes: list = [None] * len(pairs)
     tasks = [(source, folder, voxel_size_mm, reading_limits) for source, folder in pairs]

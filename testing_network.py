@@ -18,9 +18,9 @@ from base.label_classes import parse_classes
 from base.regions import regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from networks import find_architecture
-from utils import arguments
-from utils.command_line import OneLineParser, run_stage
-from utils.processes import PATIENCE, Processes
+from utils.cli import arguments
+from utils.cli.command_line import OneLineParser, run_stage
+from utils.runtime.processes import PATIENCE, Processes
 
 
 def build_parser() -> OneLineParser:
@@ -50,9 +50,9 @@ def main(args) -> None:
     from tqdm import tqdm
 
     from networks.weights import load_weights
-    from utils.arithmetic import choose_precision
-    from utils.devices import choose_device
-    from utils.threads import describe_place, use_threads
+    from utils.runtime.devices import choose_device
+    from utils.runtime.precision import choose_precision
+    from utils.runtime.threads import describe_place, use_threads
 
     device = choose_device(args.device, processes)
     threads = use_threads(args.threads, processes)
@@ -85,11 +85,11 @@ class Run:
         from data.intensities import Normalization
         from networks.members import knows
         from networks.weights import inference_options
-        from utils.comparison_report import ComparisonReport, remove_comparison
-        from utils.ensemble_reports import RANKING_COLUMNS
-        from utils.evaluation import Evaluation, definition_of
-        from utils.inference import predictor_of
-        from utils.tables import CaseTable
+        from utils.comparison.report import ComparisonReport, remove_comparison
+        from utils.ensembling.reports import RANKING_COLUMNS
+        from utils.evaluation.case_table import CaseTable
+        from utils.evaluation.run_results import Evaluation, definition_of
+        from utils.inference.volumes import predictor_of
 
         trained.check("--network", "architecture", args.network and args.network.name)
         trained.check("--receptive-field-size", "receptive_field", args.receptive_field_size)
@@ -150,14 +150,14 @@ class Run:
 
     def predict(self, case) -> None:
         """Predict one case, and measure the prediction."""
+        from base.argmax import argmax
         from data.clipping import clip_of_prediction
         from data.components import keep_largest
         from data.intensity_range import intensity_warning
         from data.predictions import Scan
-        from utils.case_measures import Probabilities, Segmentation
-        from utils.decisions import decide
-        from utils.intensity_warning import warn_of_intensities
-        from utils.uncertainty import ErrorRanking
+        from utils.evaluation.case_measures import Probabilities, Segmentation
+        from utils.evaluation.error_ranking import ErrorRanking
+        from utils.evaluation.intensity_warning import warn_of_intensities
 
         args, classes = self._args, self._classes
         remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
@@ -183,7 +183,7 @@ class Run:
         reference = case.resampled_classes(classes)
         if reference is not None:
             for values in uncertainty:
-                area = ErrorRanking(decide(probabilities), reference, case.spacing_mm).area(values)
+                area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
         self._evaluation.add(
             case.name,
@@ -195,7 +195,7 @@ class Run:
 
     def report(self) -> None:
         """Put together what all processes measured, and print a summary."""
-        from utils.ensemble_reports import RANKING_TITLE
+        from utils.ensembling.reports import RANKING_TITLE
 
         self._evaluation.gather()
         self._ranking.gather()

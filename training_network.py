@@ -17,9 +17,9 @@ from base.folder_lock import locked
 from base.label_classes import notice, resolve
 from base.version import versions
 from networks import ARCHITECTURES, find_architecture
-from utils import arguments, training_arguments
-from utils.command_line import OneLineParser, run_stage
-from utils.processes import Processes
+from utils.cli import arguments, training_options
+from utils.cli.command_line import OneLineParser, run_stage
+from utils.runtime.processes import Processes
 
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others
 VALIDATION_VOXELS = 100_000  # classified in each validation, in so many patches at least and at most:
@@ -36,29 +36,29 @@ def build_parser() -> OneLineParser:
     arguments.add_flag(parser, "--resume", "go on with the experiment where it stopped")
     arguments.add_device(parser)
     known = ", ".join(architecture.name for architecture in ARCHITECTURES.values())
-    training_arguments.add_network_options(parser, find_architecture, known)
-    training_arguments.add_patch_options(parser)
-    training_arguments.add_optimization_options(parser)
-    training_arguments.add_student_options(parser)
-    training_arguments.add_progress_options(parser)
+    training_options.add_network_options(parser, find_architecture, known)
+    training_options.add_patch_options(parser)
+    training_options.add_optimization_options(parser)
+    training_options.add_student_options(parser)
+    training_options.add_progress_options(parser)
     return parser
 
 
 def main(args) -> None:
     processes = Processes.of_environment()
-    training_arguments.settle(args, processes.count)
+    training_options.settle(args, processes.count)
     import torch
 
-    from data.case_cache import stored_volumes
     from data.cases import find_cases, shared_patients, with_reference
     from data.changed_originals import check_references
+    from data.sampling.case_cache import stored_volumes
     from data.soft_labels import find_soft_labels, soft_label_folder
     from data.split import outside_fold
     from networks.weights import build_network
-    from utils.arithmetic import choose_precision
-    from utils.devices import choose_device
-    from utils.experiment import Begun, Experiment
-    from utils.threads import describe_place, use_threads
+    from utils.runtime.devices import choose_device
+    from utils.runtime.precision import choose_precision
+    from utils.runtime.threads import describe_place, use_threads
+    from utils.training.experiment import Begun, Experiment
 
     device = choose_device(args.device, processes)
     place = describe_place(device, use_threads(args.threads, processes))
@@ -66,7 +66,7 @@ def main(args) -> None:
     train_cases, val_cases = find_cases(args.data, "train"), with_reference(find_cases(args.data, "val"))
     labels = set().union(*(case.labels for case in train_cases))
     train_cases = outside_fold(train_cases, args.fold)
-    name = args.run or training_arguments.name_of(args)
+    name = args.run or training_options.name_of(args)
     begun = Begun.read(args.save / name, args.resume)
     soft_labels, soft_record = None, {}
     if args.soft:
@@ -155,9 +155,9 @@ def describe(args, name, classes, train_cases, val_cases, soft_record, processes
     """What the weights say of themselves, and the experiment of what it is: plain values."""
     from tqdm import tqdm
 
-    from data.case_cache import intensity_range, settle_normalization
-    from data.patches import choose_planes
-    from data.training_cases import fingerprint
+    from data.sampling.case_cache import intensity_range, settle_normalization
+    from data.sampling.patches import choose_planes
+    from data.sampling.training_cases import fingerprint
 
     with tqdm(train_cases, "reading", unit="case", disable=not processes.is_first) as reading:
         normalization = settle_normalization(args.save / "cache", args.normalization, reading)
@@ -195,11 +195,11 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
     from tqdm import tqdm
 
     from base.label_classes import LabelClasses
-    from data.augmentation import STRENGTHS, draw_augmentation
-    from data.batches import BatchStream
-    from data.case_cache import Drawing, TrainingLabels, open_case
     from data.intensities import Normalization
-    from data.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchOptions, PatchSampler, busiest_slices
+    from data.sampling.augmentation import STRENGTHS, draw_augmentation
+    from data.sampling.batches import BatchStream
+    from data.sampling.case_cache import Drawing, TrainingLabels, open_case
+    from data.sampling.patches import TRAINING_STREAM, VALIDATION_STREAM, PatchOptions, PatchSampler, busiest_slices
 
     classes = LabelClasses.from_json(description["classes"])
     normalization = Normalization.from_json(description["normalization"])
@@ -247,8 +247,8 @@ def make_streams(args, description, train_cases, val_cases, soft_labels, device,
 
 def begin_training(args, network, description, device, processes):
     """The training of `network`, before its first step."""
-    from utils.losses import TrainingLoss
-    from utils.training import Training
+    from utils.training.losses import TrainingLoss
+    from utils.training.trainer import Training
 
     temperature = (description["soft_labels"] or {}).get("temperature")
     return Training(
@@ -272,9 +272,9 @@ def train(args, training, experiment, description, batches, validation_batches, 
     """Take the steps that are left, and write the final weights."""
     from networks.checkpoint import load_checkpoint, save_checkpoint
     from networks.weights import save_weights
-    from utils.dashboard import Dashboard
-    from utils.training_log import TrainingLog
-    from utils.training_loop import take_steps
+    from utils.training.dashboard import Dashboard
+    from utils.training.log import TrainingLog
+    from utils.training.loop import take_steps
 
     rows, processes = [], training.processes
     processes.wait()  # until none looks any more whether the experiment exists
@@ -343,9 +343,10 @@ def show_slice(training, description, shown):
     """
     import torch
 
+    from base.argmax import argmax
     from networks.weights import inference_options
-    from utils.inference import predictor_of
-    from utils.validation_picture import validation_picture
+    from utils.inference.volumes import predictor_of
+    from utils.training.validation_picture import validation_picture
 
     predict = predictor_of(training.network, training.device, **inference_options(description))
     try:
@@ -355,7 +356,7 @@ def show_slice(training, description, shown):
     finally:
         training.network.train()
     middle = len(shown.image) // 2
-    answer = probabilities[:, middle].argmax(axis=0)
+    answer = argmax(probabilities[:, middle])
     place = f"axial slice {shown.number + 1} of {shown.depth} after resampling"
     caption = f"{shown.case}, {place}, iteration {training.iteration}"
     return validation_picture(shown.image[middle], shown.reference[middle], answer, shown.spacing_mm[1:], caption)

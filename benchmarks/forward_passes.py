@@ -5,7 +5,7 @@ from unittest import mock
 
 import torch
 
-from utils.classifier import Classifier
+from utils.inference.forward import Classifier
 
 
 class ForwardPasses:

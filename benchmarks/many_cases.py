@@ -23,7 +23,7 @@ from benchmarks.measure import Row, run_alone, run_measured, side_by_side
 from benchmarks.trainings import block_of_steps, open_cases, stream_of, training_of
 from data.case_folder import RECORD, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.cases import find_cases
-from data.image_files import Grid, checksum, from_array, to_array
+from data.images.image_files import Grid, checksum, from_array, to_array
 from data.phantom import make_phantom
 
 CASES, FEW = 1000, 50

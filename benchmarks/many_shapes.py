@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.measure import Row, run_alone
 from networks import find_architecture
-from utils.inference import predictor_of
-from utils.resident_memory import resident_bytes
+from utils.inference.volumes import predictor_of
+from utils.runtime.resident_memory import resident_bytes
 
 NETWORKS = {"dil2D": None, "ResNet2D": None, "UNet3D": 8}  # features; None: as many as it has unless told otherwise
 SHAPES, FIRST = 300, 50

@@ -13,7 +13,7 @@ from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
 from benchmarks.trainings import CLASSES, open_cases
 from data.cases import find_cases
-from data.patches import TRAINING_STREAM, PatchOptions, PatchSampler
+from data.sampling.patches import TRAINING_STREAM, PatchOptions, PatchSampler
 
 TUMOUR = 2
 BATCH_SIZE, SAMPLE_SIZE, INPUT_SIZE = 40, 10, 44

@@ -9,7 +9,7 @@ from scipy import ndimage
 from benchmarks.material import raw_cases
 from benchmarks.measure import Row, run_alone, side_by_side
 from data.case_folder import IMAGE, REFERENCE
-from data.image_files import Grid, from_array, read_image, to_lps
+from data.images.image_files import Grid, from_array, read_image, to_lps
 from data.labels import whole_labels
 from data.resampling import SIGMA_PER_FWHM, resample_image, resample_reference, resampled_grid, restore_decision
 

@@ -15,10 +15,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from data.case_folder import REFERENCE
-from data.image_files import Grid, from_array, read_image, to_lps
+from data.images.image_files import Grid, from_array, read_image, to_lps
 from data.labels import whole_labels
 from data.resampling import resample_reference, resampled_grid, restore_decision
-from utils.metrics import dice
+from utils.evaluation.metrics import dice
 
 
 def there_and_back(reference: sitk.Image, grid: Grid) -> np.ndarray:

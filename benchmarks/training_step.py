@@ -16,10 +16,10 @@ import torch
 from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
 from benchmarks.trainings import CLASSES, block_of_steps, open_cases, stream_of, training_of
-from data.case_cache import TrainingLabels
 from data.cases import Case, find_cases
+from data.sampling.case_cache import TrainingLabels
 from data.soft_labels import SoftLabels
-from utils.training import OPTIMIZERS
+from utils.training.trainer import OPTIMIZERS
 
 
 @dataclass(frozen=True)

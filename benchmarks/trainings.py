@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 
 from base.label_classes import parse_classes
-from data.augmentation import STRENGTHS, draw_augmentation
-from data.batches import BatchStream
-from data.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
 from data.cases import Case
-from data.patches import TRAINING_STREAM, PatchOptions, PatchSampler
-from data.training_cases import TrainingCase
+from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.batches import BatchStream
+from data.sampling.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
+from data.sampling.patches import TRAINING_STREAM, PatchOptions, PatchSampler
+from data.sampling.training_cases import TrainingCase
 from networks import find_architecture
-from utils.losses import TrainingLoss
-from utils.training import Training
-from utils.training_loop import take_steps
+from utils.training.loop import take_steps
+from utils.training.losses import TrainingLoss
+from utils.training.trainer import Training
 
 CLASSES = parse_classes("0,1,2")
 NEVER = 10**9

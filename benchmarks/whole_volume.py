@@ -15,7 +15,7 @@ from benchmarks.networks_at_hand import trained_network
 from data.cases import find_cases
 from data.intensities import Normalization
 from networks.weights import TrainedNetwork, inference_options, load_weights
-from utils.inference import predictor_of
+from utils.inference.volumes import predictor_of
 
 RECEPTIVE_FIELDS = (35, 131)
 REPEATS = 3

@@ -14,7 +14,7 @@ from data.case_folder import SPLITS
 from data.cases import Case, find_cases
 from data.intensities import Normalization
 from networks import find_architecture
-from utils.inference import predictor_of
+from utils.inference.volumes import predictor_of
 
 WINDOW, OVERLAP = 64, 0.5
 FEATURES, CLASSES = 8, 3

@@ -12,7 +12,7 @@ from base.label_classes import LabelClasses
 from base.names import is_of_a_system, is_text
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
 from data.case_record import read_case_record
-from data.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
+from data.images.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
 from data.labels import whole_labels
 
 _AGAIN = "run resample_data.py -d on the data directory"

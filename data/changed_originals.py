@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data.case_cache import case_folder
 from data.case_folder import IMAGE, REFERENCE
 from data.cases import Case
+from data.sampling.case_cache import case_folder
 from data.stored_arrays import stored
 
 _KINDS = {IMAGE: "image", REFERENCE: "reference"}  # as the record names them

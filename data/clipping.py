@@ -9,7 +9,7 @@ import numpy as np
 from base.errors import InputError
 from base.label_classes import LabelClasses
 from data.cases import Case, class_indices
-from data.image_files import Grid, from_array, read_image, to_array, to_lps
+from data.images.image_files import Grid, from_array, read_image, to_array, to_lps
 from data.labels import whole_labels
 from data.resampling import resample_reference
 

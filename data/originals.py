@@ -14,9 +14,9 @@ import SimpleITK as sitk
 from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
-from data.file_kinds import broken_link
-from data.image_files import files_of
-from data.noted_images import is_copy, write_copy
+from data.images.file_kinds import broken_link
+from data.images.image_files import files_of
+from data.images.noted_images import is_copy, write_copy
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from base.errors import InputError
 from data.case_folder import IMAGE, REFERENCE
-from data.image_files import Grid, checksum, from_array, read_image, write_image
+from data.images.image_files import Grid, checksum, from_array, read_image, write_image
 
 KIDNEY, TUMOUR = 1, 2
 _KITS_AXES = "IPL"

@@ -9,8 +9,8 @@ from base.label_classes import LabelClasses
 from base.run_files import probability_path
 from data.case_folder import IMAGE
 from data.cases import Case, class_indices
-from data.image_files import lps_grid, lps_view, to_orientation_of, write_image
-from data.image_geometry import Placement
+from data.images.image_files import lps_grid, lps_view, to_orientation_of, write_image
+from data.images.image_geometry import Placement
 from data.resampling import restore_channels, restore_decision
 
 

@@ -15,11 +15,11 @@ from base.errors import InputError, one_line
 from base.json_files import write_json
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.case_record import read_case_record
-from data.image_files import Grid, checksum, from_array, read_image, to_lps
-from data.image_headers import read_header
+from data.images.image_files import Grid, checksum, from_array, read_image, to_lps
+from data.images.image_headers import read_header
+from data.images.noted_images import is_resampled, write_resampled
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
-from data.noted_images import is_resampled, write_resampled
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 

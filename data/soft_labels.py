@@ -16,14 +16,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.atomic_file import remove_abandoned
+from base.chunks import chunks
 from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
 from data.case_record import check_fingerprints
 from data.cases import Case
-from data.image_files import Grid, checksum, from_array, read_image, write_image
-from data.noted_images import note_of
+from data.images.image_files import Grid, checksum, from_array, read_image, write_image
+from data.images.noted_images import note_of
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
@@ -38,8 +39,6 @@ _RECORD_SHAPE = {
     "clips?": {str: str},
 }
 
-_VOXELS_AT_ONCE = 1 << 15  # whose numbers stay in a processor's cache from one operation to the next
-
 
 def quantise(mean: np.ndarray) -> np.ndarray:
     """Probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
@@ -48,8 +47,8 @@ def quantise(mean: np.ndarray) -> np.ndarray:
     """
     quantised = np.empty((len(mean), mean[0].size), np.uint8)
     flat = mean.reshape(quantised.shape)
-    for first in range(0, flat.shape[1], _VOXELS_AT_ONCE):
-        part, target = (array[:, first : first + _VOXELS_AT_ONCE] for array in (flat, quantised))
+    for chunk in chunks(flat.shape[1]):
+        part, target = (array[:, chunk] for array in (flat, quantised))
         scaled = part * (MEAN_UNITS / part.sum(axis=0))
         units = np.floor(scaled)
         remainders = scaled - units

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from networks.dilated_inference import DilatedInSurroundings
 from networks.layers import LAYERS
-from networks.surroundings import DilatedInSurroundings
 
 _HIDDEN_FEATURES = 128  # of the 1×1 layer, which decides voxel by voxel
 

@@ -72,7 +72,7 @@ def build_network(description: dict) -> torch.nn.Module:
 
 
 def inference_options(description: dict) -> dict:
-    """What `utils.inference.predictor_of` must be told of a network, by the names of its arguments."""
+    """What `utils.inference.volumes.predictor_of` must be told of a network, by the names of its arguments."""
     architecture = find_architecture(description["architecture"])
     return {
         "dimensions": architecture.dimensions,

@@ -44,7 +44,7 @@ def together(function: Callable, *arguments, count: int = 2) -> list[Ended]:
 
 def stage(script: str, *words) -> None:
     """Run a stage as its command line does."""
-    from utils.command_line import run_stage
+    from utils.cli.command_line import run_stage
 
     module = importlib.import_module(script)
     sys.argv = [f"{script}.py", *(str(word) for word in words)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from data.image_files import read_image, write_image
+from data.images.image_files import read_image, write_image
 from tests.material import image_of
 from tests.processes import alone
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from data.case_cache import settle_normalization
 from data.cases import find_cases
 from data.intensities import Normalization
+from data.sampling.case_cache import settle_normalization
 
 
 def test_zscore_standardizes_each_image_without_its_extremes():

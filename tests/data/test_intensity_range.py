@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from data.case_cache import intensity_range
 from data.cases import find_cases
 from data.intensity_range import IntensityRange, intensity_warning, range_of
+from data.sampling.case_cache import intensity_range
 
 
 def body(seed: int, air: float = 0.5, outside: float = -1000.0) -> np.ndarray:

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 
 from base.label_classes import parse_classes
 from data.cases import Case
-from data.image_files import Grid
+from data.images.image_files import Grid
 from data.layouts import SourceCase
 from data.predictions import Scan
 from data.preparation import prepare_case

@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.image_files import to_array
+from data.images.image_files import to_array
 from data.phantom import make_phantom, write_phantoms
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from data.image_files import Grid
+from data.images.image_files import Grid
 from data.layouts import SourceCase
 from data.preparation import prepare_case
 from tests.material import image_of

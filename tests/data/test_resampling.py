@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from data.image_files import Grid, to_lps
+from data.images.image_files import Grid, to_lps
 from data.resampling import (
     SIGMA_PER_FWHM,
     resample_image,

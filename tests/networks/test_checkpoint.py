@@ -5,8 +5,8 @@ import torch
 
 from base.errors import InputError
 from networks.checkpoint import load_checkpoint, save_checkpoint
-from utils.losses import TrainingLoss
-from utils.training import Training
+from utils.training.losses import TrainingLoss
+from utils.training.trainer import Training
 
 ROWS = [{"iteration": 1, "val_loss": 0.5, "dice_1": None}]
 

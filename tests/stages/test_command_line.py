@@ -12,7 +12,7 @@ from torch._inductor.exc import InvalidCxxCompiler
 
 from base.version import VERSION
 from tests.conftest import ROOT
-from utils.command_line import OneLineParser, run_stage
+from utils.cli.command_line import OneLineParser, run_stage
 
 SCRIPTS = ("resample_data.py", "training_network.py", "testing_network.py", "ensemble.py")
 HEAVY = {"torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "visdom", "tqdm"}

@@ -187,7 +187,7 @@ def test_a_hostile_server_costs_one_warning(run, kidneys, tmp_path, handle):
 
 def test_the_picture_is_neither_sent_nor_recorded_nor_missed(call, kidneys, tmp_path, monkeypatch):
     """With --visdom-picture off, and the network is the same."""
-    monkeypatch.setattr("utils.dashboard._SECONDS_AT_END", 20.0)  # on a busy machine
+    monkeypatch.setattr("utils.training.dashboard._SECONDS_AT_END", 20.0)  # on a busy machine
     visdom, records, weights = servers.Visdom(), [], []
     with serving(visdom) as server:
         for picture in ("auto", "off"):

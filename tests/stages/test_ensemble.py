@@ -13,7 +13,7 @@ import torch
 from base.errors import InputError
 from data.soft_labels import SoftLabels
 from tests.material import SMALL, calibration_around, largest_components, rows_of, write_kidney
-from utils.contributions import MemberStore
+from utils.ensembling.leave_one_out import MemberStore
 
 FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.material import write_kidney
-from utils.command_line import OneLineParser, run_stage
+from utils.cli.command_line import OneLineParser, run_stage
 
 
 def ended(*command, **environment):
@@ -18,7 +18,7 @@ def ended(*command, **environment):
     return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("module", ["utils.pictures", "benchmarks.study.pictures"])
+@pytest.mark.parametrize("module", ["utils.runtime.figures", "studies.pictures"])
 def test_the_backend_of_a_notebook_is_not_asked_for(module):
     backend = "module://matplotlib_inline.backend_inline"
     code = f"import {module}, matplotlib; print(matplotlib.get_backend())"

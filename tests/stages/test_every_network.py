@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.image_files import Grid
+from data.images.image_files import Grid
 from networks import ARCHITECTURES
 from tests.material import rows_of
 

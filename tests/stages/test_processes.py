@@ -13,7 +13,7 @@ from networks import weights
 from networks.weights import build_network
 from tests.material import SMALL, rows_of
 from tests.processes import Ended, stage, together
-from utils.training import Training
+from utils.training.trainer import Training
 
 COSTS = ("seconds", "peak_memory_mb")
 

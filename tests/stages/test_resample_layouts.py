@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.image_files import Grid
+from data.images.image_files import Grid
 from tests.material import DIRECTIONS, image_of
 from tests.miniatures import WRITERS, describe, write, write_kits, write_one_folder, write_segthor, write_two_folders
 

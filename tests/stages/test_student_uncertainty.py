@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from data.image_files import Grid
+from data.images.image_files import Grid
 from tests.material import SMALL, rows_of
 
 

@@ -12,11 +12,11 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from data.cases import Case
-from data.image_files import Grid
+from data.images.image_files import Grid
 from data.phantom import make_phantom
 from tests.conftest import ROOT
 from tests.material import largest_components, rows_of, write_case, write_kidney
-from utils.surface_dice import surface_dice
+from utils.evaluation.surface_dice import surface_dice
 
 
 @pytest.fixture

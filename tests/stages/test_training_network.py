@@ -15,8 +15,8 @@ import torch
 from base.errors import InputError
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
-from utils import training_log
-from utils.training import Training
+from utils.training import log as training_log
+from utils.training.trainer import Training
 
 
 def options(kidneys, save, *more):
@@ -167,7 +167,7 @@ def test_the_page_is_written_with_every_row_and_none_is_needed_to_begin(call, ki
     assert [page.count("<img") for page in pages] == [0, 3, 3, 3]
 
     pages.clear()
-    monkeypatch.setattr("utils.inference.VolumePredictor.__call__", run_out)
+    monkeypatch.setattr("utils.inference.volumes.VolumePredictor.__call__", run_out)
     call("training_network", *options_of[:-4], "-r", "full")
     assert (tmp_path / "full" / "FINAL_full_4.pth").exists()
     assert [page.count("<img") for page in pages] == [0, 0, 0]

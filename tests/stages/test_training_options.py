@@ -9,7 +9,7 @@ import training_network
 from base.errors import InputError
 from data.split import folds_of
 from tests.material import SMALL, rows_of
-from utils import training_arguments
+from utils.cli import training_options
 
 BASE = [*SMALL, "--classes", "0,1,2", "-i", 3, "--checkpoint-every", 3]
 
@@ -188,7 +188,7 @@ def test_the_sample_size_suits_the_network_unless_it_is_given(tmp_path, network,
     def settled(*more):
         words = ["-n", network, "-d", tmp_path, "-s", tmp_path / "SAVE", "--classes", "0,1", *more]
         args = training_network.build_parser().parse_args([str(word) for word in words])
-        training_arguments.settle(args, 1)
+        training_options.settle(args, 1)
         return args.sample_size
 
     assert settled() == side

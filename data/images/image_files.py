@@ -1,0 +1,340 @@
+"""Image files and their geometry: the one place that knows SimpleITK's axis order.
+
+Everywhere else an image is an array (z, y, x) that runs along the patient's axes as LPS does (x to the left, y to the
+back, z to the head), with `spacing_mm` in the same order.
+"""
+
+import errno
+import hashlib
+import os
+import resource
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.atomic_file import replacing
+from base.errors import InputError
+from data.images.image_geometry import NIBABEL, SIMPLEITK, Placement, check_right_angles, sheared
+from data.images.image_headers import read_header
+from data.images.intact_files import check_intact
+from data.images.lower_case import in_lower_case
+
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+# Voxels for places and spacings; absolute for direction cosines: quaternions in single precision are no more exact.
+GRID_TOLERANCE = 1e-3
+
+_LARGEST_VALUE = 1e15  # of an intensity: beyond it, squares leave the range of float32
+NOTE = "ITK_FileNotes"  # how SimpleITK calls the description field of a NIfTI header
+_OF_SIMPLEITK = (RuntimeError, OverflowError, MemoryError)  # what it raises over a file
+_SCALARS = {
+    *(sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkUInt32),
+    *(sitk.sitkInt64, sitk.sitkUInt64, sitk.sitkFloat32, sitk.sitkFloat64),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie: `size`, `spacing` (mm) and `origin` (mm) as (x, y, z), `direction` row by row, as in ITK."""
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> "Grid":
+        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @classmethod
+    def from_json(cls, value: dict) -> "Grid":
+        return cls(**{name: tuple(numbers) for name, numbers in value.items()})
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array, (z, y, x)."""
+        return self.size[::-1]
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """Spacing of the array, (z, y, x) in mm."""
+        return self.spacing[::-1]
+
+    def indices_of(self, other: "Grid") -> list[np.ndarray]:
+        """Where the voxel centres of `other`, whose axes have the same directions, lie among the voxels of this grid.
+
+        Returns:
+            for each axis (z, y, x) the indices in this grid, with their fractions, of the centres along that axis.
+        """
+        shift_mm = np.linalg.solve(np.reshape(self.direction, (3, 3)), np.subtract(other.origin, self.origin))
+        along_xyz = [
+            np.round((shift + np.arange(count) * step) / spacing, 9)  # what lies halfway does so whatever the rounding
+            for shift, count, step, spacing in zip(shift_mm, other.size, other.spacing, self.spacing)
+        ]
+        return along_xyz[::-1]
+
+    def differs_from(self, other: "Grid") -> str:
+        """Say in what and how much the two grids differ beyond `GRID_TOLERANCE`; empty when they are the same."""
+        if self.size != other.size:
+            return f"size {self.size} against {other.size}"
+        steps = np.abs(np.subtract(self.spacing, other.spacing))
+        # What an axis gains from voxel to voxel adds up along it.
+        by_spacing = steps * np.maximum(1, np.subtract(self.size, 1)) / self.spacing
+        if by_spacing.max() >= GRID_TOLERANCE:
+            axis = int(by_spacing.argmax())
+            return f"spacing by {steps[axis]:.3g} mm, {by_spacing[axis]:.3g} voxels along the axis {'xyz'[axis]}"
+        turns = np.abs(np.subtract(self.direction, other.direction)).max()
+        if turns >= GRID_TOLERANCE:
+            return f"direction cosines by {turns:.3g}"
+        shift_mm = np.subtract(self.origin, other.origin)
+        by_origin = np.abs(np.linalg.solve(np.reshape(self.direction, (3, 3)), shift_mm)) / self.spacing
+        if by_origin.max() >= GRID_TOLERANCE:
+            return f"origin by {np.linalg.norm(shift_mm):.3g} mm, {by_origin.max():.3g} voxels"
+        return ""
+
+
+def read_image(path: Path | str) -> sitk.Image:
+    """Read a three-dimensional image of one channel: the one reader, which trusts no file.
+
+    Raises:
+        InputError: the file is missing, damaged or cut short, its header promises what it does not hold or what does
+            not fit into memory, it holds NaN or infinity, is not 3D, or has several channels.
+    """
+    path = Path(path)
+    header = read_header(path)
+    check_intact(path, header)
+    return _read_promised(path, header.size)
+
+
+def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk.Image:
+    """Read an image whose voxels are known by their `checksum`, which finds all damage of them.
+
+    Raises:
+        InputError: as `read_image`; or with `problem` and `remedy`, where the voxels are others.
+    """
+    image = _read_promised(path, read_header(path).size)
+    if checksum(sitk.GetArrayViewFromImage(image)) != sha256:
+        raise InputError(path, problem, remedy)
+    return image
+
+
+def read_grid(path: Path) -> Grid:
+    """Read where the voxels of an image lie, without the voxels.
+
+    Raises:
+        InputError: as `read_image`, as far as the header tells.
+    """
+    with in_lower_case(path) as name:
+        reader = _reader_of(path, read_header(path).size, name)
+    return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+
+
+def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
+    """Read an image whose header promised `size`, and check what SimpleITK makes of it."""
+    with in_lower_case(path) as name:
+        reader = _reader_of(path, size, name)
+        try:
+            image = reader.Execute()
+        except _OF_SIMPLEITK as error:
+            raise _unreadable(path, error) from None
+    if image.GetPixelID() not in _SCALARS:
+        raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
+    values = sitk.GetArrayViewFromImage(image)
+    if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # as NaN
+        problem = "holds values that are not finite (NaN or infinity), or beyond all measure"
+        raise InputError(path, problem, "repair or remove the file")
+    return image
+
+
+def _reader_of(path: Path, size: tuple[int, ...], name: Path) -> sitk.ImageFileReader:
+    """A reader that has read the header of `path`, which promised `size`, under a `name` that SimpleITK knows."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(name))
+    try:
+        reader.ReadImageInformation()
+    except _OF_SIMPLEITK as error:
+        raise _unreadable(path, error) from None
+    _check_information(path, reader, size)
+    return reader
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    # What ITK calls a reason is the system's last error, whatever that was of.
+    lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+    reason = lines[-1] if lines else type(error).__name__
+    if "orthonormal" in reason:  # in ITK's eyes, which are a little sharper than check_nifti's
+        return sheared(path, "its axes are not at right angles", NIBABEL)
+    return InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy")
+
+
+def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> None:
+    if reader.GetDimension() != 3:
+        raise InputError(path, f"has {reader.GetDimension()} dimensions, not 3", "extract one 3D volume from it")
+    channels = reader.GetNumberOfComponents()
+    if channels != 1:
+        raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
+    if sorted(n for n in reader.GetSize() if n > 1) != sorted(n for n in size if n > 1):
+        problem = f"is read as {reader.GetSize()} voxels, not as the {size} of its header"
+        raise InputError(path, problem, "replace the file by an intact copy")
+    spacing, direction = reader.GetSpacing(), np.reshape(reader.GetDirection(), (3, 3))
+    numbers_are_finite = np.isfinite([*spacing, *reader.GetOrigin(), *direction.ravel()]).all()
+    if not numbers_are_finite or min(spacing) <= 0 or abs(np.linalg.det(direction)) < 1e-6:
+        raise InputError(path, "has a geometry that makes no sense", "correct spacing, origin and direction")
+    check_right_angles(path, direction.T, SIMPLEITK)
+
+
+def write_image(
+    image: sitk.Image,
+    path: Path | str,
+    note: str = "",
+    placement: Placement | None = None,
+    verify_more: Callable[[Path], None] = lambda temporary: None,
+) -> None:
+    """Write `image` as NIfTI, whole or not at all, and read it before it takes its name.
+
+    SimpleITK says nothing of a full disk.
+
+    Args:
+        note: for the description field, at most 79 ASCII characters; see `data.images.noted_images`.
+        placement: of the file whose grid `image` is on, for programs that go by another matrix than SimpleITK.
+        verify_more: called with the temporary path when its voxels are verified; raises where something else is wrong.
+    """
+    expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
+
+    def verify(temporary: Path) -> None:
+        try:
+            is_whole = check_intact(temporary, read_header(temporary)) == expected
+        except InputError:
+            is_whole = False
+        if not is_whole:
+            raise _why_cut_short(temporary)
+        difference = read_grid(temporary).differs_from(Grid.of(image)) if placement else ""
+        if difference:
+            raise InputError(
+                path, f"cannot be written on the grid of its scan ({difference})", "run resample_data.py again"
+            )
+        verify_more(temporary)
+
+    with replacing(path, verify) as temporary:
+        if placement:
+            placement.write(sitk.GetArrayViewFromImage(image), note, temporary)
+            return
+        if note:
+            image = sitk.Image(image)  # shares the voxels
+            image.SetMetaData(NOTE, note)
+        try:
+            sitk.WriteImage(image, str(temporary), True)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise InputError(path, f"cannot be written ({reason})", "check the disk's space and rights") from None
+
+
+def _why_cut_short(path: Path) -> OSError:
+    """Guess why a file that is not whole was not written to its end."""
+    disk, limit = os.statvfs(path.parent), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and path.stat().st_size >= limit:
+        number = errno.EFBIG
+    else:
+        number = errno.ENOSPC if disk.f_bavail * disk.f_frsize < 2**20 else errno.EIO
+    return OSError(number, os.strerror(number))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of an image: its own, and the one with the voxels where its header names another.
+
+    Raises:
+        InputError: the header is damaged, or names a file elsewhere.
+    """
+    return sorted({path, read_header(path).file}) if path.suffix.lower() in (".mhd", ".nrrd") else [path]
+
+
+def lps_grid(image: sitk.Image) -> Grid:
+    """Grid of `image` once its axes are permuted and flipped to the order nearest to LPS."""
+    order, flipped = _way_to_lps(image)
+    direction = np.reshape(image.GetDirection(), (3, 3))[:, order]
+    permuted = Grid(
+        tuple(image.GetSize()[axis] for axis in order),
+        tuple(image.GetSpacing()[axis] for axis in order),
+        image.GetOrigin(),
+        tuple(direction.ravel().tolist()),
+    )
+    first = [size - 1 if flip else 0 for size, flip in zip(permuted.size, flipped)]
+    origin = _without_voxels(permuted).TransformIndexToPhysicalPoint(first)
+    direction = direction * np.where(flipped, -1.0, 1.0)
+    return Grid(permuted.size, permuted.spacing, origin, tuple(direction.ravel().tolist()))
+
+
+def _way_to_lps(image: sitk.Image) -> tuple[list[int], list[bool]]:
+    """For each axis of LPS (x, y, z), which axis of `image` lies nearest to it, and whether that runs against it."""
+    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    order = [next(axis for axis, letter in enumerate(code) if letter in pair) for pair in ("LR", "PA", "SI")]
+    return order, [code[axis] not in "LPS" for axis in order]
+
+
+def _without_voxels(grid: Grid) -> sitk.Image:
+    """An image of one voxel, which knows where the voxels of `grid` would be."""
+    image = sitk.Image([1] * 3, sitk.sitkUInt8)
+    _place(image, grid)
+    return image
+
+
+def lps_view(image: sitk.Image) -> np.ndarray:
+    """The voxels of `image` as an array (z, y, x) along LPS: not to be changed, good while `image` is there."""
+    order, flipped = _way_to_lps(image)
+    array = sitk.GetArrayViewFromImage(image).transpose([2 - axis for axis in order[::-1]])
+    return array[tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])]
+
+
+def to_lps(image: sitk.Image) -> sitk.Image:
+    """Permute and flip the axes to the order nearest to LPS; no voxel is interpolated."""
+    grid = lps_grid(image)
+    return image if grid == Grid.of(image) else from_array(to_array(image), grid)
+
+
+def to_array(image: sitk.Image) -> np.ndarray:
+    """Array (z, y, x) of `image`, reoriented to LPS."""
+    return _in_order(lps_view(image))
+
+
+def _in_order(view: np.ndarray) -> np.ndarray:
+    """A copy of `view` (z, y, x), its voxels in order in memory."""
+    copy = np.empty(view.shape, view.dtype)
+    for row in range(view.shape[1]):  # two axes at a time fit the processor's cache: eight times as fast
+        copy[:, row] = view[:, row]
+    return copy
+
+
+def from_array(array: np.ndarray, grid: Grid) -> sitk.Image:
+    """Image of `array` (z, y, x) on `grid`."""
+    image = sitk.GetImageFromArray(array)
+    _place(image, grid)
+    return image
+
+
+def _place(image: sitk.Image, grid: Grid) -> None:
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
+
+
+def to_orientation_of(array: np.ndarray, original: sitk.Image) -> sitk.Image:
+    """Image of an LPS `array` (z, y, x) in the axes, and with the exact header, of `original`.
+
+    `array` has the shape of `to_array(original)`.
+    """
+    order, flipped = _way_to_lps(original)
+    array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])]
+    image = sitk.GetImageFromArray(_in_order(array.transpose(np.argsort([2 - axis for axis in order[::-1]]))))
+    image.CopyInformation(original)
+    return image
+
+
+def checksum(array: np.ndarray) -> str:
+    """SHA-256 of the shape, type and values of `array`."""
+    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,97 @@
+"""Batches as tensors, made in the background while the network works on the one before."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data.sampling.augmentation import apply_augmentation
+from data.sampling.patches import Batch, PatchSampler
+from data.soft_labels import DEVIATION_UNITS, MEAN_UNITS
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """What a network is trained on. Patches have two axes or three.
+
+    Attributes:
+        image: float32 (n, 1, input, ...).
+        reference: int64 (n, sample, ...) class indices, with `IGNORED`.
+        soft: float32 (n, classes, sample, ...) summing to 1, or to 0 where nothing is known; or None.
+        deviation: float32 (n, sample, ...), the ensemble's standard deviation; or None.
+    """
+
+    image: torch.Tensor
+    reference: torch.Tensor
+    soft: torch.Tensor | None = None
+    deviation: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> "TensorBatch":
+        """The batch on a device; one that is pinned is copied while the program goes on."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "TensorBatch":
+        """The batch in memory that CUDA devices can read by themselves."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "TensorBatch":
+        tensors = (self.image, self.reference, self.soft, self.deviation)
+        return TensorBatch(*(None if tensor is None else function(tensor) for tensor in tensors))
+
+
+def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
+    """Turn arrays into tensors, transformed as drawn."""
+    image, reference, soft, deviation = batch.image, batch.reference, None, None
+    if batch.soft is not None:
+        soft = batch.soft.astype(np.float32)
+        soft /= MEAN_UNITS
+    if batch.deviation is not None:  # travels with the soft labels, as one channel more
+        deviation = batch.deviation[:, None].astype(np.float32)
+        deviation /= DEVIATION_UNITS
+        soft = np.concatenate([soft, deviation], axis=1)
+    if batch.draw is not None:
+        image, reference, soft = apply_augmentation(batch.draw, image, reference, soft, input_size, sample_size)
+    if batch.deviation is not None:
+        soft, deviation = soft[:, :-1], torch.from_numpy(soft[:, -1])
+    if soft is not None:
+        total = soft.sum(axis=1, keepdims=True)
+        # Voxels that lie mostly outside the image are outside.
+        soft = torch.from_numpy(np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5))
+    return TensorBatch(torch.from_numpy(image[:, None]), torch.from_numpy(reference).long(), soft, deviation)
+
+
+class BatchStream:
+    """The batches of one sampler, the next ones prepared in a thread.
+
+    Args:
+        rank, count: of `count` processes that share out each batch, this is number `rank`.
+        pinned: for a CUDA device.
+    """
+
+    def __init__(self, sampler: PatchSampler, rank: int = 0, count: int = 1, pinned: bool = False):
+        self._sampler = sampler
+        self._share = (rank, count)
+        self._pinned = pinned
+
+    def make(self, number: int) -> TensorBatch:
+        options = self._sampler.options
+        batch = to_tensors(self._sampler.batch(number, *self._share), options.input_size, options.sample_size)
+        return batch.pinned() if self._pinned else batch
+
+    def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
+        """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""
+        # PyTorch uses one core in that thread: the others are the network's. A thread takes the number set last when
+        # PyTorch first meets it there, so this one has to be met before.
+        torch.get_num_threads()
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
+            pending = [thread.submit(self.make, number) for number in range(first, min(first + ahead, end))]
+            try:
+                for number in range(first, end):
+                    batch = pending.pop(0).result()
+                    if number + ahead < end:
+                        pending.append(thread.submit(self.make, number + ahead))
+                    yield batch
+            finally:
+                thread.shutdown(cancel_futures=True)

@@ -1,0 +1,296 @@
+"""Patches for training: which voxel, which plane, which part of the volume.
+
+A patch is a square of a slice, or a cube. It has a sample area, which the network classifies, in the middle of an input
+area, which it reads:
+
+    input   i i i s s s s i i i        input = sample + receptive field - 1 where nothing is padded
+    sample        s s s s              (here: sample 4, receptive field 7)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from base.errors import InputError
+from base.label_classes import IGNORED
+from base.planes import planes_of
+from data.sampling.augmentation import AugmentationDraw
+from data.sampling.recent_cases import RecentCases
+from data.sampling.training_cases import TrainingCase
+
+AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
+ALL_PLANES = (0, 1, 2)
+_THICK_SLICES = 3  # beyond this ratio of spacings only axial planes are trained on
+
+# First words of the seeds of independent streams of random numbers.
+TRAINING_STREAM, VALIDATION_STREAM = 1, 2
+
+
+def choose_planes(
+    planes: str, spacings_mm: Sequence[tuple[float, ...]], shapes: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Array axes along which slices are taken, for ``--planes`` auto, axial or all; spacings and shapes are (z, y, x).
+
+    auto leaves out planes whose slices are lines in more than half of the volumes, and, where voxels are long along z,
+    all but axial ones, if those are left.
+    """
+    if planes != "auto":
+        return (0,) if planes == "axial" else ALL_PLANES
+    suited = np.array([[plane in planes_of(shape, ALL_PLANES) for plane in ALL_PLANES] for shape in shapes]).sum(axis=0)
+    chosen = tuple(plane for plane in ALL_PLANES if suited[plane] >= min(len(shapes) / 2, suited.max()))
+    thick = np.median([spacing[0] / max(spacing[1:]) for spacing in spacings_mm]) > _THICK_SLICES
+    return (0,) if thick and 0 in chosen else chosen
+
+
+@dataclass(frozen=True)
+class PatchOptions:
+    """How patches are drawn.
+
+    Attributes:
+        dimensions: 2 for slices, 3 for boxes.
+        sample_size, input_size: sides of the two areas, in voxels.
+        planes: array axes that may be the normal of a slice, unless its slices are lines in the case.
+        criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
+        ratios: chance of each class, in any unit.
+        batch_size: patches a batch.
+        background_share: share of the patches drawn for the background that hold nothing else: the cases' index has a
+            group of such voxels, after the classes; None: as it comes.
+        inside: shift patches into the volume, or a smaller volume into the patch's middle, as windows lie in
+            prediction; the drawn voxel stays in the patch.
+    """
+
+    dimensions: int
+    sample_size: int
+    input_size: int
+    planes: tuple[int, ...]
+    criterion: str
+    ratios: tuple[float, ...]
+    batch_size: int
+    background_share: float | None = None
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches as numpy arrays, the axes of the patch (two or three) last.
+
+    Attributes:
+        image: float32 (patches, input, ...).
+        reference: uint8 (patches, sample, ...) class indices, `IGNORED` outside the image or without a reference.
+        soft: uint8 (patches, classes, sample, ...) in units of 1/255, all 0 outside the image; None for training on
+            references alone.
+        deviation: uint8 (patches, sample, ...) in units of 1/510, the ensemble's; None where it is not learnt.
+        draw: the transforms to apply; None where they are to stay as they are. With transforms, areas are enlarged: by
+            as many voxels on all sides, of which those that no transform reaches are left at `outside` or 0.
+    """
+
+    image: np.ndarray
+    reference: np.ndarray
+    soft: np.ndarray | None
+    deviation: np.ndarray | None
+    draw: AugmentationDraw | None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where n patches with d axes are cut.
+
+    Attributes:
+        cases: int (n,), numbers of the cases.
+        axes: int (n, d), the array axes along the patch's.
+        starts: int (n, 3), the first voxel (z, y, x) of the sample area.
+    """
+
+    cases: np.ndarray
+    axes: np.ndarray
+    starts: np.ndarray
+
+    def part(self, which: slice) -> "Places":
+        return Places(self.cases[which], self.axes[which], self.starts[which])
+
+
+class PatchSampler:
+    """Draws batches of patches. Batch `number` depends on the seed and that number alone, not on earlier draws.
+
+    Args:
+        seed: words of the seed; they tell independent streams apart.
+        draw_augmentation: of a generator and the spacings (patches, axes), gives the transforms of a batch; None
+            leaves patches as they are.
+        may_lack: whether what no case holds is left out, as long as some case holds something else to draw by.
+
+    Raises:
+        InputError: no case holds a class whose ratio is above 0, or background enough for `background_share`.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        class_names: Sequence[str],
+        options: PatchOptions,
+        seed: tuple[int, ...],
+        draw_augmentation: Callable[[np.random.Generator, np.ndarray], AugmentationDraw] | None = None,
+        may_lack: bool = False,
+    ):
+        self.options = options
+        self._cases = cases
+        self._seed = seed
+        self._draw_augmentation = draw_augmentation
+        # What is drawn is a group of voxels: a class, or the background far from everything else.
+        names, chances = list(class_names), np.asarray(options.ratios, float) / np.sum(options.ratios)
+        if options.background_share is not None:
+            names.append(f"{names[0]} {options.sample_size} voxels from all others")
+            share = options.background_share
+            chances = np.append(chances * [1 - share, *[1] * (len(chances) - 1)], chances[0] * share)
+        self._counts = np.stack([case.index.counts for case in cases], axis=1)  # (groups, cases)
+        holds = self._counts > 0
+        self._number_of_holders = holds.sum(axis=1)
+        self._holders = np.argsort(~holds, axis=1, kind="stable")  # of each group, those that hold it first
+        held = chances * (self._number_of_holders > 0)
+        if may_lack and held.any():
+            chances = held
+        for name, chance, holders in zip(names, chances, self._number_of_holders):
+            if chance > 0 and not holders:
+                option = "--background-share" if " " in name else "--classes"
+                raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
+        self._up_to = np.cumsum(chances) / np.sum(chances)
+        self._shapes = np.array([case.image.shape for case in cases])
+        self._planes = [planes_of(case.image.shape, options.planes) for case in cases]
+        self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
+        self._scalings = np.array([case.scaling for case in cases], np.float32)
+        self._recent = RecentCases(cases)
+
+    def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
+        """Batch `number`; of `count` processes that share it out, the patches of process `rank`."""
+        places, draw = self.places(number)
+        mine = slice(rank, None, count)
+        return self._cut(places.part(mine), draw and draw.part(mine), draw.enlargement if draw else 0.0)
+
+    def places(self, number: int) -> tuple[Places, AugmentationDraw | None]:
+        """Where the patches of batch `number` are cut, and how they are transformed."""
+        rng = np.random.default_rng((*self._seed, number))
+        places = self._draw_places(rng)
+        spacings = np.take_along_axis(self._spacings_mm[places.cases], places.axes, axis=1)
+        return places, self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
+
+    def _draw_places(self, rng: np.random.Generator) -> Places:
+        """Draw, of each patch, group, case, voxel, plane, and where in the sample area the voxel lies."""
+        n, side = self.options.batch_size, self.options.sample_size
+        groups = self._up_to.searchsorted(rng.random(n), side="right")
+        cases = self._holders[groups, rng.integers(self._number_of_holders[groups])]
+        numbers = rng.integers(self._counts[groups, cases])
+        drawn = zip(cases.tolist(), groups.tolist(), numbers.tolist())
+        starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in drawn])
+        axes = np.tile(np.arange(3), (n, 1))
+        if self.options.dimensions == 2:
+            shares = rng.integers(len(self.options.planes), size=n) / len(self.options.planes)
+            own = [self._planes[case] for case in cases]
+            normals = np.array([planes[int(share * len(planes))] for planes, share in zip(own, shares)])
+            axes = axes[axes != normals[:, None]].reshape(n, 2)
+        centred = self.options.criterion == "patch-center-voxel"
+        offsets = np.full(axes.shape, side // 2) if centred else rng.integers(side, size=axes.shape)
+        along = np.take_along_axis(starts, axes, axis=1) - offsets
+        if self.options.inside:
+            along = shift_inside(along, side, np.take_along_axis(self._shapes[cases], axes, axis=1))
+        np.put_along_axis(starts, axes, along, axis=1)
+        return Places(cases, axes, starts)
+
+    def _cut(self, places: Places, draw: AugmentationDraw | None, extra: float) -> Batch:
+        """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as `draw` needs them."""
+        n, d = places.axes.shape
+        first, options = self._cases[0], self.options
+        image_side, image_boxes = self._boxes(places, draw, options.input_size, extra)
+        side, boxes = self._boxes(places, draw, options.sample_size, extra)
+        low, high, mean, deviation = self._scalings[places.cases].T.reshape(4, n, *[1] * d)
+        image = np.empty((n, *[image_side] * d), np.float32)
+        image[...] = low  # outside
+        reference = np.full((n, *[side] * d), IGNORED, np.uint8)
+        soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
+        deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
+        for number, case in enumerate(map(self._recent.look_at, places.cases.tolist())):
+            box, place = image_boxes[number]
+            image[(number, *place)] = case.image[box]
+            box, place = boxes[number]
+            if case.labels is not None:
+                reference[(number, *place)] = case.table.take(case.labels[box])
+            if soft is not None:
+                soft[(number, slice(None), *place)] = case.soft[(slice(None), *box)]
+            if deviations is not None:
+                deviations[(number, *place)] = case.deviation[box]
+        np.maximum(image, low, out=image)
+        np.minimum(image, high, out=image)
+        image -= mean
+        image /= deviation
+        return Batch(image, reference, soft, deviations, draw)
+
+    def _boxes(self, places: Places, draw: AugmentationDraw | None, side: int, extra: float):
+        """Where the areas of `side` are read, and where that goes in the enlarged area.
+
+        Returns:
+            The side of the enlarged area; of each patch, indices into the volume and into the area.
+
+        volume        0 1 2 3 4 5 6 7 8 9
+        area    . . . . . . . .             begins at -3, side 8
+        read          0 1 2 3               [0:4] of the volume goes to [3:7] of the area: no transform needs the last
+        """
+        margin = (side - self.options.sample_size) // 2 + int(np.ceil(extra * side / 2))
+        enlarged = self.options.sample_size + 2 * margin
+        corners = np.take_along_axis(places.starts, places.axes, axis=1) - margin
+        unread = np.zeros_like(corners)
+        if draw is not None:
+            reach = np.abs(draw.matrices).sum(axis=2) * (side - 1) / 2 + 1  # to a neighbour of what is looked for
+            unread = np.maximum(0, np.floor((enlarged - 1) / 2 - reach)).astype(int)
+        shapes = np.take_along_axis(self._shapes[places.cases], places.axes, axis=1)
+        lows = np.maximum(corners + unread, 0)
+        highs = np.maximum(np.minimum(corners + enlarged - unread, shapes), lows)
+        boxes = []
+        arrays = (places.starts, places.axes, lows, highs, corners)
+        for box, axes, low, high, corner in zip(*(array.tolist() for array in arrays)):
+            for axis, first, end in zip(axes, low, high):
+                box[axis] = slice(first, end)
+            place = tuple(slice(first - begin, end - begin) for first, end, begin in zip(low, high, corner))
+            boxes.append((tuple(box), place))
+        return enlarged, boxes
+
+
+def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarray:
+    """Where patches of `side` that were to start at `starts` start, if they are to lie inside axes of `extents` voxels.
+
+    extent 6, side 4:   start -1 becomes 0, start 5 becomes 2
+    extent 3, side 6:   every start becomes -1: the axis lies in the patch's middle
+    """
+    return np.where(side > extents, -((side - extents) // 2), np.clip(starts, 0, np.maximum(extents - side, 0)))
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A few slices to show, around the one in their middle.
+
+    Attributes:
+        image: float32 (z, y, x), normalized.
+        outside: value of its surroundings.
+        reference: uint8 (z, y, x), class indices.
+        case: name of the case.
+        number: of the middle slice in the case, from 0.
+        depth: number of slices of the case.
+        spacing_mm: of the case's voxels, (z, y, x).
+    """
+
+    image: np.ndarray
+    outside: float
+    reference: np.ndarray
+    case: str
+    number: int
+    depth: int
+    spacing_mm: tuple[float, ...]
+
+
+def busiest_slices(case: TrainingCase, count: int) -> Slices:
+    """About `count` axial slices of a case, the one with the most foreground in their middle."""
+    number = int(np.argmax([np.count_nonzero(case.table[labels]) for labels in case.labels]))
+    half = min(count // 2, number, len(case.image) - 1 - number)
+    part = slice(number - half, number + half + 1)
+    image, reference = case.scaling.apply(case.image[part]), case.table[case.labels[part]]
+    slices = Slices(image, case.scaling.outside, reference, case.name, number, len(case.image), case.spacing_mm)
+    case.release()
+    return slices

@@ -1,0 +1,32 @@
+"""How much of the cases on disk stays in memory while patches are cut from them."""
+
+from collections.abc import Sequence
+
+from data.sampling.training_cases import TrainingCase
+
+_BYTES_IN_MEMORY = 256 * 2**20
+
+
+class RecentCases:
+    """Cases of which those that were looked at last stay in memory, as many as their files take `limit` bytes."""
+
+    def __init__(self, cases: Sequence[TrainingCase], limit: int = _BYTES_IN_MEMORY):
+        self._cases = cases
+        self._limit = limit
+        self._numbers: dict[int, None] = {}  # the last one last
+        self._bytes = 0
+
+    def look_at(self, number: int) -> TrainingCase:
+        """Case `number`, of which something is to be read."""
+        case = self._cases[number]
+        if number in self._numbers:
+            del self._numbers[number]
+        else:
+            self._bytes += case.bytes_in_files
+        self._numbers[number] = None
+        while self._bytes > self._limit and len(self._numbers) > 1:
+            oldest = next(iter(self._numbers))
+            del self._numbers[oldest]
+            self._bytes -= self._cases[oldest].bytes_in_files
+            self._cases[oldest].release()
+        return case

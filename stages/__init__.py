@@ -1,0 +1,1 @@
+"""The stages: what each script does, top to bottom."""

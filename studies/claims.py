@@ -1,0 +1,74 @@
+"""Claims about groups of runs, tested on kept results.
+
+Runs that differ in their seeds alone are one group: each case counts once, with the mean over the seeds. All tests are
+paired, over cases; `utils/comparison/paired_tests.py` has them. Holm's correction is over all claims of one kind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median_high
+
+from utils.comparison.paired_tests import MEAN, PRIMARY, Values, compare, holm
+
+CLAIM_COLUMNS = ("claim", "group", "against", "cases", "mean", "against_mean", "difference", "low", "high")
+CLAIM_COLUMNS += ("margin", "p", "p_holm", "bar", "met")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a group (or run) is better than another, or not inferior to it, with a p value below `bar`.
+
+    Attributes:
+        margin: of non-inferiority, in Dice; None for better.
+    """
+
+    group: str
+    against: str
+    bar: float
+    margin: float | None = None
+
+    @property
+    def text(self) -> str:
+        if self.margin is None:
+            return f"{self.group}: better than {self.against}"
+        return f"{self.group}: not inferior to {self.against} by {self.margin:g}"
+
+
+def decide_claims(claims: Sequence[Claim], values: Callable[[str], Values]) -> list[dict]:
+    """A row of `CLAIM_COLUMNS` for each claim, about the mean Dice over classes.
+
+    `p` is that of Wilcoxon's signed-rank test, or of the test of non-inferiority; what is claimed is met where it is
+    below the bar after Holm's correction.
+
+    Args:
+        values: of a group or run, by its name; no two have cases that differ.
+    """
+    rows = [_row(claim, values) for claim in claims]
+    for is_kind in (lambda row: row["margin"] is None, lambda row: row["margin"] is not None):
+        family = list(filter(is_kind, rows))
+        for row, p in zip(family, holm([row["p"] for row in family])):
+            row["p_holm"] = p
+            row["met"] = p < row["bar"] and (row["margin"] is not None or row["difference"] > 0)
+    return rows
+
+
+def _row(claim: Claim, values: Callable[[str], Values]) -> dict:
+    own, other = (
+        {key: cases for key, cases in values(name).items() if key == (MEAN, PRIMARY)}
+        for name in (claim.group, claim.against)
+    )
+    (row,) = compare(own, {claim.against: other}, claim.margin or 0)
+    p = row["p_wilcoxon"] if claim.margin is None else row["p_non_inferior"]
+    row |= {"claim": claim.text, "group": claim.group, "bar": claim.bar, "margin": claim.margin}
+    return {key: row[key] for key in CLAIM_COLUMNS if key in row} | {"p": 1.0 if p is None else p}
+
+
+def median_run(rows: Sequence[dict], group: str, split: str) -> str:
+    """The run of a group with the median of the mean Dice; of an even number, the better of the two in the middle.
+
+    Args:
+        rows: of ``runs.csv``.
+    """
+    dices = {row["run"]: float(row["mean_dice"]) for row in rows if (row["group"], row["split"]) == (group, split)}
+    middle = median_high(dices.values())
+    return next(run for run, dice in dices.items() if dice == middle)

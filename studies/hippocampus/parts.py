@@ -1,0 +1,276 @@
+"""The parts of the study: which networks are trained, averaged and distilled, and which of them are compared."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.json_files import read_json
+from studies.hippocampus.settings import (
+    ANNOTATED,
+    DICE_CHOICE,
+    DIL2D,
+    DIL2D_FP32,
+    DIL2D_SHORT,
+    DIL2D_TRIAL,
+    FIRST_CHOICE,
+    FOLDS,
+    KINDS,
+    MEMBERS,
+    QUESTIONS,
+    SEEDS,
+    SMALL_FIRST_CHOICE,
+    SMALL_QUESTIONS,
+    SMALL_UNET3D,
+    SMALL_UNET3D_FP32,
+    UNET3D,
+    WIDTHS,
+    Recipe,
+)
+from studies.results import Part, Results
+from studies.scripts import Network, Scripts
+from utils.cli.training_options import SOFT_DEFAULTS
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the parts of the study work with; `scans` is the data set, with its split.json."""
+
+    scripts: Scripts
+    results: Results
+    scans: Path
+    work: Path
+
+    def resample(self) -> None:
+        """Stage 1 of all scans."""
+        self._resample("ALL", "-d", self.scans)
+
+    def resample_few(self) -> None:
+        """Stage 1 again, with the references of `ANNOTATED` train cases, drawn at random, and of val and test alone."""
+        split = read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
+        annotated = random.Random(0).sample(sorted(split["train"]), ANNOTATED)
+        references = self.work / "few_references"
+        references.mkdir(parents=True, exist_ok=True)
+        for case in (*annotated, *split["val"], *split["test"]):
+            link = references / f"{case}.nii.gz"
+            if not link.is_symlink():
+                link.symlink_to((self.scans / "labelsTr" / link.name).resolve())
+        self._resample("FEW", "--images", self.scans / "imagesTr", "--references", references)
+
+    def _resample(self, data: str, *source: object) -> None:
+        self.scripts.resample(data, *source, "--voxel-size", 1, 1, 1, "--split-file", self.scans / "split.json")
+
+    def train_diverse(self) -> list[Network]:
+        """Networks of two and of three dimensions; each leaves out a fold of the train cases."""
+        members = [
+            network(f"diverse_{kind}_{fold}", recipe.with_options(f"--fold {fold}/{FOLDS}"), fold)
+            for fold in range(1, FOLDS + 1)
+            for kind, recipe in KINDS.items()
+        ]
+        self.scripts.train(members)
+        return members
+
+    def label(self, name: str, members: list[Network], chosen: Mapping, data: str = "ALL") -> str:
+        """Soft labels of the train cases; returns the name of the ensemble that made them."""
+        name = f"{name}_{chosen['labels']}_t{chosen['temperature']}"
+        cross_fit = ["--cross-fit"] if chosen["labels"] == "cross-fitted" else []
+        self.scripts.average(name, members, "train", "--temperature", chosen["temperature"], *cross_fit, data=data)
+        return name
+
+    def choose(self, part: Part, first: Mapping, questions: Mapping, trial: Callable[[dict], Network]) -> dict:
+        """Answer one question after the other with the option whose trial is best on validation cases."""
+        chosen = dict(first)
+        for question, options in questions.items():
+            trials = {option: trial({**chosen, question: option}) for option in options}
+            self.scripts.train(list(trials.values()))
+            self.scripts.predict(list(trials.values()), "val")
+            chosen[question] = part.choose(question, trials, self.scripts, "val")
+        return chosen
+
+    def evaluate(
+        self, part: Part, groups: Mapping[str, Sequence[Network]], ensembles: Mapping[str, Sequence[Network]] = {}
+    ) -> Part:
+        """Add the results of groups of networks, and of ensembles by their members, on validation and test cases."""
+        for split in ("val", "test"):
+            for group, members in ensembles.items():
+                name = group.replace(" ", "_")
+                self.scripts.average(name, members, split, data=members[0].data)
+                part.add_ensemble(group, self.scripts, name, split)
+            for group, networks in groups.items():
+                self.scripts.predict(networks, split)
+                part.add_networks(group, self.scripts, networks, split)
+        return part
+
+
+def network(name: str, recipe: Recipe, seed: int = SEEDS[0], data: str = "ALL") -> Network:
+    """A network trained on references alone."""
+    return Network(name, recipe.options, recipe.iterations, seed, data)
+
+
+def student(
+    name: str, recipe: Recipe, teacher: str, chosen: Mapping, seed: int = SEEDS[0], data: str = "ALL"
+) -> Network:
+    """A student of the ensemble `teacher` with the loss that was chosen."""
+    options = f"{recipe.options} --softloss {chosen['softloss']} --alpha {chosen['alpha']}"
+    return Network(name, options, recipe.iterations, seed, data, teacher)
+
+
+def choose_options(study: Study) -> Part:
+    """Which soft labels and which loss make the best dil2D student: one question after the other."""
+    scripts, part = study.scripts, Part()
+    study.resample()
+    members = study.train_diverse()
+
+    def trial(chosen: dict) -> Network:
+        name = "trial_" + "_".join(str(value) for value in chosen.values())
+        return student(name, DIL2D_TRIAL, study.label("diverse", members, chosen), chosen)
+
+    study.choose(part, FIRST_CHOICE, QUESTIONS, trial)
+    alone = [network("trial_alone", DIL2D_TRIAL)]
+    scripts.train(alone)
+    scripts.predict(alone, "val")
+    part.add_networks("dil2D as long as a trial, references alone", scripts, alone, "val")
+    return part
+
+
+def study_small_unet(study: Study) -> Part:
+    """A small U-Net in three dimensions, without and with the diverse ensemble's soft labels, chosen anew for it."""
+    part = Part()
+    study.resample()
+    members = study.train_diverse()
+    alone = [network(f"small_alone_{seed}", SMALL_UNET3D, seed) for seed in SEEDS]
+
+    def learner(chosen: dict, seed: int = SEEDS[0]) -> Network:
+        name = f"small_{chosen['labels']}_{chosen['alpha']}_{seed}"
+        return student(name, SMALL_UNET3D, study.label("diverse", members, chosen), chosen, seed)
+
+    chosen = study.choose(part, SMALL_FIRST_CHOICE, SMALL_QUESTIONS, learner)
+    learners = [learner(chosen, seed) for seed in SEEDS]
+    study.scripts.train([*alone, *learners])
+    return study.evaluate(part, {"small UNet3D": alone, "small UNet3D student": learners})
+
+
+def study_diverse(study: Study) -> Part:
+    """The diverse ensemble, and its students: as wide as a single network, narrower, and a U-Net."""
+    chosen = study.results.chosen("choices")
+    study.resample()
+    members = study.train_diverse()
+    teacher = study.label("diverse", members, chosen)
+
+    def students(name: str, recipe: Recipe, seeds: Sequence[int] = SEEDS) -> list[Network]:
+        return [student(f"{name}_student_{seed}", recipe, teacher, chosen, seed) for seed in seeds]
+
+    half, quarter = (DIL2D.with_options(f"--features {WIDTHS[width]}") for width in ("half", "quarter"))
+    groups = {
+        "diverse student": students("diverse", DIL2D),
+        "UNet3D student": students("UNet3D", UNET3D, SEEDS[:1]),
+        "half-width student": students("half_width", half),
+        "quarter-width student": students("quarter_width", quarter, SEEDS[:1]),
+    }
+    study.scripts.train([learner for group in groups.values() for learner in group])
+    return study.evaluate(Part(), {"diverse member": members, **groups}, {"diverse ensemble": members})
+
+
+def study_few(study: Study) -> Part:
+    """Few references: networks trained on them, their ensemble, and students that see its labels of all scans."""
+    alone, teacher, chosen = teach_from_few(study)
+    learners = [student(f"few_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
+    study.scripts.train(learners)
+    groups = {"few references alone": alone, "student of few references": learners}
+    return study.evaluate(Part(), groups, {"ensemble of few references": alone})
+
+
+def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
+    """Networks trained on few references, the name of their ensemble that labelled all train cases, what was chosen."""
+    chosen = choice_for_few(study)
+    study.resample_few()
+    alone = [network(f"few_alone_{seed}", SMALL_UNET3D, seed, "FEW") for seed in SEEDS]
+    study.scripts.train(alone)
+    return alone, study.label("few", alone, chosen, "FEW"), chosen
+
+
+def choice_for_few(study: Study) -> dict:
+    """The small U-Net's; no member has seen a case without reference, so that there is nothing to cross-fit."""
+    return SMALL_FIRST_CHOICE | study.results.chosen("small") | {"labels": "all"}
+
+
+def study_dice(study: Study) -> Part:
+    """The small U-Net's students again, of all references and of few, with a Dice loss for soft labels beside KL."""
+    chosen = SMALL_FIRST_CHOICE | study.results.chosen("small") | DICE_CHOICE
+    study.resample()
+    teacher = study.label("diverse", study.train_diverse(), chosen)
+    _, few_teacher, few_chosen = teach_from_few(study)
+    few_chosen |= DICE_CHOICE
+    learners = [student(f"dice_{seed}", SMALL_UNET3D, teacher, chosen, seed) for seed in SEEDS]
+    few = [student(f"few_dice_{seed}", SMALL_UNET3D, few_teacher, few_chosen, seed, "FEW") for seed in SEEDS]
+    study.scripts.train([*learners, *few])
+    groups = {"small UNet3D student, KL+dice": learners, "student of few references, KL+dice": few}
+    return study.evaluate(Part(), groups)
+
+
+def study_few_diverse(study: Study) -> Part:
+    """Few references again: an ensemble of two kinds of networks, all of them trained on all of the references."""
+    chosen = choice_for_few(study) | DICE_CHOICE
+    study.resample_few()
+    alone = [network(f"few_UNet3D_{seed}", SMALL_UNET3D_FP32, seed, "FEW") for seed in SEEDS]
+    members = [*alone, *(network(f"few_dil2D_{seed}", DIL2D_SHORT, seed, "FEW") for seed in SEEDS)]
+    study.scripts.train(members)
+    teacher = study.label("few_diverse", members, chosen, "FEW")
+    learners = [
+        student(f"few_diverse_student_{seed}", SMALL_UNET3D_FP32, teacher, chosen, seed, "FEW") for seed in SEEDS
+    ]
+    study.scripts.train(learners)
+    groups = {"few references alone, fp32": alone, "few diverse member": members, "few diverse student": learners}
+    return study.evaluate(Part(), groups, {"few diverse ensemble": members})
+
+
+def study_uniform(study: Study) -> Part:
+    """Single networks, the uniform ensemble that they and others of their kind make, and its students."""
+    members, teacher, chosen = teach_uniform(study)
+
+    def students(name: str, recipe: Recipe) -> list[Network]:
+        return [student(f"uniform_{name}_{seed}", recipe, teacher, chosen, seed) for seed in SEEDS]
+
+    learners = students("student", DIL2D_SHORT)
+    narrow = students("half", DIL2D_SHORT.with_options(f"--features {WIDTHS['half']}"))
+    study.scripts.train([*learners, *narrow])
+    groups = {"single": members[: len(SEEDS)], "uniform member": members, "uniform student": learners}
+    return study.evaluate(Part(), {**groups, "uniform half-width student": narrow}, {"uniform ensemble": members})
+
+
+def teach_uniform(study: Study) -> tuple[list[Network], str, dict]:
+    """Networks that differ by their seeds, the name of their ensemble that labelled train cases, what was chosen."""
+    chosen = study.results.chosen("choices") | {"labels": "all"}  # each member has seen all cases
+    study.resample()
+    members = [network(f"dil2D_{seed}", DIL2D_SHORT, seed) for seed in range(1, MEMBERS + 1)]
+    study.scripts.train(members)
+    return members, study.label("uniform", members, chosen), chosen
+
+
+def study_alone(study: Study) -> Part:
+    """Single networks as long as the diverse ensemble's dil2D students, on references alone."""
+    study.resample()
+    alone = [network(f"dil2D_alone_{seed}", DIL2D_FP32, seed) for seed in SEEDS]
+    study.scripts.train(alone)
+    return study.evaluate(Part(), {"dil2D alone, fp32": alone})
+
+
+def study_defaults(study: Study) -> Part:
+    """The uniform ensemble's student again, with the loss that training_network.py has by default."""
+    _, teacher, _ = teach_uniform(study)
+    learners = [student(f"uniform_default_{seed}", DIL2D_SHORT, teacher, SOFT_DEFAULTS, seed) for seed in SEEDS[:1]]
+    study.scripts.train(learners)
+    return study.evaluate(Part(), {"uniform student, default loss": learners})
+
+
+PARTS: dict[str, Callable[[Study], Part]] = {
+    "choices": choose_options,
+    "small": study_small_unet,
+    "diverse": study_diverse,
+    "few": study_few,
+    "dice": study_dice,
+    "few-diverse": study_few_diverse,
+    "uniform": study_uniform,
+    "alone": study_alone,
+    "defaults": study_defaults,
+}

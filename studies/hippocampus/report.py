@@ -1,0 +1,64 @@
+"""What is made of the study's kept results, whichever of its parts there are.
+
+RESULTS/claims.csv     differences between groups of runs, with intervals and tests
+        targets.csv    every target, the figure, and whether it is met
+        tables.md      all tables, to be read
+        means.png      all groups of runs
+        <student>.png  each group of students beside its ensemble and the same network without soft labels, case by case
+"""
+
+import re
+from functools import partial
+
+import numpy as np
+
+from base.atomic_file import write_text
+from base.csv_files import rounded, write_table
+from studies.claims import CLAIM_COLUMNS, decide_claims
+from studies.hippocampus.figures import DISTILLATIONS, Figures
+from studies.hippocampus.tables import tables_of
+from studies.hippocampus.targets import (
+    MARGIN,
+    TARGET_COLUMNS,
+    alone_claims_of,
+    claims_of,
+    loss_claims_of,
+    targets_of,
+)
+from studies.pictures import draw_means
+from studies.results import Results
+from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval, paired
+from utils.comparison.picture import draw_comparison
+
+
+def report(results: Results) -> None:
+    """Write and print all tables of the parts that are kept, and draw the pictures."""
+    figures = Figures(results)
+    claims = decide_claims(claims_of(figures), figures.values)
+    targets = targets_of(figures, claims)
+    write_table(results.folder / "claims.csv", CLAIM_COLUMNS, map(rounded, claims))
+    write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
+    loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
+    alone_claims = decide_claims(alone_claims_of(figures), figures.values)
+    text = tables_of(figures, claims, alone_claims, loss_claims, targets)
+    write_text(results.folder / "tables.md", text)
+    print(text)
+    draw(figures, results)
+
+
+def draw(figures: Figures, results: Results) -> None:
+    """The means of all groups, and each student beside its ensemble and the single network, case by case."""
+
+    def dices(*names: str) -> np.ndarray:
+        return paired(*(figures.values(name)[MEAN, PRIMARY] for name in names))
+
+    if not figures.groups:
+        return
+    draw_means(results.folder / "means.png", {group: dices(group)[0] for group in figures.groups}, "single")
+    for each in DISTILLATIONS:
+        if each.is_in(figures.groups):
+            names = [each.student, each.alone, each.ensemble]
+            values = dices(*names)
+            limits = {("mean", name): mean_interval(values[0] - other) for name, other in zip(names[1:], values[1:])}
+            path = results.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', each.student)}.png"
+            draw_comparison(path, names, {"mean": values}, limits, MARGIN)

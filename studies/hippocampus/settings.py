@@ -1,0 +1,77 @@
+"""What determines the results of each part of the study: they are kept with these, and do not hold for others."""
+
+from dataclasses import dataclass, replace
+
+from utils.cli.training_options import SOFT_DEFAULTS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: options of ``training_network.py``, and iterations."""
+
+    options: str
+    iterations: int
+
+    def with_options(self, more: str) -> "Recipe":
+        return replace(self, options=f"{self.options} {more}")
+
+
+DIL2D = Recipe(
+    "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000
+)
+DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
+# For a processor that does not calculate in bfloat16; that is why most of these dil2D are short.
+DIL2D_FP32 = replace(DIL2D, options=DIL2D.options.replace("bf16", "fp32"))
+DIL2D_SHORT = replace(DIL2D_FP32, iterations=4000)
+DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
+_UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
+UNET3D = Recipe(_UNET3D.format(16), 1500)
+KINDS = {"UNet3D": UNET3D, "dil2D": DIL2D_MEMBER}  # of the members of diverse ensembles
+SMALL_UNET3D = Recipe(_UNET3D.format(8), 3000)
+SMALL_UNET3D_FP32 = replace(SMALL_UNET3D, options=SMALL_UNET3D.options.replace("bf16", "fp32"))
+
+CLASSES = "0,1,2"
+SEEDS = (1, 2, 3)
+MEMBERS = 5  # of the uniform ensemble
+FOLDS = 3  # of the diverse one: each fold is left out by a network of each kind
+WIDTHS = {"half": 16, "quarter": 8}  # features of narrower students
+ANNOTATED = 30  # of the train cases, where most have no reference
+
+FIRST_CHOICE = {"labels": "cross-fitted", "alpha": 1, "softloss": "KL", "temperature": 1}
+QUESTIONS = {
+    "labels": ("cross-fitted", "all"),
+    "alpha": (0, 0.1, 0.5, 1),
+    "softloss": ("KL", "CE", "MSE"),
+    "temperature": (1, 2, 4),
+}
+SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
+SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
+DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", which else are those of "small" and "few"
+
+_NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
+_LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
+_MEMBER_LENGTHS = {"dil2D": DIL2D_MEMBER.iterations, "UNet3D": UNET3D.iterations}
+_DIVERSE = {**_NETWORKS, "member_iterations": _MEMBER_LENGTHS, "folds": FOLDS}
+_SMALL = {"small_UNet3D": SMALL_UNET3D.options, "small_iterations": SMALL_UNET3D.iterations, "seeds": SEEDS}
+_UNIFORM = {"dil2D": DIL2D_SHORT.options, "iterations": DIL2D_SHORT.iterations, "members": MEMBERS}
+_SMALL_CHOICES = {"first_choice": SMALL_FIRST_CHOICE, "questions": SMALL_QUESTIONS}
+# By part, in the order in which they are done: those that choose come first.
+SETTINGS: dict[str, dict] = {
+    "choices": {**_DIVERSE, "trial_iterations": DIL2D_TRIAL.iterations},
+    "small": {**_DIVERSE, **_SMALL, **_SMALL_CHOICES},
+    "diverse": {**_DIVERSE, **_LENGTHS, "widths": WIDTHS},
+    "few": {**_SMALL, "annotated": ANNOTATED},
+    "dice": {**_DIVERSE, **_SMALL, "annotated": ANNOTATED, **DICE_CHOICE},
+    "few-diverse": {
+        "dil2D": DIL2D_SHORT.options,
+        "iterations": DIL2D_SHORT.iterations,
+        "small_UNet3D": SMALL_UNET3D_FP32.options,
+        "small_iterations": SMALL_UNET3D_FP32.iterations,
+        "seeds": SEEDS,
+        "annotated": ANNOTATED,
+        **DICE_CHOICE,
+    },
+    "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
+    "alone": {"dil2D": DIL2D_FP32.options, "iterations": DIL2D_FP32.iterations, "seeds": SEEDS},
+    "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
+}

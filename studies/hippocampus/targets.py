@@ -1,0 +1,76 @@
+"""What the study was to reach, held against its kept results."""
+
+from studies.claims import Claim, median_run
+from studies.hippocampus.figures import DISTILLATIONS, ENSEMBLES, STUDENTS, WITH_AND_WITHOUT_DICE, Figures
+from studies.tables import p_text
+
+MARGIN = 0.005
+LEAST_SINGLE, LEAST_STUDENT = 0.885, 0.895
+MOST_MINUTES, MOST_PARAMETERS = 15, 100_000
+LEAST_SPEEDUP = 0.9  # of the number of members
+TARGET_COLUMNS = ("target", "bar", "figure", "met")
+
+
+def claims_of(figures: Figures) -> list[Claim]:
+    """Those of which both groups were run."""
+    claims = [
+        Claim(f"{kind} ensemble", median_run(figures.runs, f"{kind} member", "test"), 0.01)
+        for kind in ENSEMBLES
+        if f"{kind} member" in figures.groups
+    ]
+    claims += [Claim(each.student, each.alone, each.bar) for each in DISTILLATIONS]
+    claims += [Claim(each.student, each.ensemble, 0.05, MARGIN) for each in DISTILLATIONS]
+    claims += [Claim("uniform half-width student", "single", 0.05, MARGIN)]
+    claims += [Claim("half-width student", "dil2D alone, fp32", 0.05, MARGIN)]
+    known = {*figures.groups, *(row["run"] for row in figures.runs)}
+    return [claim for claim in claims if {claim.group, claim.against} <= known]
+
+
+def alone_claims_of(figures: Figures) -> list[Claim]:
+    """That networks without soft labels are as near to the ensembles as students are to be: if so, it proves little."""
+    pairs = dict.fromkeys((each.alone, each.ensemble) for each in DISTILLATIONS)
+    return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
+
+
+def loss_claims_of(figures: Figures) -> list[Claim]:
+    """That a Dice loss for soft labels makes a better student: to be decided on validation cases."""
+    return [Claim(*pair, 0.05) for pair in WITH_AND_WITHOUT_DICE if set(pair) <= set(figures.groups)]
+
+
+def targets_of(figures: Figures, claims: list[dict]) -> list[dict]:
+    """Rows of `TARGET_COLUMNS`."""
+    rows = []
+
+    def add(target: str, bar: object, figure: str, met: bool) -> None:
+        rows.append({"target": target, "bar": bar, "figure": figure, "met": "yes" if met else "NO"})
+
+    if "single" in figures.groups:
+        dice, minutes = figures.mean("single"), max(figures.of_runs("single", "minutes"))
+        parameters = int(figures.of_runs("single", "parameters")[0])
+        bar = f"≥ {LEAST_SINGLE}, ≤ {MOST_PARAMETERS:,} parameters, ≤ {MOST_MINUTES} minutes"
+        met = dice >= LEAST_SINGLE and minutes <= MOST_MINUTES and parameters <= MOST_PARAMETERS
+        add("single dil2D, mean Dice", bar, f"{dice:.4f}, {parameters:,}, {minutes:.1f} minutes", met)
+    for row in claims:
+        figure = f"{row['difference']:+.4f}, p {p_text(row['p'])}, with Holm's correction {p_text(row['p_holm'])}"
+        add(row["claim"], f"p < {row['bar']}", figure, row["met"])
+    students = [group for group in STUDENTS if group in figures.groups]
+    if students:
+        best = max(students, key=lambda group: figures.mean(group, split="val"))
+        dice = figures.mean(best)
+        add(
+            "best student (on validation cases), mean Dice",
+            f"≥ {LEAST_STUDENT}",
+            f"{best}: {dice:.4f}",
+            dice >= LEAST_STUDENT,
+        )
+    for each in DISTILLATIONS:
+        if {each.student, each.ensemble} <= set(figures.groups):
+            members = figures.of_runs(each.ensemble, "networks")[0]
+            faster, bar = figures.speedup(each), LEAST_SPEEDUP * members
+            target = f"time of the {each.ensemble} over that of the {each.student}"
+            add(target, f"≥ {bar:.1f}", f"{faster:.2f}", faster >= bar)
+        if {each.student, each.alone} <= set(figures.groups):
+            ece, bar = figures.mean(each.student, "ece"), figures.mean(each.alone, "ece")
+            target = f"expected calibration error, {each.student}"
+            add(target, f"≤ {bar:.4f}, of {each.alone}", f"{ece:.4f}", ece <= bar)
+    return rows

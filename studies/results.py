@@ -1,0 +1,165 @@
+"""What is kept of a study: tables of every run and every case, a folder for each of its parts.
+
+RESULTS/<part>/part.json      settings, machine, date, what was chosen
+               runs.csv       a row for each run and split
+               cases.csv      a row for each run, split, case and class
+               choices.csv    what was tried on validation cases, and what was taken
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from statistics import mean
+
+from base.csv_files import read_table, rounded, write_table
+from base.json_files import read_json, write_json
+from benchmarks.machine import describe_machine
+from studies.scripts import Network, Scripts
+from studies.steps import StepError
+from utils.comparison.finished_runs import FinishedRun
+from utils.comparison.paired_tests import PRIMARY, Values, with_mean
+from utils.evaluation.case_measures import MEASURES
+
+RUN_COLUMNS = ("group", "run", "seed", "split", "cases", "networks", "parameters", "training_cases", "iterations")
+RUN_COLUMNS += ("minutes", "mean_dice", "dice_by_class", "asd_mm", "hausdorff95_mm", "ece", "seconds", "peak_memory_mb")
+CASE_COLUMNS = ("group", "run", "split", "case", "class", *MEASURES)
+CHOICE_COLUMNS = ("question", "option", "run", "mean_dice", "chosen")
+
+
+@dataclass
+class Part:
+    """The results of one part of a study; `group` of a run says which runs differ in nothing but their seeds."""
+
+    runs: list[dict] = field(default_factory=list)
+    cases: list[dict] = field(default_factory=list)
+    choices: list[dict] = field(default_factory=list)
+    chosen: dict = field(default_factory=dict)
+
+    def add_networks(self, group: str, scripts: Scripts, networks: Sequence[Network], *splits: str) -> None:
+        """The results of networks that were predicted, on these splits."""
+        for network in networks:
+            for split in splits:
+                training = {"seed": network.seed, "minutes": scripts.minutes(network)}
+                training |= {"iterations": scripts.iterations(network), "training_cases": scripts.cases(network)}
+                self._add(group, scripts.result(network.name, split), split, training)
+
+    def add_ensemble(self, group: str, scripts: Scripts, name: str, *splits: str) -> None:
+        """The results of an ensemble on these splits."""
+        for split in splits:
+            self._add(group, scripts.result(name, split), split, {})
+
+    def _add(self, group: str, run: FinishedRun, split: str, training: Mapping) -> None:
+        place = {"group": group, "run": run.name, "split": split}
+        self.runs.append({**place, **training, **_summary(run)})
+        for region in run.classes:
+            for case in run.rows:
+                values = {measure: run.values[region, measure].get(case) for measure in MEASURES}
+                self.cases.append({**place, "case": case, "class": region, **values})
+
+    def choose(self, question: str, options: Mapping[object, Network], scripts: Scripts, split: str):
+        """The option whose network has the highest mean Dice on `split`; the first of equal ones."""
+        dices = {option: mean_dice(scripts.result(network.name, split)) for option, network in options.items()}
+        best = max(dices, key=dices.get)
+        self.chosen[question] = best
+        self.choices += [
+            {"question": question, "option": str(option), "run": options[option].name, "mean_dice": dice}
+            | {"chosen": "yes" if option == best else "no"}
+            for option, dice in dices.items()
+        ]
+        return best
+
+
+def mean_dice(run: FinishedRun) -> float:
+    """Over the cases, of the mean over the classes."""
+    return mean(_known(run, run.overall, PRIMARY))
+
+
+def _known(run: FinishedRun, region: str, measure: str) -> list[float]:
+    return [value for value in run.values[region, measure].values() if value is not None]
+
+
+def _summary(run: FinishedRun) -> dict:
+    known = {measure: _known(run, run.overall, measure) for measure in MEASURES}
+    means = {measure: mean(values) if values else None for measure, values in known.items()}
+    return {
+        "cases": len(run.rows),
+        "networks": len(run.networks),
+        "parameters": run.parameters,
+        "mean_dice": means[PRIMARY],
+        "dice_by_class": " ".join(f"{mean(_known(run, region, PRIMARY)):.4f}" for region in run.classes),
+        "asd_mm": means["asd_mm"],
+        "hausdorff95_mm": means["hausdorff95_mm"],
+        "ece": means["ece"],
+        "seconds": run.seconds,
+        "peak_memory_mb": run.peak_memory_mb,
+    }
+
+
+class Results:
+    """The folder of a study's results."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def has(self, name: str, settings: Mapping) -> bool:
+        """Whether a part is kept.
+
+        Raises:
+            StepError: it is, and was made with other settings.
+        """
+        path = self.folder / name / "part.json"
+        if not path.exists():
+            return False
+        before = read_json(path, {"settings": {str: object}}, "remove it, and do the part again")["settings"]
+        for key, value in json.loads(json.dumps(settings)).items():
+            if before.get(key) != value:
+                raise StepError(f"{path}: was made with {key} {before.get(key)}, not {value}; name another --results")
+        return True
+
+    def keep(self, name: str, settings: Mapping, part: Part) -> None:
+        """Write a part; its record last, so that what has one is whole."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_table(folder / "runs.csv", RUN_COLUMNS, map(rounded, part.runs))
+        write_table(folder / "cases.csv", CASE_COLUMNS, map(rounded, part.cases))
+        if part.choices:
+            write_table(folder / "choices.csv", CHOICE_COLUMNS, map(rounded, part.choices))
+        record = {"settings": settings, "chosen": part.chosen, "machine": describe_machine()}
+        write_json(folder / "part.json", {**record, "finished": date.today().isoformat()})
+
+    def chosen(self, name: str) -> dict:
+        """What a part that is kept has chosen, by question.
+
+        Raises:
+            StepError: it is not kept.
+        """
+        path = self.folder / name / "part.json"
+        if not path.exists():
+            raise StepError(f"{path}: is missing; do part {name} first")
+        return read_json(path, {"chosen": {str: object}}, "remove it, and do the part again")["chosen"]
+
+    def read(self, table: str) -> list[dict]:
+        """The rows of a table (``runs``, ``cases``, ``choices``) of all parts, each with its ``part``."""
+        rows = []
+        for path in sorted(self.folder.glob(f"*/{table}.csv")):
+            rows += [{"part": path.parent.name, **row} for row in read_table(path)]
+        return rows
+
+
+def values_of(rows: Iterable[dict], name: str, split: str) -> Values:
+    """Every measure of each case, of a run or a group of runs: the mean over seeds; of the classes, and of their mean.
+
+    Args:
+        rows: of ``cases.csv``.
+    """
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if name in (row["group"], row["run"]) and row["split"] == split:
+            for measure in MEASURES:
+                known = found.setdefault((row["class"], measure), {}).setdefault(row["case"], [])
+                if row[measure]:
+                    known.append(float(row[measure]))
+    means = {key: {case: mean(some) if some else None for case, some in cases.items()} for key, cases in found.items()}
+    return with_mean(means, list(dict.fromkeys(region for region, _ in means)))

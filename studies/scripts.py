@@ -1,0 +1,122 @@
+"""The four scripts as a study calls them, all in one work folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from base.atomic_file import write_text
+from base.csv_files import read_table
+from base.json_files import read_json
+from studies.steps import Step, Steps
+from utils.comparison.finished_runs import FinishedRun
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to train.
+
+    Attributes:
+        name: of the experiment, and of its predictions.
+        options: of ``training_network.py``, but for data, classes, seed and iterations; without spaces in one.
+        data: which of the study's prepared data it is trained and tested on.
+        teacher: the ensemble whose soft labels it is a student of.
+    """
+
+    name: str
+    options: str
+    iterations: int
+    seed: int = 1
+    data: str = "ALL"
+    teacher: str | None = None
+
+
+class Scripts:
+    """Calls the stages, each with each input once.
+
+    Args:
+        work: folder for prepared data, experiments and predictions.
+        classes: as on the command line.
+        at_once: trainings that run beside each other; everything else has the machine to itself.
+        share: of the iterations of every training that are run; less than 1 to try the study out.
+    """
+
+    def __init__(self, work: Path, root: Path, classes: str, cores: int, at_once: int, share: float = 1):
+        self._work = work
+        self._steps = Steps(work / "steps", root, cores)
+        self._classes = classes
+        self._at_once = at_once
+        self._share = share
+        self._networks: dict[str, Network] = {}
+
+    @property
+    def save(self) -> Path:
+        return self._work / "SAVE"
+
+    def iterations(self, network: Network) -> int:
+        """As many as it is really trained for."""
+        return max(10, round(network.iterations * self._share))
+
+    def resample(self, data: str, *options: object) -> None:
+        """Stage 1, into the prepared data of this name."""
+        self._run(f"resample_{data}", "resample_data.py", *options, "-o", self._work / data)
+
+    def train(self, networks: Sequence[Network]) -> None:
+        """Stages 2 and 5: networks, and students of ensembles that have labelled the train cases."""
+        self._networks |= {network.name: network for network in networks}
+        self._steps.run([self._training(network) for network in networks], self._at_once)
+
+    def _training(self, network: Network) -> Step:
+        options = [*self._places(network.data), "-r", network.name, "-x", network.seed]
+        options += ["-i", self.iterations(network), "--classes", self._classes, *network.options.split()]
+        if network.teacher:
+            options += ["--soft", "--soft-labels", self._soft_labels(network.teacher)]
+        return _step(f"train_{network.name}", "training_network.py", *options, "--visdom-port", 0, "--resume")
+
+    def predict(self, networks: Sequence[Network], split: str) -> None:
+        """Stage 3."""
+        for network in networks:
+            weights = self._weights(network.name)
+            options = [*self._places(network.data), "-e", split, "--network-weights", weights]
+            self._run(f"predict_{network.name}_{split}", "testing_network.py", *options)
+
+    def average(self, name: str, members: Sequence[Network], split: str, *options: object, data: str = "ALL") -> None:
+        """Stage 4: the ensemble `name` on a split: its predictions and its soft labels."""
+        listing = self._work / "members" / f"{name}.txt"
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        write_text(listing, "".join(f"{self._weights(member.name)}\n" for member in members))
+        named = [*self._places(data), "-e", split, "-r", name, "--classes", self._classes]
+        named += ["--trained-networks", listing, "--soft-labels", self._soft_labels(name)]
+        self._run(f"average_{name}_{split}", "ensemble.py", *named, *options)
+
+    def result(self, name: str, split: str) -> FinishedRun:
+        """What a network or an ensemble reached on a split."""
+        return FinishedRun.read(self.save, name, split)
+
+    def minutes(self, network: Network) -> float:
+        """That its training steps took, by its log: with stops or without, validations and start left out."""
+        rows = read_table(self.save / network.name / "log.csv")
+        ends = [int(row["iteration"]) for row in rows]
+        rates = [float(row["iterations_per_second"]) for row in rows]
+        return sum((end - begin) / rate for begin, end, rate in zip([0, *ends], ends, rates)) / 60
+
+    def cases(self, network: Network) -> int:
+        """How many it was trained on."""
+        path = self.save / network.name / "experiment.json"
+        return len(read_json(path, {"training_cases": [str]}, "train the network again")["training_cases"])
+
+    def _places(self, data: str) -> list[object]:
+        return ["-d", self._work / data, "-s", self.save]
+
+    def _weights(self, name: str) -> Path:
+        network = self._networks[name]
+        return self.save / name / f"FINAL_{name}_{self.iterations(network)}.pth"
+
+    def _soft_labels(self, ensemble: str) -> Path:
+        return self._work / "soft_labels" / ensemble
+
+    def _run(self, name: str, *words: object) -> None:
+        self._steps.run([_step(name, *words)])
+
+
+def _step(name: str, *words: object) -> Step:
+    return Step(name, tuple(str(word) for word in words))

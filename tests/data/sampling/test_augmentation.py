@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from data.sampling.augmentation import (
+    STRENGTHS,
+    AugmentationDraw,
+    apply_augmentation,
+    draw_augmentation,
+    in_voxels,
+    rotations_about,
+    rotations_in_plane,
+)
+from data.sampling.batches import to_tensors
+from data.sampling.patches import Batch
+
+
+def draw_of(matrices, scale=1.0, shift=0.0, gamma=1.0, noise=0.0, blur=0.0) -> AugmentationDraw:
+    n = len(matrices)
+    values = [np.full(n, value, np.float32) for value in (scale, shift, gamma, noise, blur)]
+    return AugmentationDraw(matrices.astype(np.float32), *values, noise_seeds=7 + np.arange(n))
+
+
+def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> AugmentationDraw:
+    matrices = in_voxels(rotations_in_plane(np.deg2rad([degrees])), np.asarray([spacings_mm], float)) / zoom
+    return draw_of(matrices, **intensities)
+
+
+def test_a_quarter_turn_is_a_quarter_turn_of_everything():
+    rng = np.random.default_rng(0)
+    image, reference = rng.normal(size=(1, 9, 9)).astype(np.float32), rng.integers(0, 3, (1, 9, 9)).astype(np.uint8)
+    soft = rng.random((1, 3, 9, 9)).astype(np.float32)
+    turned = apply_augmentation(turn_of(90, (1, 1), scale=2, shift=0.5), image, reference, soft, 9, 9)
+    for result, original in zip(turned, (image * 2 + 0.5, reference, soft)):
+        np.testing.assert_allclose(result, np.rot90(original, -1, axes=(-2, -1)), atol=1e-4)
+
+
+def test_nothing_drawn_leaves_the_middle_as_it_is():
+    image = np.arange(81, dtype=np.float32).reshape(1, 9, 9)
+    result, reference, soft = apply_augmentation(turn_of(0, (1, 2)), image, image.astype(np.uint8), None, 5, 3)
+    np.testing.assert_allclose(result, image[:, 2:7, 2:7], atol=1e-4)
+    np.testing.assert_array_equal(reference, image[:, 3:6, 3:6])
+    assert soft is None
+
+
+def test_a_rotation_is_one_of_the_anatomy_where_voxels_are_not_square():
+    """Rows 2 mm apart, columns 1 mm: a quarter turn takes what lies 2 rows away to 4 columns away."""
+    image = np.zeros((1, 9, 9), np.float32)
+    image[0, 4 + 2, 4] = 1
+    turned, *_ = apply_augmentation(turn_of(90, (2.0, 1.0)), image, image.astype(np.uint8), None, 9, 9)
+    (place,) = np.argwhere(turned[0] > 0.5)
+    assert tuple(place) in {(4, 8), (4, 0)}
+
+
+def test_a_zoom_enlarges():
+    image = np.zeros((1, 21, 21), np.float32)
+    image[0, 8:13, 8:13] = 1
+    larger, *_ = apply_augmentation(turn_of(0, (1, 1), zoom=2.0), image, image.astype(np.uint8), None, 21, 21)
+    assert float(larger.sum()) == pytest.approx(4 * 25, rel=0.05)
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (3.0, 1.0), (2.0, 1.0, 1.0)])
+def test_areas_are_enlarged_enough_for_every_draw(strength, spacing):
+    """Every corner of the result finds its value in the enlarged area, and one of them needs all of it."""
+    spacings = np.tile(np.float32(spacing), (500, 1))
+    draw = draw_augmentation(STRENGTHS[strength], np.random.default_rng(0), spacings)
+    corners = np.stack(np.meshgrid(*[[-1, 1]] * len(spacing)), -1).reshape(-1, len(spacing))
+    reach = np.abs(np.einsum("nij,cj->nci", draw.matrices, corners)).max()
+    assert reach == pytest.approx(1 + draw.enlargement, rel=1e-5)
+
+
+def test_image_reference_and_soft_labels_move_together():
+    """Where all three hold the same smooth pattern, they still do after every draw."""
+    rows, columns = np.meshgrid(np.arange(80), np.arange(80), indexing="ij")
+    pattern = 0.5 + 0.5 * np.sin(rows / 9) * np.cos(columns / 7)
+    n = 20
+    image = np.tile(pattern.astype(np.float32), (n, 1, 1))
+    one = np.rint(255 * image).astype(np.uint8)
+    soft = np.stack([255 - one, one], axis=1)
+    draw = draw_augmentation(STRENGTHS["light"], np.random.default_rng(1), np.ones((n, 2)))
+    batch = to_tensors(Batch(image, (image > 0.5).astype(np.uint8), soft, one, draw), 40, 40)
+    moved = (batch.image[:, 0] - torch.from_numpy(draw.shifts)[:, None, None]) / torch.from_numpy(draw.scales)[
+        :, None, None
+    ]
+    np.testing.assert_allclose(batch.soft[:, 1], moved, atol=0.01)
+    np.testing.assert_allclose(batch.soft.sum(dim=1), 1, atol=1e-6)
+    np.testing.assert_allclose(batch.deviation * 2, moved, atol=0.01)
+    sure = (moved - 0.5).abs() > 0.1
+    np.testing.assert_array_equal(batch.reference[sure], (moved > 0.5).long()[sure])
+
+
+def test_what_is_drawn_spreads_as_stated():
+    draw = draw_augmentation(STRENGTHS["light"], np.random.default_rng(2), np.ones((5000, 2)))
+    degrees = np.rad2deg(np.arctan2(draw.matrices[:, 1, 0], draw.matrices[:, 0, 0]))
+    assert degrees.std() == pytest.approx(10, rel=0.05)
+    assert np.abs(degrees).max() <= 25.01
+    assert abs(degrees.mean()) < 0.5
+
+
+def test_soft_labels_outside_the_image_stay_unknown():
+    soft = np.zeros((1, 2, 9, 9), np.uint8)
+    soft[:, 0, :, :5] = 255
+    batch = Batch(np.zeros((1, 9, 9), np.float32), np.zeros((1, 9, 9), np.uint8), soft, None, turn_of(10, (1, 1)))
+    total = to_tensors(batch, 5, 5).soft.sum(dim=1)
+    assert set(np.unique(total.round(decimals=5))) == {0.0, 1.0}
+
+
+def test_a_quarter_turn_of_a_box_about_each_axis_is_one_of_everything():
+    """Against numpy.rot90, for image, reference, soft labels and their deviation together."""
+    rng = np.random.default_rng(3)
+    image, reference = rng.normal(size=(1, 7, 7, 7)).astype(np.float32), rng.integers(0, 3, (1, 7, 7, 7))
+    soft = rng.random((1, 4, 7, 7, 7)).astype(np.float32)
+    arrays = [image, reference.astype(np.uint8), soft]
+    for plane in ((0, 1), (0, 2), (1, 2)):
+        matrix = np.eye(3)
+        matrix[np.ix_(plane, plane)] = [[0, -1], [1, 0]]
+        turned = apply_augmentation(draw_of(matrix[None]), *arrays, 7, 7)
+        for result, original in zip(turned, arrays):
+            axes = [axis - 3 for axis in plane]
+            np.testing.assert_allclose(result, np.rot90(original, -1, axes=axes), atol=1e-4)
+
+
+def test_rotations_of_boxes_are_rotations_about_every_direction():
+    angles = np.deg2rad(np.full(4000, 30.0))
+    rotations = rotations_about(np.random.default_rng(0), angles)
+    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (4000, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(rotations), 1)
+    np.testing.assert_allclose(np.trace(rotations, axis1=1, axis2=2), 1 + 2 * np.cos(angles))
+    axes = np.stack([rotations[:, 2, 1], rotations[:, 0, 2], rotations[:, 1, 0]], 1)
+    axes -= np.stack([rotations[:, 1, 2], rotations[:, 2, 0], rotations[:, 0, 1]], 1)
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    np.testing.assert_allclose(axes.mean(axis=0), 0, atol=0.04)
+    np.testing.assert_allclose(axes.T @ axes / 4000, np.eye(3) / 3, atol=0.03)
+
+
+def test_flips_are_off_unless_asked_for():
+    spacings = np.ones((400, 3))
+    straight = draw_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings)
+    assert (np.linalg.det(straight.matrices) > 0).all()
+    flipped = draw_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings, flip=True)
+    diagonals = np.diagonal(flipped.matrices, axis1=1, axis2=2)
+    np.testing.assert_allclose((diagonals < 0).mean(axis=0), 0.5, atol=0.1)
+
+
+def test_gamma_bends_between_the_darkest_and_the_brightest():
+    image = np.linspace(-1, 3, 25, dtype=np.float32).reshape(1, 5, 5)
+    result, *_ = apply_augmentation(turn_of(0, (1, 1), gamma=2.0), image, image.astype(np.uint8), None, 5, 5)
+    np.testing.assert_allclose(result, ((image + 1) / 4) ** 2 * 4 - 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_blur_is_a_gaussian_one_for_each_patch(d):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(3, *[15] * d)).astype(np.float32)
+    matrices = np.tile(np.eye(d), (3, 1, 1))
+    draw = draw_of(matrices)
+    blurs = np.float32([0.0, 0.6, 1.0])
+    draw = AugmentationDraw(**{**vars(draw), "blurs": blurs})
+    result, *_ = apply_augmentation(draw, image, image.astype(np.uint8), None, 15, 15)
+    for one, original, sigma in zip(result, image, blurs):
+        expected = ndimage.gaussian_filter(original, sigma, mode="nearest", radius=3) if sigma else original
+        np.testing.assert_allclose(one, expected, atol=1e-4)
+
+
+def test_noise_has_its_deviation_and_follows_from_the_draw():
+    image = np.zeros((2, 100, 100), np.float32)
+    draw = draw_of(np.tile(np.eye(2), (2, 1, 1)))
+    draw = AugmentationDraw(**{**vars(draw), "noises": np.float32([0.0, 0.2])})
+    one, other = (apply_augmentation(draw, image, image.astype(np.uint8), None, 100, 100)[0] for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one[0]).max() < 1e-6
+    assert float(one[1].std()) == pytest.approx(0.2, rel=0.05)
+
+
+def test_strong_is_stronger_than_light_in_everything():
+    spacings = np.ones((2000, 3))
+    light, strong = (draw_augmentation(STRENGTHS[name], np.random.default_rng(1), spacings) for name in STRENGTHS)
+    for name in ("scales", "shifts", "gammas", "noises", "blurs", "matrices"):
+        assert getattr(strong, name).std() > getattr(light, name).std(), name
+    assert 0.25 < (strong.blurs > 0).mean() < 0.35

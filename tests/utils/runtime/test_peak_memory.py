@@ -1,0 +1,22 @@
+import subprocess
+import sys
+
+import numpy as np
+
+from tests.conftest import ROOT
+
+PROGRAM = """
+from utils.runtime.peak_memory import peak_memory_mb
+
+before = peak_memory_mb()
+b"x" * 100_000_000
+print(before, peak_memory_mb())
+"""
+
+
+def test_memory_that_was_taken_and_given_back_counts_but_not_that_of_who_began_the_process():
+    taken = np.ones(150_000_000, np.uint8)
+    output = subprocess.check_output([sys.executable, "-c", PROGRAM], cwd=ROOT, text=True)
+    before, after = map(float, output.split())
+    assert before < 50 < taken.nbytes / 1e6
+    assert 95 < after - before < 105

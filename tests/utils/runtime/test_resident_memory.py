@@ -1,0 +1,88 @@
+"""Free memory goes back to the system once it is much, and not before."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from networks import find_architecture
+from tests.conftest import ROOT
+from utils.inference.volumes import predictor_of
+from utils.runtime import resident_memory
+from utils.runtime.resident_memory import FreeMemory, resident_bytes
+
+pytestmark = pytest.mark.skipif(resident_bytes() is None, reason="the system does not tell resident memory")
+
+
+@pytest.fixture
+def trims(monkeypatch):
+    """Resident memory as the test says, 30 MB less after each trim; gives that memory and the trims."""
+    state = {"megabytes": 300, "trims": 0}
+
+    def trim(padding: int) -> None:
+        state["trims"] += 1
+        state["megabytes"] -= 30
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: type("Library", (), {"malloc_trim": staticmethod(trim)}))
+    monkeypatch.setattr(resident_memory, "resident_bytes", lambda: state["megabytes"] * 1e6)
+    return state
+
+
+def test_memory_is_given_back_when_it_has_grown_by_more_than_the_slack(trims):
+    memory = FreeMemory()
+    counts = []
+    for megabytes in (300, 300, 398, 399, 495, 496, 300):
+        trims["megabytes"] = megabytes
+        memory.give_back()
+        counts.append(trims["trims"])
+    assert counts == [1, 1, 1, 2, 2, 2, 2]  # beyond 270 + 128, beyond 369 + 128
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    FreeMemory().give_back()
+
+
+PROGRAM = """
+from utils.runtime.resident_memory import FreeMemory, resident_bytes
+memory = FreeMemory()
+memory.give_back()
+before = resident_bytes()
+blocks = [bytes(bytearray(100_000)) for _ in range(3000)]
+del blocks[:-1]  # the last one keeps the others' place from being given back
+memory.give_back()
+print((resident_bytes() - before) / 1e6)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library")
+def test_gaps_between_blocks_are_given_back():
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(process.stdout) < 10
+
+
+@pytest.mark.parametrize("name", ["dil2D", "UNet3D", "ResNet2D"])
+def test_predictions_are_the_same(monkeypatch, name):
+    architecture = find_architecture(name)
+    torch.manual_seed(1)
+    network = architecture.build(architecture.receptive_field, 3)
+    volumes = [np.random.default_rng(1).standard_normal(shape, dtype=np.float32) for shape in ((9, 20, 30), (8, 40, 7))]
+
+    def predictions() -> list[np.ndarray]:
+        options = {"dimensions": architecture.dimensions, "pads": architecture.pads, "planes": (0, 1, 2)}
+        options |= {"fixed_size": architecture.fixed_size, "window": 16, "number_of_classes": 3}
+        predict = predictor_of(network, torch.device("cpu"), **options)
+        return [predict(volume, 0.0) for volume in [*volumes, *volumes]]
+
+    monkeypatch.setattr(resident_memory, "_SLACK_BYTES", -1e12)  # after every volume
+    given_back = predictions()
+    monkeypatch.setattr(FreeMemory, "give_back", lambda self: None)
+    for one, other in zip(given_back, predictions()):
+        np.testing.assert_array_equal(one, other)

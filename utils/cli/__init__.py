@@ -1,0 +1,1 @@
+"""The command line: options, value types, one-line errors."""

@@ -1,0 +1,115 @@
+"""The frame of every stage: arguments, one-line errors, exit statuses. Nothing heavy is imported here."""
+
+import argparse
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from base.errors import InputError, one_line
+from base.names import is_text
+from utils.runtime.processes import Processes
+
+STATUS_OF_ERROR = 2
+
+
+class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default of each option that has one, unless its help text does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        has_none = any(action.default is none for none in (None, False, argparse.SUPPRESS))
+        if has_none or action.required or "(default:" in action.help:
+            return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {' '.join(action.default)})"
+        return super()._get_help_string(action)
+
+
+class _ShowVersion(argparse.Action):
+    """Prints the version and ends, as ``--help`` does."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
+        from base.version import describe_versions  # looks for packages
+
+        print(parser.prog, describe_versions())
+        raise SystemExit(0)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
+
+    def __init__(self, **settings):
+        super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        help_text = "show the version of this program and of what its results depend on"
+        self.add_argument("--version", action=_ShowVersion, nargs=0, default=argparse.SUPPRESS, help=help_text)
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+
+def fail(message: str) -> NoReturn:
+    """Print ``error: message`` as one line on standard error and exit with status 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    raise SystemExit(STATUS_OF_ERROR)
+
+
+def let_all_be_printed() -> None:
+    """Let characters that the terminal lacks, and names that are no text, be printed as their codes: never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError):  # a stream that has become a pipe since cannot tell its position
+                stream.reconfigure(errors="backslashreplace")
+
+
+def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
+    """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
+
+    0: done. 2: an error of input, or more than the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the same
+    command takes the work up.
+    Of several processes the first alone prints; an error is told by each that meets it.
+    """
+    processes = Processes.of_environment()
+    processes.silence_all_but_first()
+    let_all_be_printed()
+    for word in sys.argv[1:]:
+        if not is_text(word):
+            fail(f"{word}: its name is not UTF-8; rename it")
+    try:
+        args = build_parser().parse_args()
+    except InputError as error:
+        fail(str(error))
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main(args)
+    except (InputError, OSError) as error:
+        if args.debug:
+            raise
+        fail(one_line(error))
+    except RuntimeError as error:
+        problem = _problem_of_device(error)
+        if args.debug or not problem:
+            raise
+        fail(problem)
+    except KeyboardInterrupt:
+        if processes.is_first:
+            print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _terminate(signal_number, frame) -> NoReturn:
+    raise SystemExit(128 + signal_number)  # leaves by way of every `finally`, so that nothing half-written stays
+
+
+def _problem_of_device(error: RuntimeError) -> str:
+    """What PyTorch could not do here, and what to do instead; empty for all other errors, which are the program's."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "the GPU's memory is full; train with a smaller --batch-size or --sample-size, predict with a smaller "
+            "--memory-limit, or choose another --device"
+        )
+    if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+        return f"--compile: PyTorch cannot compile the network here ({str(error).splitlines()[0]}); leave it out"
+    return ""

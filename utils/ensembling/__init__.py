@@ -1,0 +1,1 @@
+"""Averages over members, and what each member contributes."""

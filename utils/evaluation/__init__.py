@@ -1,0 +1,1 @@
+"""Measures of a case, and the results of a run."""

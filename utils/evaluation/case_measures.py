@@ -1,0 +1,106 @@
+"""All measures of one case: of its segmentation on the scan's own grid, and of its probabilities."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from base.boxes import bounding_box
+from base.regions import Region
+from utils.evaluation.calibration import brier_score, expected_calibration_error, surroundings
+from utils.evaluation.metrics import dice, surface_distances, volume_ml
+from utils.evaluation.surface_dice import surface_dice
+
+# Is higher better?
+MEASURES = {
+    "dice": True,
+    "surface_dice": True,
+    "asd_mm": False,
+    "hausdorff_mm": False,
+    "hausdorff95_mm": False,
+    "ece": False,
+    "brier": False,
+}
+VOLUMES = ("volume_ml", "reference_volume_ml")
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A scan, its prediction and its reference (if any) on the scan's own grid.
+
+    `image` is (z, y, x); `prediction` and `reference` too, uint8 in the labels of predictions; spacing (z, y, x) in mm.
+    """
+
+    image: np.ndarray
+    prediction: np.ndarray
+    reference: np.ndarray | None
+    spacing_mm: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What a prediction was decided from, and the reference (if any), on the resampled grid.
+
+    `values` are float32 (classes, z, y, x), `reference` class indices, uint8 (z, y, x); spacing (z, y, x) in mm.
+    """
+
+    values: np.ndarray
+    reference: np.ndarray | None
+    spacing_mm: tuple[float, ...]
+
+
+def measure_case(
+    segmentation: Segmentation, probabilities: Probabilities, regions: Sequence[Region], tolerance_mm: float
+) -> list[dict[str, str | float | None]]:
+    """A row for each region: its name as `class`, and `MEASURES` and `VOLUMES` as far as they exist.
+
+    Args:
+        tolerance_mm: of the surface Dice.
+    """
+    of_segmentation = _measure_segmentation(segmentation, regions, tolerance_mm)
+    of_probabilities = _measure_probabilities(probabilities, regions)
+    return [
+        {"class": region.name, **one, **other}
+        for region, one, other in zip(regions, of_segmentation, of_probabilities, strict=True)
+    ]
+
+
+def _measure_segmentation(
+    segmentation: Segmentation, regions: Sequence[Region], tolerance_mm: float
+) -> Iterator[dict[str, float | None]]:
+    prediction, reference, spacing_mm = segmentation.prediction, segmentation.reference, segmentation.spacing_mm
+    box = bounding_box(prediction if reference is None else prediction | reference)
+    for region in regions:
+        mask = np.isin(prediction[box], region.labels)
+        measures = {"volume_ml": volume_ml(mask, spacing_mm)}
+        if reference is not None:
+            true_mask = np.isin(reference[box], region.labels)
+            distances = surface_distances(mask, true_mask, spacing_mm)
+            measures |= {
+                "dice": dice(mask, true_mask),
+                "surface_dice": surface_dice(mask, true_mask, spacing_mm, tolerance_mm),
+                "asd_mm": distances.average,
+                "hausdorff_mm": distances.hausdorff,
+                "hausdorff95_mm": distances.hausdorff_95,
+                "reference_volume_ml": volume_ml(true_mask, spacing_mm),
+            }
+        yield measures
+
+
+def _measure_probabilities(
+    probabilities: Probabilities, regions: Sequence[Region]
+) -> Iterator[dict[str, float | None]]:
+    """Calibration around the reference's foreground; the probability of a union is the sum of its classes'."""
+    if probabilities.reference is None:
+        yield from ({} for _ in regions)
+        return
+    box, near = surroundings(probabilities.reference > 0, probabilities.spacing_mm)
+    values = probabilities.values[(slice(None), *box)][:, near]
+    true_classes = probabilities.reference[box][near]
+    for region in regions:
+        probability = values[list(region.channels)].sum(axis=0)
+        outcome = np.isin(true_classes, region.channels)
+        yield {
+            "ece": expected_calibration_error(probability, outcome),
+            "brier": brier_score(probability, outcome),
+        }

@@ -1,0 +1,97 @@
+"""Tables with some rows a case, written while cases are added."""
+
+import re
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
+
+from base.csv_files import read_table, write_table
+from utils.runtime.processes import ALONE, Processes
+
+
+class CaseTable:
+    """A table with some rows a case, written anew whenever a case is added.
+
+    Of several processes, the first adds to the table itself, each other one to a part of its own beside it
+    (``metrics.part1.csv``). The parts go into the table when it is gathered; those of a run that was stopped, when the
+    next one begins.
+
+    Args:
+        columns: names of the columns; the first is ``case``.
+        kept: names of the cases whose rows, if there are some, still hold; the others are dropped.
+        processes: that add to the table; the first must begin before the others do.
+        added: columns that earlier versions did not write; their tables are read all the same.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        kept: Iterable[str],
+        processes: Processes = ALONE,
+        added: Sequence[str] = (),
+    ):
+        self._path = path
+        self._added = added
+        self._columns = columns
+        self._is_first = processes.is_first
+        self._own_path = path if self._is_first else path.with_name(f"{path.stem}.part{processes.rank}{path.suffix}")
+        self._rows: dict[str, list[dict]] = {name: [] for name in kept}
+        self._own_rows = self._rows if self._is_first else {}
+        if self._rows:
+            self._take(path, kept=self._rows)
+        if self._is_first:
+            self.gather(kept=self._rows)
+
+    def __contains__(self, case_name: str) -> bool:
+        """Whether the case has rows."""
+        return bool(self._rows.get(case_name))
+
+    def add(self, case_name: str, rows: Iterable[dict]) -> None:
+        """Put `rows` in the place of those of the case."""
+        self._rows[case_name] = self._own_rows[case_name] = [{"case": case_name, **row} for row in rows]
+        self._write()
+
+    def gather(self, kept: Container[str] | None = None) -> None:
+        """Put all parts into the table, in the first process when all have added theirs; only the cases in `kept`."""
+        parts = self._parts()
+        for part in parts:
+            self._take(part, kept)
+        if parts or self._path.exists():
+            self._write()
+        for part in parts:
+            part.unlink()
+
+    def _parts(self) -> list[Path]:
+        """The parts that processes have written, by their names and columns; what else looks like one stays."""
+        name = re.compile(rf"{re.escape(self._path.stem)}\.part\d+{re.escape(self._path.suffix)}")
+        folder = self._path.parent
+        found = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
+        return sorted(path for path in found if _read_rows(path, self._columns, self._added))
+
+    def _take(self, path: Path, kept: Container[str] | None = None) -> None:
+        """Let the rows of a file take the place of those of the same cases."""
+        rows: dict[str, list[dict]] = {}
+        for row in _read_rows(path, self._columns, self._added):
+            if kept is None or row["case"] in kept:
+                rows.setdefault(row["case"], []).append(row)
+        self._rows.update(rows)
+
+    def _write(self) -> None:
+        rows = (row for name in sorted(self._own_rows) for row in self._own_rows[name])
+        write_table(self._own_path, self._columns, rows)
+
+    def print_mean(self, column: str, by: str, title: str) -> None:
+        """Print the mean of a column over cases, for each value of the column `by`; nothing where it is empty."""
+        numbers: dict[str, list[float]] = {}
+        for row in (row for some in self._rows.values() for row in some):
+            if row[column] not in ("", None):
+                numbers.setdefault(row[by], []).append(float(row[column]))
+        for value, some in numbers.items():
+            print(f"{value}: {title}: {sum(some) / len(some):.4f} (mean of {len(some)})")
+
+
+def _read_rows(path: Path, columns: Sequence[str], added: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table with just these columns, of which those `added` since may be missing; else none."""
+    rows = read_table(path)
+    known = [name for name in columns if name not in added or (rows and name in rows[0])]
+    return rows if rows and list(rows[0]) == known else []

@@ -1,0 +1,58 @@
+"""Error ranking: how well an uncertainty map separates wrong voxels from right ones."""
+
+import numpy as np
+from scipy import ndimage
+from scipy.stats import rankdata
+
+from base.boxes import Box, bounding_box
+from utils.evaluation.metrics import ROUNDING_MM
+
+BAND_MM = 5.0
+
+
+class ErrorRanking:
+    """How well maps of uncertainty tell where one prediction is wrong, in a band around the reference's boundaries.
+
+    Args:
+        prediction, reference: class indices (z, y, x).
+        spacing_mm: (z, y, x).
+    """
+
+    def __init__(self, prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...]):
+        self._box, self._band = boundary_band(reference, spacing_mm)
+        self._wrong = (prediction[self._box] != reference[self._box])[self._band]
+
+    def area(self, uncertainty: np.ndarray) -> float | None:
+        """Area under the ROC curve of uncertainty (z, y, x) as a test for error.
+
+        The chance that a voxel that is wrong is more uncertain than one that is right (ties count half; Mann and
+        Whitney, 1947), among voxels within `BAND_MM` of a boundary. None where all or none of them are wrong.
+        """
+        wrong, count = self._wrong, int(np.count_nonzero(self._wrong))
+        if count in (0, len(wrong)):
+            return None
+        ranks = rankdata(uncertainty[self._box][self._band])
+        return float((ranks[wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count)))
+
+
+def boundary_band(labels: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[Box, np.ndarray]:
+    """Voxels within `BAND_MM` of one whose 6 neighbours are not all of its label.
+
+    Returns:
+        A box of the volume, and a boolean mask of the shape of that box: outside it there are no such voxels.
+    """
+    reach = [1 + int((BAND_MM + ROUNDING_MM) / mm) for mm in spacing_mm]  # a boundary has one side in the background
+    box = bounding_box(labels > 0, reach)
+    labels = labels[box]
+    boundary = np.zeros(labels.shape, bool)
+    for axis in range(labels.ndim):
+        lower, upper = (
+            tuple(part if other == axis else slice(None) for other in range(labels.ndim))
+            for part in (slice(None, -1), slice(1, None))
+        )
+        changes = labels[lower] != labels[upper]
+        boundary[lower] |= changes
+        boundary[upper] |= changes
+    if not boundary.any():
+        return box, boundary
+    return box, ndimage.distance_transform_edt(~boundary, spacing_mm) <= BAND_MM

@@ -1,0 +1,1 @@
+"""Whole volumes through any callable from arrays to arrays."""

@@ -1,0 +1,102 @@
+"""Images through a network that pads nothing: however they are cut, it answers alike."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from base.boxes import Box
+from utils.inference.crop import cut
+from utils.inference.forward import Classifier
+
+# Networks are prepared for each new shape, which takes time and memory: boxes begin and end at multiples of this.
+_GRAIN = 8
+
+
+class Seamless:
+    """A network that pads nothing, for images around which every voxel has one value.
+
+    Only what sees something of the image's content is computed; the rest is what constant surroundings are.
+
+    Args:
+        network: as `in_surroundings` of a network gives it.
+        surroundings: that value.
+        memory_limit_bytes: what the features of one pass may take.
+    """
+
+    def __init__(self, network, surroundings: float, classifier: Classifier, memory_limit_bytes: float):
+        self._network = network
+        self._surroundings = surroundings
+        self._classifier = classifier
+        self._memory_limit_bytes = memory_limit_bytes
+        self._constant = classifier.probabilities(network.constant_logits()[None])[0].cpu().numpy()
+
+    def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
+        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
+
+        Args:
+            content: box beyond which all images are as their surroundings.
+        """
+        if wanted is None:
+            return
+        for block in self._blocks(wanted):
+            here = target[(slice(None), slice(None), *block)]
+            here[:] = self._constant.reshape(-1, *[1] * (here.ndim - 1))
+            plans = [plan(*pair, self._network.margin) for pair in zip(content, block)] if content else [None]
+            if None not in plans:
+                read, answered = zip(*plans)
+                parts = cut(images, read, self._surroundings)
+                relative = [slice(a.start - r.start, a.stop - r.start) for a, r in zip(answered, read)]
+                answers = np.moveaxis(self._classifier(self._network, parts, relative), 0, 1)
+                place = [_overlap(a, b) for a, b in zip(answered, block)]
+                here[(..., *_within(place, block))] = answers[(..., *_within(place, answered))]
+
+    def _blocks(self, box: Box) -> list[Box]:
+        """Blocks of a box, as large as memory allows."""
+        sides = [part.stop - part.start for part in box]
+        margin = self._network.margin
+        while max(sides) > 1 and self._bytes_of([side + 2 * margin for side in sides]) > self._memory_limit_bytes:
+            longest = sides.index(max(sides))
+            sides[longest] = -(-sides[longest] // 2)
+        rows = (
+            [slice(start, min(start + side, part.stop)) for start in range(part.start, part.stop, side)]
+            for part, side in zip(box, sides)
+        )
+        return list(itertools.product(*rows))
+
+    def _bytes_of(self, sides: Sequence[int]) -> int:
+        return self._network.bytes_per_voxel() * math.prod(sides)
+
+
+def plan(content: slice, wanted: slice, margin: int) -> tuple[slice, slice] | None:
+    """What to read along an axis, and what is then classified, so that the rest of `wanted` is known; None: all is.
+
+        image     . . c c c c . . . . . . .      c: content; margin 1; grain 1
+        wanted    w w w w w w w w w w
+        read      . . r r r r
+        answered  . a a a a a a                  beyond it only surroundings are seen
+
+    Both may reach beyond the image, and `answered` beyond `wanted`, to multiples of the grain. At each end, what is
+    read ends with the content, or as far beyond what is answered as the network sees.
+    """
+    first = _floor(max(wanted.start, content.start - margin))
+    stop = -_floor(-min(wanted.stop, content.stop + margin))
+    if first >= stop:
+        return None
+    read_first, read_stop = max(first - margin, _floor(content.start)), min(stop + margin, -_floor(-content.stop))
+    return slice(read_first, read_stop), slice(max(first, read_first - margin), min(stop, read_stop + margin))
+
+
+def _floor(position: int) -> int:
+    return position // _GRAIN * _GRAIN
+
+
+def _overlap(one: slice, other: slice) -> slice:
+    """What two parts of an axis share."""
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _within(parts: Sequence[slice], box: Sequence[slice]) -> list[slice]:
+    """`parts` counted from where the `box` begins."""
+    return [slice(part.start - b.start, part.stop - b.start) for part, b in zip(parts, box)]

@@ -1,0 +1,139 @@
+"""Images through a network that pads: in one pass, or in windows that overlap and count most in their middles."""
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from base.boxes import Box
+from utils.inference.activation_memory import activation_bytes
+from utils.inference.crop import cut
+from utils.inference.forward import Classifier
+
+_SIGMAS_A_SIDE = 8  # Isensee et al., nnU-Net, 2021
+
+# Windows are run together up to this many voxels: below it, calls cost more than arithmetic; above it, caches overflow
+# and, on a GPU, its memory might.
+VOXELS_AT_ONCE = {"cpu": 60_000, "cuda": 4_000_000}
+
+
+class Windows:
+    """A network that pads, and so is unsure at the borders of what it is given.
+
+    Args:
+        surroundings: value of what lies around the images.
+        side: of the windows, and the least side that the network is given.
+        overlap: share of a window's side that the next one covers too, at least.
+        memory_limit_bytes: what the activations of one pass may take; 0 for windows always.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        surroundings: float,
+        classifier: Classifier,
+        side: int,
+        overlap: float,
+        memory_limit_bytes: float,
+    ):
+        self._network = network
+        self._surroundings = np.float32(surroundings)
+        self._classifier = classifier
+        self._side = side
+        self._overlap = overlap
+        self._memory_limit_bytes = memory_limit_bytes
+        self._of_surroundings: dict[tuple[int, ...], np.ndarray] = {}
+
+    def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
+        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...), all 0.
+
+        What surrounds the box is looked at, too. A box smaller than the window lies in its middle:
+
+            image            0 1 2 3 4          box 0:5, window 8
+            window         o 0 1 2 3 4 o o      what is read
+            kept             0 1 2 3 4
+        """
+        if wanted is None:
+            return
+        seen = self._side // 2
+        box = [slice(max(0, w.start - seen), min(n, w.stop + seen)) for w, n in zip(wanted, images.shape[1:])]
+        extents = [max(part.stop - part.start, self._side) for part in box]
+        before = [(extent - part.stop + part.start) // 2 for extent, part in zip(extents, box)]
+        sides = extents if self._fits(extents) else [self._side] * len(box)
+        rows = (place_windows(extent, side, self._overlap) for extent, side in zip(extents, sides))
+        windows = list(itertools.product(range(len(images)), *rows))
+        together = max(1, VOXELS_AT_ONCE[self._classifier.device.type] // math.prod(sides))
+        for some in (windows[first : first + together] for first in range(0, len(windows), together)):
+            corners = [
+                [part.start - low + start for part, low, (start, _) in zip(box, before, row)] for _, *row in some
+            ]
+            parts = np.concatenate(
+                [
+                    cut(images[number : number + 1], _box_at(corner, sides), self._surroundings)
+                    for (number, *_), corner in zip(some, corners)
+                ]
+            )
+            for (number, *row), corner, probabilities in zip(some, corners, self._probabilities(parts)):
+                weights = functools.reduce(np.multiply.outer, (weights for _, weights in row))
+                kept = [
+                    slice(max(low, w.start), min(low + side, w.stop)) for low, side, w in zip(corner, sides, wanted)
+                ]
+                if all(part.start < part.stop for part in kept):
+                    inside = tuple(slice(part.start - low, part.stop - low) for part, low in zip(kept, corner))
+                    target[(slice(None), number, *kept)] += probabilities[(slice(None), *inside)] * weights[inside]
+
+    def _fits(self, sides: Sequence[int]) -> bool:
+        """Whether memory allows to classify an image of `sides` in one pass."""
+        if self._memory_limit_bytes in (0, math.inf):  # PyTorch takes a second to answer for the first time
+            return self._memory_limit_bytes > 0
+        return activation_bytes(self._network, sides) <= self._memory_limit_bytes
+
+    def _probabilities(self, parts: np.ndarray) -> np.ndarray:
+        """Probabilities of windows (n, sides...); what the network says of bare surroundings is asked once."""
+        bare = (parts == self._surroundings).reshape(len(parts), -1).all(axis=1)
+        if not bare.any():
+            return self._classifier(self._network, parts)
+        sides = parts.shape[1:]
+        if sides not in self._of_surroundings:
+            self._of_surroundings[sides] = self._classifier(self._network, parts[bare][:1])[0]
+        known = self._of_surroundings[sides]
+        answers = np.empty((len(parts), *known.shape), np.float32)
+        answers[bare] = known
+        if not bare.all():
+            answers[~bare] = self._classifier(self._network, parts[~bare])
+        return answers
+
+
+def _box_at(corner: Sequence[int], sides: Sequence[int]) -> list[slice]:
+    return [slice(start, start + side) for start, side in zip(corner, sides)]
+
+
+def place_windows(extent: int, side: int, overlap: float) -> list[tuple[int, np.ndarray]]:
+    """Starts of windows along an axis, evenly spaced, and the weight of each of their voxels.
+
+        axis       0 1 2 3 4 5 6        extent 7, side 4, overlap 0.5
+        windows    a a a a
+                       b b b b          start 2, of 1.5
+                         c c c c
+
+    Weights are Gaussian and scaled to sum to 1 at every voxel of the axis, so that products of the weights of several
+    axes sum to 1 at every voxel of a slice or volume: nothing is left to divide by. No weight is 0.
+
+    Args:
+        extent: of the axis, at least `side`.
+        overlap: share of a window's side that the next one covers too, at least.
+
+    Returns:
+        (start, float32 weights (side,)) of each window.
+    """
+    stride = max(1, int(side * (1 - overlap)))
+    starts = np.linspace(0, extent - side, -(-(extent - side) // stride) + 1).round().astype(int).tolist()
+    from_centre = np.arange(side) - (side - 1) / 2
+    gaussian = np.exp(-0.5 * (from_centre * _SIGMAS_A_SIDE / side) ** 2)
+    total = np.zeros(extent)
+    for start in starts:
+        total[start : start + side] += gaussian
+    return [(start, (gaussian / total[start : start + side]).astype(np.float32)) for start in starts]

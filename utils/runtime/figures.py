@@ -1,0 +1,35 @@
+"""Figures: matplotlib without a display, the colours of classes, PNG files written whole."""
+
+import io
+import os
+from pathlib import Path
+
+os.environ["MPLBACKEND"] = "Agg"  # instead of a notebook's, which does not exist here
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+from base.atomic_file import write_bytes
+
+_COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
+CLASS_COLOURS = tuple(map(matplotlib.colors.to_hex, _COLOURS))  # of foreground classes in their order, cyclic
+
+
+def save_figure(figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all, and close it."""
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=100, pil_kwargs={"compress_level": 1})
+    plt.close(figure)
+    write_bytes(path, memory.getbuffer())
+
+
+def label_picture(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Colour picture uint8 (3, rows, columns) of a grey float slice with its class indices laid over it."""
+    grey = np.clip((image - image.min()) / max(float(np.ptp(image)), 1e-6), 0, 1)
+    picture = np.repeat(grey[None], 3, axis=0)
+    for index in range(1, int(classes.max()) + 1):
+        colour = np.array(matplotlib.colors.to_rgb(_COLOURS[(index - 1) % len(_COLOURS)]))
+        mask = classes == index
+        picture[:, mask] = 0.6 * picture[:, mask] + 0.4 * colour[:, None]
+    return (255 * picture).astype(np.uint8)

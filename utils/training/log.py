@@ -1,0 +1,84 @@
+"""What is known of a training on the way: rows of figures, as a table, as curves, as a page, and live."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from base.atomic_file import write_text
+from base.errors import InputError
+from utils.training.curves import draw_curves
+from utils.training.dashboard import Dashboard
+from utils.training.experiment import Experiment
+from utils.training.progress_page import Progress, progress_page
+from utils.training.validation_picture import ShownPicture
+
+
+class TrainingLog:
+    """Rows of figures, one a validation.
+
+    Args:
+        rows: those of the run that is taken up.
+        dice_columns: names of the columns that hold a class's Dice.
+        iterations: steps of the whole training.
+        taken: gives the number of those taken.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        dashboard: Dashboard,
+        rows: list[dict],
+        dice_columns: list[str],
+        iterations: int,
+        taken: Callable[[], int],
+    ):
+        self.rows = rows
+        self._experiment = experiment
+        self._dashboard = dashboard
+        self._dice_columns = dice_columns
+        self._iterations = iterations
+        self._taken = taken
+        self._began, self._first = time.perf_counter(), taken()
+        self._picture: ShownPicture | None = None
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """Keep progress.html while steps are taken; if they end early, it says how."""
+        self._write_page("running", is_running=True)
+        if self.rows:
+            self._dashboard.update(self.rows, self._dice_columns, None)
+        try:
+            yield
+        except BaseException as error:
+            state = "stopped; goes on with --resume" if isinstance(error, SystemExit) else "ended by an error"
+            with contextlib.suppress(InputError, OSError):  # such as a full disk: the error itself is told
+                self._write_page(state)
+            raise
+
+    def add(self, figures: dict[str, float], dices: list[float], picture: ShownPicture | None) -> None:
+        """Add a row, and show it in log.csv, curves.png, progress.html and visdom."""
+        self.rows.append(figures | dict(zip(self._dice_columns, dices)))
+        self._picture = picture or self._picture
+        self._experiment.write_log(self.rows)
+        draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)
+        self._write_page("running", is_running=True)
+        shown = (picture.joined, picture.caption) if picture else (None, "")
+        self._dashboard.update(self.rows, self._dice_columns, *shown)
+
+    def finish(self) -> None:
+        """Say in progress.html that the training is done."""
+        self._write_page("finished")
+
+    def _write_page(self, state: str, is_running: bool = False) -> None:
+        progress = Progress(
+            self._experiment.name, state, is_running, self._taken(), self._iterations, self._seconds_left()
+        )
+        page = progress_page(progress, self.rows, self._dice_columns, self._picture)
+        write_text(self._experiment.progress_path, page)
+
+    def _seconds_left(self) -> float | None:
+        """Time of the steps that are left, at the pace of those taken since this run began, validations included."""
+        taken = self._taken() - self._first
+        if taken <= 0:
+            return None
+        return (time.perf_counter() - self._began) / taken * (self._iterations - self._taken())
