@@ -71,6 +71,7 @@ def stored(path: Path, made_of, make: Callable[[], tuple[dict[str, np.ndarray], 
     Raises:
         OSError: the file cannot be written.
     """
+    made_of = [path.parent.name, path.name, made_of]  # one put in the place of another is not trusted
     header = _read_header(path, made_of)
     if header is None:
         _write(path, made_of, *make())

@@ -51,6 +51,8 @@ def _check_training(state: Mapping, fresh: Mapping, parameters: Sequence[torch.T
     check_tensors(state["network"], fresh["network"])
     check_tensor("loss_sum", state["loss_sum"].cpu(), fresh["loss_sum"].cpu())
     _check_alike("schedule", state["schedule"], fresh["schedule"])
+    if state["schedule"]["last_epoch"] != state["iteration"]:
+        raise ValueError("the schedule is at another iteration")
     optimizer = state["optimizer"]
     _check_alike("optimizer", optimizer["param_groups"], fresh["optimizer"]["param_groups"])
     if optimizer["state"].keys() != set(range(len(parameters))):
@@ -65,7 +67,7 @@ def _check_training(state: Mapping, fresh: Mapping, parameters: Sequence[torch.T
 
 
 def _check_alike(place: str, found, expected) -> None:
-    """Raise ValueError where plain values are of other kinds than those expected; numbers may be other numbers."""
+    """Raise ValueError where plain values are not those expected; numbers may be other numbers."""
     if isinstance(expected, Mapping):
         if not isinstance(found, Mapping) or found.keys() != expected.keys():
             raise ValueError(f"{place} has other fields")
@@ -78,5 +80,5 @@ def _check_alike(place: str, found, expected) -> None:
             _check_alike(place, one, other)
     elif isinstance(expected, int | float) and not isinstance(expected, bool):
         check_shape(found, float, place)
-    elif type(found) is not type(expected):
-        raise ValueError(f"{place} is of another kind")
+    elif type(found) is not type(expected) or found != expected:
+        raise ValueError(f"{place} is {found!r:.40}, not {expected!r}")

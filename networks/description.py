@@ -71,5 +71,8 @@ def check_description(value) -> None:
         raise ValueError("normalization: it is none")
     if value.get("intensities", normalization)["kind"] not in _KINDS:
         raise ValueError("intensities: they are of no normalization")
+    dices = value["validation_dice"]
+    if len(dices) != len(value["classes"]["names"]) - 1 or not all(0 <= dice <= 1 for dice in dices):
+        raise ValueError("validation_dice: it is not one of each foreground class, from 0 to 1")
     if len(normalization) > 4:
         raise ValueError("normalization: it has more than is known")

@@ -108,6 +108,9 @@ def _read_weights(path: Path) -> dict:
         check_description(content.get("description"))
         with torch.device("meta"):  # takes no memory, whatever the description asks for
             network = build_network(content["description"])
+        count = sum(parameter.numel() for parameter in network.parameters())
+        if content["description"]["parameters"] != count:
+            raise ValueError(f"parameters: {content['description']['parameters']}, the network has {count}")
         check_tensors(content.get("state"), network.state_dict())
     except (InputError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]

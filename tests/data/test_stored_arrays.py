@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,15 @@ def test_what_is_not_as_it_was_written_is_made_again(path, damage):
     check(entry)
     assert made
     assert not open_again(path)[1]
+
+
+def test_a_file_put_in_the_place_of_another_is_made_again(path):
+    """Even one made of the same values, such as of another case."""
+    open_again(path)
+    for other in (path.with_name("index"), path.parent.with_name("other_case") / path.name):
+        other.parent.mkdir(exist_ok=True)
+        shutil.copy2(path, other)
+        assert open_again(other)[1]
 
 
 def test_what_was_made_of_something_else_is_made_again(path):

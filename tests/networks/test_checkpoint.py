@@ -74,6 +74,14 @@ def with_another_schedule(training):
     training["schedule"] = {"last_epoch": "soon"}
 
 
+def with_a_schedule_of_another_shape(training):
+    training["schedule"]["_anneal_func_type"] = "text"
+
+
+def with_a_schedule_at_another_iteration(training):
+    training["schedule"]["last_epoch"] += 1
+
+
 def with_one_place_for_all_values(training):
     training["network"]["0.weight"] = torch.zeros(1, 1, 1, 1).expand(2, 1, 3, 3)
 
@@ -90,6 +98,8 @@ DAMAGES = [
     without_iteration,
     with_text_for_a_number,
     with_another_schedule,
+    with_a_schedule_of_another_shape,
+    with_a_schedule_at_another_iteration,
     with_one_place_for_all_values,
     with_sparse_weights,
 ]

@@ -53,6 +53,7 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
         "receptive_field": receptive_field,
     }
     network = build_network(description)
+    description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
     save_weights(tmp_path / "FINAL_e_1.pth", network, description)
     trained = load_weights(tmp_path / "FINAL_e_1.pth")
     rebuilt = trained.build()
@@ -151,9 +152,24 @@ def with_a_patch_larger_than_memory(content):
     content["description"]["sample_size"] = 10**6
 
 
+def with_another_number_of_parameters(content):
+    content["description"]["parameters"] = -1
+
+
+def with_an_impossible_validation_dice(content):
+    content["description"]["validation_dice"] = [0.5, 10.0]
+
+
+def with_the_validation_dice_of_other_classes(content):
+    content["description"]["validation_dice"] = [0.5]
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        with_another_number_of_parameters,
+        with_an_impossible_validation_dice,
+        with_the_validation_dice_of_other_classes,
         with_infinity,
         with_another_shape,
         with_far_too_many_features,

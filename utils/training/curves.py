@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-
 from utils.runtime.figures import plt, save_figure
 
 MOST_MARKED = 30  # points of a curve that are marked one by one: without marks, a single point is not seen
