@@ -5,7 +5,7 @@ from unittest import mock
 
 import torch
 
-from utils.inference.forward import Classifier
+from utils.inference.forward import ForwardPass
 
 
 class ForwardPasses:
@@ -13,13 +13,13 @@ class ForwardPasses:
 
     def __init__(self, predict: Callable[[], object]):
         self._calls = []
-        classify = Classifier.__call__
+        classify = ForwardPass.__call__
 
         def recording(classifier, network, images, *rest):
             self._calls.append((network, torch.from_numpy(images.copy())[:, None], rest))
             return classify(classifier, network, images, *rest)
 
-        with mock.patch.object(Classifier, "__call__", recording):
+        with mock.patch.object(ForwardPass, "__call__", recording):
             predict()
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Row, run_alone
-from networks import find_architecture
+from benchmarks.networks_at_hand import untrained_network
 from utils.inference.volumes import predictor_of
 from utils.runtime.resident_memory import resident_bytes
 
@@ -38,23 +38,13 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 def _resident_megabytes(name: str, features: int | None) -> list[float]:
     """Return this process's resident memory after each volume, in MB."""
-    architecture = find_architecture(name)
-    torch.manual_seed(0)
-    predict = predictor_of(
-        architecture.build(architecture.receptive_field, CLASSES, features),
-        torch.device("cpu"),
-        dimensions=architecture.dimensions,
-        pads=architecture.pads,
-        fixed_size=architecture.fixed_size,
-        planes=(0, 1, 2),
-        window=architecture.sample_size,
-        number_of_classes=CLASSES,
-    )
+    network, described = untrained_network(name, CLASSES, features)
+    predict = predictor_of(network, torch.device("cpu"), described)
     generator = np.random.default_rng(0)
     sizes = []
     for _ in range(SHAPES):
         shape = generator.integers(*SIDES, 3, endpoint=True)
-        predict(generator.standard_normal(shape, dtype=np.float32), outside=0.0)
+        predict(generator.standard_normal(shape, dtype=np.float32), padding_value=0.0)
         sizes.append(resident_bytes() / 1e6)
     return sizes
 

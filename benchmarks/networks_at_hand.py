@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
 from benchmarks.material import ROOT
+from networks import find_architecture
 from networks.weights import load_weights, save_weights
 
 CLASSES = "0,1,2"
@@ -22,6 +25,25 @@ def trained_network(data_folder: Path, save_folder: Path, receptive_field: int, 
     return save_folder / name / f"FINAL_{name}_{iterations}.pth"
 
 
+def untrained_network(
+    name: str, number_of_classes: int, features: int | None = None, sample_size: int | None = None
+) -> tuple[torch.nn.Module, SimpleNamespace]:
+    """Return a network of random weights, seed 0, and what inference must know of it."""
+    architecture = find_architecture(name)
+    torch.manual_seed(0)
+    network = architecture.build(architecture.receptive_field, number_of_classes, features).eval()
+    described = SimpleNamespace(
+        dimensions=architecture.dimensions,
+        pads=architecture.pads,
+        fixed_size=architecture.fixed_size,
+        planes=(0, 1, 2),
+        sample_size=sample_size or architecture.sample_size,
+        number_of_classes=number_of_classes,
+        predicts_uncertainty=False,
+    )
+    return network, described
+
+
 def members_like(weights: Path, folder: Path, count: int) -> list[Path]:
     """Weights of `count` networks that differ a little from those at `weights`, as members of an ensemble do."""
     trained = load_weights(weights)
@@ -35,5 +57,5 @@ def members_like(weights: Path, folder: Path, count: int) -> list[Path]:
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter += 0.02 * float(parameter.abs().mean()) * noise
         paths.append(folder / name / f"FINAL_{name}_1.pth")
-        save_weights(paths[-1], network, {**trained.description, "experiment": name})
+        save_weights(paths[-1], network, replace(trained.description, experiment=name))
     return paths

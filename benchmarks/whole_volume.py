@@ -13,8 +13,8 @@ from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
 from benchmarks.networks_at_hand import trained_network
 from data.cases import find_cases
-from data.intensities import Normalization
-from networks.weights import TrainedNetwork, inference_options, load_weights
+from data.intensities import normalize
+from networks.weights import TrainedNetwork, load_weights
 from utils.inference.volumes import predictor_of
 
 RECEPTIVE_FIELDS = (35, 131)
@@ -31,13 +31,12 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     (case,) = find_cases(data, "val")
     weights = trained_network(data, save, receptive_field)
     trained = load_weights(weights)
-    volume, outside = Normalization.from_json(trained.description["normalization"]).apply(case.resampled_image())
+    volume, padding_value = normalize(case.resampled_image(), trained.description.normalization)
     mask = case.resampled_reference() > 0
-    predict = partial(
-        predictor_of(trained.build(), torch.device("cpu"), **inference_options(trained.description)), volume, outside
-    )
+    predictor = predictor_of(trained.build(), torch.device("cpu"), trained.description)
+    predict = partial(predictor, volume, padding_value)
     name = f"dil2D rf {receptive_field}, volume of {_size(case.grid.size)}"
-    plain = partial(_slice_by_slice, trained, volume, outside)
+    plain = partial(_slice_by_slice, trained, volume, padding_value)
     rows = [
         Row(f"{name}, planes", "each slice alone, default format", *side_by_side(predict, plain, REPEATS), 0.5, "s"),
         _stage_beside_network(receptive_field, "val", data, save, weights),
@@ -50,13 +49,13 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
 
 
 @torch.inference_mode()
-def _slice_by_slice(trained: TrainedNetwork, volume: np.ndarray, outside: float) -> np.ndarray:
+def _slice_by_slice(trained: TrainedNetwork, volume: np.ndarray, padding_value: float) -> np.ndarray:
     """The plain way: pad, and put each slice of each plane through the network."""
-    network, margin = trained.build(), trained.description["receptive_field"] // 2
-    total = np.zeros((len(trained.classes), *volume.shape), np.float32)
+    network, margin = trained.build(), trained.description.receptive_field // 2
+    total = np.zeros((trained.description.number_of_classes, *volume.shape), np.float32)
     for axis in range(3):
         amounts = [(0, 0) if other == axis else (margin, margin) for other in range(3)]
-        padded = np.pad(volume, amounts, constant_values=outside)
+        padded = np.pad(volume, amounts, constant_values=padding_value)
         for number, image in enumerate(np.moveaxis(padded, axis, 0)):
             logits = network(torch.from_numpy(np.ascontiguousarray(image))[None, None])
             np.moveaxis(total, axis + 1, 1)[:, number] += logits.softmax(dim=1)[0].numpy() / 3

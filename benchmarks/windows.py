@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from base.intensity_records import Normalization
 from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
+from benchmarks.networks_at_hand import untrained_network
 from data.case_folder import SPLITS
 from data.cases import Case, find_cases
-from data.intensities import Normalization
-from networks import find_architecture
-from utils.inference.volumes import predictor_of
+from data.intensities import normalize
+from utils.inference.volumes import InferenceOptions, predictor_of
 
 WINDOW, OVERLAP = 64, 0.5
 FEATURES, CLASSES = 8, 3
@@ -64,21 +65,9 @@ def _ways(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]
 
     stride = int(WINDOW * (1 - OVERLAP))
     even = tuple(slice(0, side // stride * stride) for side in case.grid.shape)  # where both place the same windows
-    volume, outside = NORMALIZATION.apply(case.resampled_image()[even])
-    torch.manual_seed(0)
-    architecture = find_architecture("UNet3D")
-    network = architecture.build(architecture.receptive_field, CLASSES, features=FEATURES).eval()
-    predict = predictor_of(
-        network,
-        torch.device("cpu"),
-        dimensions=3,
-        pads=True,
-        fixed_size=True,
-        planes=(),
-        window=WINDOW,
-        number_of_classes=CLASSES,
-        overlap=OVERLAP,
-    )
+    volume, padding_value = normalize(case.resampled_image()[even], NORMALIZATION)
+    network, described = untrained_network("UNet3D", CLASSES, FEATURES, WINDOW)
+    predict = predictor_of(network, torch.device("cpu"), described, InferenceOptions(overlap=OVERLAP))
 
     @torch.inference_mode()
     def theirs() -> np.ndarray:
@@ -89,11 +78,11 @@ def _ways(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]
             predictor=lambda windows: network(windows).softmax(dim=1),
             overlap=OVERLAP,
             mode="gaussian",
-            cval=outside,
+            cval=padding_value,
         )
         return probabilities[0].numpy()
 
-    return lambda: predict(volume, outside), theirs, volume.shape
+    return lambda: predict(volume, padding_value), theirs, volume.shape
 
 
 def _peak(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:

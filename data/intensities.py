@@ -1,23 +1,20 @@
 """Normalization of intensities: decided once in training, stored with the weights, applied from there."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from base.errors import InputError
-
-KINDS = ("auto", "ct", "zscore", "none")
+from base.intensity_records import PERCENTILES, Normalization
 
 _AIR_HU = -200  # images of most other kinds have no voxel below this; every CT that shows air has
 _VOXELS_PER_CASE = 20_000  # enough for percentiles within a fraction of their spread
 _CASES_IN_FULL = 50  # of twice as many, every other voxel is taken
-_PERCENTILES = (0.5, 99.5)
 
 
 class Scaling(NamedTuple):
-    """What is done to the intensities of one image: clipped to `low` and `high`, minus `mean`, over `deviation`."""
+    """Scaling of the intensities of one image: clipped to `low` and `high`, minus `mean`, over `deviation`."""
 
     low: float
     high: float
@@ -25,8 +22,8 @@ class Scaling(NamedTuple):
     deviation: float
 
     @property
-    def outside(self) -> float:
-        """The normalized value of what lies outside the image: air, or its darkest; exactly as `apply` gives it."""
+    def padding_value(self) -> float:
+        """Normalized value of voxels beyond the image: air, or its darkest; exactly as `apply` gives it."""
         return float(self.apply(np.float32([self.low]))[0])
 
     def apply(self, image: np.ndarray) -> np.ndarray:
@@ -38,61 +35,43 @@ class Scaling(NamedTuple):
 
 
 def own_scaling(kind: str, image: np.ndarray) -> Scaling:
-    """The scaling of ``zscore`` or ``none`` that follows from `image`, float32 (z, y, x), itself."""
+    """Return the scaling of ``zscore`` or ``none`` that follows from `image`, float32 (z, y, x), itself."""
     if kind == "none":
         return Scaling(float(image.min()), float(image.max()), 0.0, 1.0)
-    low, high = (float(value) for value in np.percentile(image, _PERCENTILES))
+    low, high = (float(value) for value in np.percentile(image, PERCENTILES))
     # Slice by slice, for the sake of memory.
     mean = sum(float(np.clip(part, low, high).sum(dtype=np.float64)) for part in image) / image.size
     squares = sum(float(np.square(np.clip(part, low, high) - mean, dtype=np.float64).sum()) for part in image)
     return Scaling(low, high, mean, (squares / image.size) ** 0.5 or 1.0)
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """How intensities become network inputs.
+def scaling_of(normalization: Normalization, own: Callable[[str], Scaling]) -> Scaling:
+    """Return the scaling of an image; `own` gives the image's own scaling for ``zscore`` or ``none``."""
+    if normalization.kind == "ct":
+        return Scaling(*normalization.window, normalization.mean, normalization.deviation)
+    return own(normalization.kind)
 
-    ct: clipped to `window`, minus `mean`, over `deviation`, all in HU and from the foreground of the training cases
-    (Isensee et al., nnU-Net, Nature Methods 2021). zscore: each image clipped to its 0.5 and 99.5 percentiles, then
-    standardized by its own mean and deviation. none: as stored.
-    """
 
-    kind: str
-    window: tuple[float, float] = (0.0, 0.0)
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def scaling(self, own: Callable[[str], Scaling]) -> Scaling:
-        """What is done to an image whose own scaling, of ``zscore`` or ``none``, `own` tells."""
-        return Scaling(*self.window, self.mean, self.deviation) if self.kind == "ct" else own(self.kind)
-
-    def apply(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        """Normalize float32 `image` (z, y, x); also give the value of what lies outside it: air, or its darkest."""
-        scaling = self.scaling(lambda kind: own_scaling(kind, image))
-        return scaling.apply(image), scaling.outside
-
-    def to_json(self) -> dict:
-        return {**asdict(self), "window": list(self.window)}
-
-    @classmethod
-    def from_json(cls, value: dict) -> "Normalization":
-        return cls(**{**value, "window": tuple(value["window"])})
+def normalize(image: np.ndarray, normalization: Normalization) -> tuple[np.ndarray, float]:
+    """Normalize `image`, float32 (z, y, x); also return the padding value: air, or the image's darkest."""
+    scaling = scaling_of(normalization, lambda kind: own_scaling(kind, image))
+    return scaling.apply(image), scaling.padding_value
 
 
 def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Intensities (n,) of at least 20,000 voxels of the foreground, spread evenly; all where there are fewer."""
+    """Return intensities (n,) of at least 20,000 evenly spread foreground voxels; all where there are fewer."""
     foreground = image[reference > 0]
     return foreground[:: max(1, foreground.size // _VOXELS_PER_CASE)]
 
 
 def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[np.ndarray]) -> Normalization:
-    """Settle the normalization of `kind` (one of `KINDS`) on the training images.
+    """Decide the normalization of `kind` (auto, ct, zscore or none) from the training images.
 
     auto is ct where most images hold air in Hounsfield units, and zscore elsewhere.
 
     Args:
         lowest: the lowest intensity of each image.
-        samples: the `foreground_sample` of each image with a reference; gone through for ct alone.
+        samples: the `foreground_sample` of each image with a reference; read for ct only.
 
     Raises:
         InputError: it is to be ct, and no image has a reference.
@@ -107,6 +86,6 @@ def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[n
         problem = "ct is decided by the foreground of references, and no training case has one"
         raise InputError("--normalization", problem, "give zscore or none")
     foreground = np.concatenate(parts)
-    window = tuple(float(value) for value in np.percentile(foreground, _PERCENTILES))
+    window = tuple(float(value) for value in np.percentile(foreground, PERCENTILES))
     clipped = np.clip(foreground, *window)
     return Normalization("ct", window, float(clipped.mean()), float(clipped.std()) or 1.0)

@@ -33,6 +33,9 @@ class Architecture:
     dropout: float
     can_be_deeply_supervised: bool
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def sample_size(self) -> int:
         """Side of what a patch classifies unless told otherwise: a network that pads sees nothing beyond it."""

@@ -1,27 +1,224 @@
-"""What weights say of themselves, and what is expected of a description that is read from a file."""
+"""The description that weights carry: its fields, its keys on disk, and the check of one that is read from a file."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from base.intensity_records import IntensityRange, Normalization
 from base.json_files import check_shape
-from base.label_classes import check_classes
+from base.label_classes import LabelClasses, check_classes
 from base.names import check_run_name
-from networks import find_architecture
+from base.run_record import NetworkSummary
+from networks import Architecture, find_architecture
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """What trained weights say of themselves.
+
+    Attributes:
+        experiment: name of the experiment, unique in SAVE.
+        architecture: name of the architecture, such as ``dil2D``.
+        receptive_field: side of the receptive field, in voxels.
+        features: width of the network, in channels.
+        dropout: share of features left out in training.
+        deep_supervision: whether coarser outputs were trained, too.
+        predicts_uncertainty: whether the outputs have one channel more than classes.
+        sample_size: side of the area or volume that a patch classifies, in voxels.
+        planes: array axes (z, y, x) along which slices are taken; empty for networks of volumes.
+        classes: classes, and the labels of the reference that each unites.
+        normalization: of intensities, as decided in training.
+        intensities: of the training images; None in weights of earlier versions.
+        voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own.
+        training_cases, training_patients: names of the cases trained on, and of their patients.
+        soft_labels: record of the soft labels that a student learned from (plain values); None for other networks.
+        iterations: training steps.
+        seed: of weights, patches and augmentation.
+        fold: (fold, number of folds) left out, or None.
+        validation_cases: names of the cases validated on.
+        data_fingerprint: SHA-256 of all resampled cases.
+        options: options of the training (plain values).
+        initial_weights: SHA-256 of the weights that training began with, by experiment; None for random ones.
+        initial_cases, initial_patients: cases and patients that those weights were trained on.
+        parameters: number of trainable parameters; None before the network is built.
+        validation_dice: Dice of each foreground class in the last validation; None before the end of training.
+    """
+
+    experiment: str
+    architecture: str
+    receptive_field: int
+    features: int
+    dropout: float
+    deep_supervision: bool
+    predicts_uncertainty: bool
+    sample_size: int
+    planes: tuple[int, ...]
+    classes: LabelClasses
+    normalization: Normalization
+    intensities: IntensityRange | None
+    voxel_size_mm: list[float] | None
+    training_cases: list[str]
+    training_patients: list[str]
+    soft_labels: Mapping | None
+    iterations: int | None = None
+    seed: int | None = None
+    fold: tuple[int, int] | None = None
+    validation_cases: list[str] | None = None
+    data_fingerprint: str | None = None
+    options: Mapping | None = None
+    initial_weights: Mapping[str, str] | None = None
+    initial_cases: list[str] | None = None
+    initial_patients: list[str] | None = None
+    parameters: int | None = None
+    validation_dice: list[float] | None = None
+
+    @property
+    def _architecture(self) -> Architecture:
+        return find_architecture(self.architecture)
+
+    @property
+    def dimensions(self) -> int:
+        """2 for networks of slices, 3 for networks of volumes."""
+        return self._architecture.dimensions
+
+    @property
+    def pads(self) -> bool:
+        """Whether the network pads its input, and so reads no more than it classifies."""
+        return self._architecture.pads
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether the network classifies well only at the size that it was trained on."""
+        return self._architecture.fixed_size
+
+    @property
+    def number_of_classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.classes)
+
+    @property
+    def number_of_channels(self) -> int:
+        """Number of output channels: classes, and the uncertainty where it is predicted."""
+        return self.number_of_classes + self.predicts_uncertainty
+
+    @property
+    def is_student(self) -> bool:
+        """Whether the network was trained on soft labels."""
+        return self.soft_labels is not None
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature of the soft labels; None for a network that is no student."""
+        return self.soft_labels["temperature"] if self.soft_labels is not None else None
+
+    @property
+    def summary(self) -> NetworkSummary:
+        """Facts that a comparison of predictions needs."""
+        return NetworkSummary(self.parameters, self.is_student)
+
+    def was_trained_on(self, case_name: str, patient: str) -> bool:
+        """Tell whether the network, or the weights it began with, saw a case, or another case of its `patient`.
+
+        Weights of earlier versions record no patients: for those, the name of the case decides.
+        """
+        cases = {*self.training_cases, *(self.initial_cases or ())}
+        patients = {*self.training_patients, *(self.initial_patients or ())}
+        return case_name in cases or patient in patients
+
+    def build(self):
+        """Build a new network of this description, a `torch.nn.Module` with random weights."""
+        return self._architecture.build(
+            self.receptive_field, self.number_of_channels, self.features, self.dropout, self.deep_supervision
+        )
+
+    def to_json(self) -> dict:
+        """Return the description as plain values, under the keys of files."""
+        began = {"initial_cases": self.initial_cases, "initial_patients": self.initial_patients}
+        trained = {"parameters": self.parameters, "validation_dice": self.validation_dice}
+        return {
+            "experiment": self.experiment,
+            "architecture": self.architecture,
+            "receptive_field": self.receptive_field,
+            "features": self.features,
+            "dropout": self.dropout,
+            "deep_supervision": self.deep_supervision,
+            "predicts_uncertainty": self.predicts_uncertainty,
+            "initial_weights": self.initial_weights,
+            "sample_size": self.sample_size,
+            "planes": self.planes,
+            "classes": self.classes.to_json(),
+            "normalization": self.normalization.to_json(),
+            **({"intensities": self.intensities.to_json()} if self.intensities else {}),
+            "voxel_size_mm": self.voxel_size_mm,
+            "iterations": self.iterations,
+            "seed": self.seed,
+            "fold": self.fold,
+            "training_cases": self.training_cases,
+            "training_patients": self.training_patients,
+            "validation_cases": self.validation_cases,
+            "data_fingerprint": self.data_fingerprint,
+            "soft_labels": self.soft_labels,
+            "options": self.options,
+            **{key: value for key, value in {**began, **trained}.items() if value is not None},
+        }
+
+    @classmethod
+    def from_json(cls, value) -> "NetworkDescription":
+        """Read what `to_json` gives, of this version or an earlier one.
+
+        Raises:
+            ValueError: `value` is no description of a network that this program trains.
+            InputError: it is of an architecture, or of options, that there are not.
+        """
+        check_shape(value, _SHAPE)
+        architecture = find_architecture(value["architecture"])
+        architecture.check_receptive_field(value["receptive_field"])
+        given = {key: value[key] for key in ("features", "dropout", "deep_supervision") if key in value}
+        _check_sizes(value, architecture)
+        _check_intensities(value)
+        dices = value["validation_dice"]
+        if len(dices) != len(value["classes"]["names"]) - 1 or not all(0 <= dice <= 1 for dice in dices):
+            raise ValueError("validation_dice: expected one of each foreground class, from 0 to 1")
+        known = {key: value[key] for key in _AS_THEY_ARE if key in value}
+        return cls(
+            **architecture.options(**given),
+            **known,
+            planes=tuple(value["planes"]),
+            classes=LabelClasses.from_json(value["classes"]),
+            normalization=Normalization.from_json(value["normalization"]),
+            intensities=IntensityRange.from_json(value["intensities"]) if value.get("intensities") else None,
+            training_patients=value.get("training_patients", []),
+        )
+
+
+_AS_THEY_ARE = (
+    "experiment",
+    "architecture",
+    "receptive_field",
+    "predicts_uncertainty",
+    "initial_weights",
+    "initial_cases",
+    "initial_patients",
+    "sample_size",
+    "voxel_size_mm",
+    "iterations",
+    "seed",
+    "fold",
+    "training_cases",
+    "validation_cases",
+    "data_fingerprint",
+    "soft_labels",
+    "options",
+    "parameters",
+    "validation_dice",
+)
 
 _PAIR = [float, float]
 _KINDS = ("ct", "zscore", "none")
-_CASES = [str]
-_INTENSITIES = {
-    "percentiles": _PAIR,
-    "kind": str,
-    "low": _PAIR,
-    "high": _PAIR,
-    "spread": _PAIR,
-    "median_spread": float,
-    "foreground": (None, [float, float, float]),
-}
-_PATIENTS = [str]  # earlier versions did not record them
+_LARGEST_VOXEL_MM = 1e3
+_LARGEST_SIDES = {2: 2048, 3: 320}  # of a patch, in voxels
 
 
 def _check_voxel_side(value) -> None:
-    """Raise ValueError where `value` is no side of a voxel in mm."""
     check_shape(value, float)
     if not 0 < value <= _LARGEST_VOXEL_MM:
         raise ValueError(f"{value:g} mm is no side of a voxel")
@@ -36,43 +233,43 @@ _SHAPE = {
     "deep_supervision?": bool,
     "predicts_uncertainty": bool,
     "initial_weights?": (None, {str: str}),
-    "initial_cases?": _CASES,
-    "initial_patients?": _PATIENTS,
+    "initial_cases?": [str],
+    "initial_patients?": [str],
     "sample_size": int,
     "planes": [int],
     "classes": check_classes,
     "normalization": {"kind": str, "window": _PAIR, "mean": float, "deviation": float},
-    "intensities?": _INTENSITIES,
+    "intensities?": {
+        "percentiles": _PAIR,
+        "kind": str,
+        "low": _PAIR,
+        "high": _PAIR,
+        "spread": _PAIR,
+        "median_spread": float,
+        "foreground": (None, [float, float, float]),
+    },
     "voxel_size_mm": (None, [_check_voxel_side] * 3),
-    "training_cases": _CASES,
-    "training_patients?": _PATIENTS,
+    "training_cases": [str],
+    "training_patients?": [str],
     "soft_labels": (None, {"temperature": float}),
     "parameters": int,
     "validation_dice": [float],
 }
-_LARGEST_VOXEL_MM = 1e3
-_LARGEST_SIDES = {2: 2048, 3: 320}  # of a patch, in voxels
 
 
-def check_description(value) -> None:
-    """Raise ValueError where `value` is no description of a network that this program trains."""
-    check_shape(value, _SHAPE)
-    architecture = find_architecture(value["architecture"])
-    architecture.check_receptive_field(value["receptive_field"])
-    options = {key: value[key] for key in ("features", "dropout", "deep_supervision") if key in value}
-    architecture.options(**options)
+def _check_sizes(value: dict, architecture: Architecture) -> None:
     if not 1 <= value["sample_size"] <= _LARGEST_SIDES[architecture.dimensions]:
         raise ValueError(f"sample_size: {value['sample_size']} voxels")
     planes = set(value["planes"])
     if not planes <= {0, 1, 2} or (architecture.dimensions == 2 and not planes):
         raise ValueError("planes: a network of slices needs some of 0, 1 and 2")
+
+
+def _check_intensities(value: dict) -> None:
     normalization = value["normalization"]
     if normalization["kind"] not in _KINDS or normalization["deviation"] <= 0:
         raise ValueError("normalization: it is none")
-    if value.get("intensities", normalization)["kind"] not in _KINDS:
-        raise ValueError("intensities: they are of no normalization")
-    dices = value["validation_dice"]
-    if len(dices) != len(value["classes"]["names"]) - 1 or not all(0 <= dice <= 1 for dice in dices):
-        raise ValueError("validation_dice: it is not one of each foreground class, from 0 to 1")
     if len(normalization) > 4:
         raise ValueError("normalization: it has more than is known")
+    if value.get("intensities", normalization)["kind"] not in _KINDS:
+        raise ValueError("intensities: they are of no normalization")

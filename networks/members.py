@@ -1,4 +1,4 @@
-"""The members of an ensemble: which trained networks belong to it, who labels which case, and what each counts."""
+"""Members of an ensemble: selection of trained networks, out-of-fold members of a case, weights in the mean."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,9 @@ from base.label_classes import LabelClasses
 from base.text_files import read_text
 from networks.weights import TrainedNetwork, load_weights
 
-WEIGHTINGS = ("equal", "validation")
-
 
 def listed_members(path: Path) -> list[TrainedNetwork]:
-    """The networks whose weights `path` lists, a path a line.
+    """Load the networks whose weights are listed in the file `path`, one path a line.
 
     Raises:
         InputError: the list or a file that it names is missing or damaged, or the list is empty.
@@ -34,21 +32,23 @@ def fitting_members(
     receptive_field: int | None = None,
     sample_size: int | None = None,
 ) -> list[TrainedNetwork]:
-    """The finished networks in `save_folder` of these classes and voxels, and of the sizes that are given; no students.
+    """Load the finished networks in `save_folder` of these classes, voxel size and (where given) sizes; no students.
 
     Raises:
         InputError: there is none, or a file is damaged.
     """
-    wanted = {"architecture": architecture, "receptive_field": receptive_field, "sample_size": sample_size}
-    wanted = {key: value for key, value in wanted.items() if value is not None}
-    members = [
-        member
-        for member in map(load_weights, sorted(save_folder.glob("*/FINAL_*.pth")))
-        if not member.is_student
-        and member.classes.names == classes.names
-        and member.description["voxel_size_mm"] == voxel_size_mm
-        and all(member.description[key] == value for key, value in wanted.items())
-    ]
+    wanted = (architecture, receptive_field, sample_size)
+    members = []
+    for member in map(load_weights, sorted(save_folder.glob("*/FINAL_*.pth"))):
+        one = member.description
+        sizes = zip(wanted, (one.architecture, one.receptive_field, one.sample_size))
+        if (
+            not one.is_student
+            and one.classes.names == classes.names
+            and one.voxel_size_mm == voxel_size_mm
+            and all(value in (None, own) for value, own in sizes)
+        ):
+            members.append(member)
     if not members:
         problem = "no finished network fits the options and the data's voxel size"
         raise InputError(save_folder, problem, "train some, or check --classes and sizes")
@@ -56,10 +56,10 @@ def fitting_members(
 
 
 def check_together(members: Sequence[TrainedNetwork]) -> None:
-    """Raise InputError where `members` make no ensemble: other classes than the first, or one of them twice."""
+    """Raise InputError unless `members` form an ensemble: classes of the first, each experiment once."""
     experiments = [member.experiment for member in members]
     for member in members:
-        if member.classes != members[0].classes:
+        if member.description.classes != members[0].description.classes:
             raise InputError(
                 member.path, "has other classes than the first member", "list networks of the same classes"
             )
@@ -69,40 +69,31 @@ def check_together(members: Sequence[TrainedNetwork]) -> None:
             raise InputError(paths[0], problem, "list each member once, and keep one of the files")
 
 
-def strangers_to(case_name: str, patient: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
-    """The members that did not train on a case of a `patient`, nor begin with weights that did, by their records.
-
-    Weights of earlier versions record no patients: of those, the name of the case decides.
+def not_trained_on(case_name: str, patient: str, members: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
+    """Return the out-of-fold members of a case: not trained, by their records, on any case of its `patient`.
 
     Raises:
-        InputError: all did.
+        InputError: there is none.
     """
-    strangers = [member for member in members if not knows(member.description, case_name, patient)]
-    if not strangers:
+    unseen = [member for member in members if not member.description.was_trained_on(case_name, patient)]
+    if not unseen:
         raise InputError(
             "--cross-fit",
             f"every member was trained on {case_name}, or on another case of its patient",
             "train members that leave out a fold each (training_network.py --fold)",
         )
-    return strangers
-
-
-def knows(description: dict, case_name: str, patient: str) -> bool:
-    """Tell whether a network, or what it began with, was trained on a case, or on another of its `patient`."""
-    cases = {*description["training_cases"], *description.get("initial_cases", ())}
-    patients = {*description.get("training_patients", ()), *description.get("initial_patients", ())}
-    return case_name in cases or patient in patients
+    return unseen
 
 
 def member_weights(members: Sequence[TrainedNetwork], weighting: str) -> dict[str, float]:
-    """What each member counts, by its experiment's name: the same, or the mean Dice of its last validation.
+    """Return the weight of each member, by experiment: 1, or the mean Dice of its last validation.
 
     Raises:
         InputError: no member has a validation Dice above 0.
     """
     if weighting == "equal":
         return {member.experiment: 1.0 for member in members}
-    dices = {member.experiment: member.description["validation_dice"] for member in members}
+    dices = {member.experiment: member.description.validation_dice for member in members}
     weights = {name: sum(values) / len(values) for name, values in dices.items()}
     if not any(weights.values()):
         raise InputError("--member-weights", "every member's validation Dice is 0", "use equal, or train on")

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from base.intensity_records import IntensityRange, Normalization
 from base.label_classes import LabelClasses
 from data.case_folder import RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.cases import Case
-from data.intensities import Normalization, Scaling, decide_normalization, foreground_sample, own_scaling
-from data.intensity_range import IntensityRange, in_unit
+from data.intensities import Scaling, decide_normalization, foreground_sample, own_scaling, scaling_of
+from data.intensity_range import in_unit, intensity_range_of
 from data.sampling.training_cases import TrainingCase, drawing_classes
 from data.sampling.voxel_index import VoxelIndex, find_runs, groups_of_voxels
 from data.soft_labels import SoftLabels
@@ -102,7 +103,7 @@ def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityR
                 one.release()
 
     ranges = [tuple(in_unit(kind, np.array([scaling.low, scaling.high]), scaling)) for scaling in own]
-    return IntensityRange.of(kind, ranges, foregrounds())
+    return intensity_range_of(kind, ranges, foregrounds())
 
 
 def open_case(
@@ -150,7 +151,7 @@ def open_case(
     key = _digest([drawing.classes.to_json(), drawing.apart, drawing.around, drawn_by])
     files.append(stored(folder / f"index_{key}", None, make_index))
     index = VoxelIndex(image.shape, **files[-1].arrays, bounds=files[-1].facts)
-    scaling = normalization.scaling(lambda kind: Scaling(*files[0].facts[kind]))
+    scaling = scaling_of(normalization, lambda kind: Scaling(*files[0].facts[kind]))
     opened = TrainingCase(
         case.name, image, scaling, case.spacing_mm, table, labels, soft, deviation, index, tuple(files)
     )

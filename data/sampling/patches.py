@@ -268,7 +268,7 @@ class Slices:
 
     Attributes:
         image: float32 (z, y, x), normalized.
-        outside: value of its surroundings.
+        padding_value: value of voxels beyond the image.
         reference: uint8 (z, y, x), class indices.
         case: name of the case.
         number: of the middle slice in the case, from 0.
@@ -277,7 +277,7 @@ class Slices:
     """
 
     image: np.ndarray
-    outside: float
+    padding_value: float
     reference: np.ndarray
     case: str
     number: int
@@ -291,6 +291,6 @@ def busiest_slices(case: TrainingCase, count: int) -> Slices:
     half = min(count // 2, number, len(case.image) - 1 - number)
     part = slice(number - half, number + half + 1)
     image, reference = case.scaling.apply(case.image[part]), case.table[case.labels[part]]
-    slices = Slices(image, case.scaling.outside, reference, case.name, number, len(case.image), case.spacing_mm)
+    slices = Slices(image, case.scaling.padding_value, reference, case.name, number, len(case.image), case.spacing_mm)
     case.release()
     return slices

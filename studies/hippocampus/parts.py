@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.cli.training_options import SOFT_DEFAULTS
+
 from base.json_files import read_json
 from studies.hippocampus.settings import (
     ANNOTATED,
@@ -29,7 +31,6 @@ from studies.hippocampus.settings import (
 )
 from studies.results import Part, Results
 from studies.scripts import Network, Scripts
-from utils.cli.training_options import SOFT_DEFAULTS
 
 
 @dataclass(frozen=True)

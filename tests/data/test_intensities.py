@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
+from base.intensity_records import Normalization
 from data.cases import find_cases
-from data.intensities import Normalization
+from data.intensities import normalize
 from data.sampling.case_cache import settle_normalization
 
 
 def test_zscore_standardizes_each_image_without_its_extremes():
     image = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
     image[0, 0, 0] = 1e6
-    normalized, outside = Normalization("zscore").apply(image)
+    normalized, outside = normalize(image, Normalization("zscore"))
     assert normalized.dtype == np.float32
     assert abs(normalized.mean()) < 1e-3
     assert normalized.std() == pytest.approx(1, abs=1e-3)
@@ -18,20 +19,20 @@ def test_zscore_standardizes_each_image_without_its_extremes():
 
 def test_ct_is_the_same_for_every_image_and_air_outside():
     ct = Normalization("ct", (-50.0, 250.0), 100.0, 50.0)
-    normalized, outside = ct.apply(np.array([[[-1000, -50, 100, 3000]]], np.float32))
+    normalized, outside = normalize(np.array([[[-1000, -50, 100, 3000]]], np.float32), ct)
     np.testing.assert_allclose(normalized.ravel(), [-3, -3, 0, 3])
     assert outside == -3
 
 
 def test_none_leaves_intensities_and_pads_with_the_darkest():
     image = np.array([[[4.0, -2.0]]], np.float32)
-    normalized, outside = Normalization("none").apply(image)
+    normalized, outside = normalize(image, Normalization("none"))
     np.testing.assert_array_equal(normalized, image)
     assert outside == -2
 
 
 def test_a_constant_image_is_no_division_by_zero():
-    normalized, _ = Normalization("zscore").apply(np.full((3, 3, 3), 5, np.float32))
+    normalized, _ = normalize(np.full((3, 3, 3), 5, np.float32), Normalization("zscore"))
     np.testing.assert_array_equal(normalized, 0)
 
 
@@ -50,5 +51,5 @@ def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys
 def test_air_has_exactly_the_value_of_what_lies_outside(kind):
     image = np.random.default_rng(0).normal(40, 90, (6, 20, 20)).astype(np.float32)
     image[:, :, :7] = image.min() - 500
-    normalized, outside = Normalization(kind, (-77.7, 301.3), 103.37, 76.91).apply(image)
+    normalized, outside = normalize(image, Normalization(kind, (-77.7, 301.3), 103.37, 76.91))
     assert (normalized[:, :, :7] == np.float32(outside)).all()

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from base.intensity_records import IntensityRange
 from data.cases import find_cases
-from data.intensity_range import IntensityRange, intensity_warning, range_of
+from data.intensity_range import intensity_range_of, intensity_warning, range_of
 from data.sampling.case_cache import intensity_range
 
 
@@ -24,14 +25,14 @@ def magnet(seed: int) -> np.ndarray:
     return (rng.gamma(2, 1, (20, 20, 20)) * rng.uniform(10, 1000)).astype(np.float32)
 
 
-def known(kind: str, images) -> dict:
-    """What weights say of themselves."""
-    training = IntensityRange.of(kind, [range_of(kind, image) for image in images], [])
-    return {"intensities": json.loads(json.dumps(training.to_json()))}
+def known(kind: str, images) -> IntensityRange:
+    """The intensities that weights store."""
+    training = intensity_range_of(kind, [range_of(kind, image) for image in images], [])
+    return IntensityRange.from_json(json.loads(json.dumps(training.to_json())))
 
 
-def warned(description: dict, image) -> bool:
-    message, misses = intensity_warning([description], image)
+def warned(training: IntensityRange, image) -> bool:
+    message, misses = intensity_warning([training], image)
     assert bool(message) == misses
     return misses
 
@@ -66,7 +67,7 @@ def test_the_line_says_both_ranges():
 
 
 def test_weights_of_an_earlier_version_say_nothing():
-    assert intensity_warning([{}], body(0)) == ("", None)
+    assert intensity_warning([], body(0)) == ("", None)
 
 
 @pytest.mark.parametrize("kind", ["ct", "zscore", "none"])
@@ -74,8 +75,10 @@ def test_what_the_cache_tells_is_what_whole_images_tell(kidneys, tmp_path, kind)
     cases = find_cases(kidneys, "train")
     told = intensity_range(tmp_path, kind, cases)
     images = [case.resampled_image() for case in cases]
-    whole = IntensityRange.of(kind, [range_of(kind, image) for image in images], [])
-    np.testing.assert_allclose([*told.low, *told.high, told.middle], [*whole.low, *whole.high, whole.middle], rtol=1e-5)
+    whole = intensity_range_of(kind, [range_of(kind, image) for image in images], [])
+    np.testing.assert_allclose(
+        [*told.low, *told.high, told.median_spread], [*whole.low, *whole.high, whole.median_spread], rtol=1e-5
+    )
     low, middle, high = told.foreground
     assert told.low[0] < low < middle < high
     assert not any(told.misses(range_of(kind, image)) for image in images)

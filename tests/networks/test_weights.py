@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from base.errors import InputError
+from base.intensity_records import IntensityRange
 from base.label_classes import parse_classes
 from networks import ARCHITECTURES
-from networks.members import strangers_to
-from networks.weights import build_network, inference_options, load_weights, save_weights
+from networks.description import NetworkDescription
+from networks.members import not_trained_on
+from networks.weights import load_weights, save_weights
 
 DESCRIPTION = {
     "experiment": "e",
@@ -25,11 +29,16 @@ DESCRIPTION = {
 }
 
 
+def described(**more) -> NetworkDescription:
+    """The description of weights of an earlier version, with `more` than it told."""
+    return NetworkDescription.from_json({**DESCRIPTION, **more})
+
+
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    network = build_network(DESCRIPTION)
-    save_weights(tmp_path / "FINAL_e_1.pth", network, DESCRIPTION)
+    network = described().build()
+    save_weights(tmp_path / "FINAL_e_1.pth", network, described())
     return tmp_path / "FINAL_e_1.pth", network
 
 
@@ -38,22 +47,17 @@ def test_a_network_comes_back_as_it_was(weights):
     trained = load_weights(path)
     image = torch.randn(1, 1, 21, 21)
     assert torch.equal(trained.build()(image), network.eval()(image))
-    assert trained.classes.names == ("0", "1", "2")
-    assert not trained.is_student
+    assert trained.description.classes.names == ("0", "1", "2")
+    assert not trained.description.is_student
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda architecture: architecture.name)
 def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
     options = architecture.options(features=3, dropout=0.4, deep_supervision=architecture.can_be_deeply_supervised)
     receptive_field = min(architecture.receptive_fields)
-    description = {
-        **DESCRIPTION,
-        **options,
-        "architecture": architecture.name,
-        "receptive_field": receptive_field,
-    }
-    network = build_network(description)
-    description["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+    description = described(**options, architecture=architecture.name, receptive_field=receptive_field)
+    network = description.build()
+    description = replace(description, parameters=sum(parameter.numel() for parameter in network.parameters()))
     save_weights(tmp_path / "FINAL_e_1.pth", network, description)
     trained = load_weights(tmp_path / "FINAL_e_1.pth")
     rebuilt = trained.build()
@@ -62,35 +66,35 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
     assert torch.equal(rebuilt(image), network.eval()(image))
 
 
-def test_weights_tell_the_intensities_that_they_were_trained_on(tmp_path):
+def test_weights_tell_the_intensities_that_they_were_trained_on(weights):
     """Or do not: earlier versions wrote none."""
+    path, _ = weights
+    assert load_weights(path).description.intensities is None
     pairs = {name: [0.0, 1.0] for name in ("percentiles", "low", "high", "spread")}
     intensities = {**pairs, "kind": "zscore", "median_spread": 1.0, "foreground": None}
-    network = build_network(DESCRIPTION)
     for wrong in ({}, {"kind": "other"}, {"low": 0.0}, {"foreground": [1.0]}):
-        description = {**DESCRIPTION, "intensities": {**intensities, **wrong}}
-        save_weights(tmp_path / "FINAL_e_1.pth", network, description)
+        content = torch.load(path, weights_only=True)
+        content["description"]["intensities"] = {**intensities, **wrong}
+        torch.save(content, path)
         if wrong:
             with pytest.raises(InputError, match="contradict their description"):
-                load_weights(tmp_path / "FINAL_e_1.pth")
+                load_weights(path)
         else:
-            assert load_weights(tmp_path / "FINAL_e_1.pth").description["intensities"] == intensities
+            assert load_weights(path).description.intensities == IntensityRange.from_json(intensities)
 
 
 def test_inference_is_told_what_it_must_know():
-    told = {"dimensions": 2, "pads": False, "fixed_size": False}
-    told |= {"planes": (0,), "window": 8, "number_of_classes": 3, "predicts_uncertainty": False}
-    assert inference_options(DESCRIPTION) == told
-    unet = inference_options({**DESCRIPTION, "architecture": "UNet3D", "receptive_field": 100})
-    assert unet == {**told, "dimensions": 3, "pads": True, "fixed_size": True}
+    dilated, unet = described(), described(architecture="UNet3D", receptive_field=100)
+    assert (dilated.dimensions, dilated.pads, dilated.fixed_size, dilated.number_of_channels) == (2, False, False, 3)
+    assert (unet.dimensions, unet.pads, unet.fixed_size) == (3, True, True)
 
 
 def test_options_that_contradict_are_refused_with_both_values(weights):
     trained = load_weights(weights[0])
-    trained.check("--receptive-field-size", "receptive_field", 19)
-    trained.check("--receptive-field-size", "receptive_field", None)
+    trained.check("--receptive-field-size", 19, 19)
+    trained.check("--receptive-field-size", None, 19)
     with pytest.raises(InputError, match=r"--receptive-field-size: 35 contradicts .* says 19"):
-        trained.check("--receptive-field-size", "receptive_field", 35)
+        trained.check("--receptive-field-size", 35, 19)
     with pytest.raises(InputError, match=r"0,3 contradicts .* says 0,1,2"):
         trained.check_classes(parse_classes("0,3"))
 
@@ -206,33 +210,33 @@ def test_code_in_a_file_is_never_run(tmp_path):
 
 
 def test_a_student_that_predicts_uncertainty_has_one_channel_more():
-    description = {**DESCRIPTION, "predicts_uncertainty": True}
-    assert build_network(description).eval()(torch.zeros(1, 1, 19, 19)).shape[1] == 4
-    assert inference_options(description)["predicts_uncertainty"]
+    description = described(predicts_uncertainty=True)
+    assert description.build().eval()(torch.zeros(1, 1, 19, 19)).shape[1] == 4
+    assert description.number_of_channels == 4
 
 
 def test_a_network_has_seen_what_the_weights_that_it_began_with_had_seen(tmp_path):
     def trained_on(*cases, **more):
-        description = {**DESCRIPTION, "training_cases": cases, **more}
-        save_weights(tmp_path / "FINAL_e_1.pth", build_network(description), description)
+        description = described(training_cases=cases, **more)
+        save_weights(tmp_path / "FINAL_e_1.pth", description.build(), description)
         return load_weights(tmp_path / "FINAL_e_1.pth")
 
     fresh, warm = trained_on("a"), trained_on("a", initial_weights={"other": "0"}, initial_cases=["b"])
-    assert strangers_to("b", "b", [fresh, warm]) == [fresh]
-    assert strangers_to("c", "c", [fresh, warm]) == [fresh, warm]
+    assert not_trained_on("b", "b", [fresh, warm]) == [fresh]
+    assert not_trained_on("c", "c", [fresh, warm]) == [fresh, warm]
     with pytest.raises(InputError, match="every member was trained on b"):
-        strangers_to("b", "b", [warm])
+        not_trained_on("b", "b", [warm])
 
 
 def test_a_network_knows_every_case_of_its_patients(tmp_path):
     """Those of the weights that it began with, too; weights of earlier versions know cases alone."""
 
     def trained_on(**more):
-        description = {**DESCRIPTION, "training_cases": ["p1_ed"], **more}
-        save_weights(tmp_path / "FINAL_e_1.pth", build_network(description), description)
+        description = described(**{"training_cases": ["p1_ed"], **more})
+        save_weights(tmp_path / "FINAL_e_1.pth", description.build(), description)
         return load_weights(tmp_path / "FINAL_e_1.pth")
 
     earlier, other = trained_on(), trained_on(training_cases=["p2_ed"], training_patients=["p2"])
     own, warm = trained_on(training_patients=["p1"]), trained_on(training_patients=["p3"], initial_patients=["p1"])
-    assert strangers_to("p1_es", "p1", [earlier, own, warm, other]) == [earlier, other]
-    assert strangers_to("p1_ed", "p1", [earlier, own, warm, other]) == [other]
+    assert not_trained_on("p1_es", "p1", [earlier, own, warm, other]) == [earlier, other]
+    assert not_trained_on("p1_ed", "p1", [earlier, own, warm, other]) == [other]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from data.soft_labels import SoftLabels
-from networks import weights
-from networks.weights import build_network
+from networks.description import NetworkDescription
 from tests.material import SMALL, rows_of
 from tests.processes import Ended, stage, together
 from utils.training.trainer import Training
 
+_build = NetworkDescription.build
 COSTS = ("seconds", "peak_memory_mb")
 
 
@@ -23,9 +23,9 @@ def of_training(data: Path, save: Path, name: str, *more) -> list:
     return [*SMALL, *options, "--augmentation", "strong", *more]
 
 
-def build_double(description: dict) -> torch.nn.Module:
+def build_double(description: NetworkDescription) -> torch.nn.Module:
     """A network in double precision: in single, patches of air bring rounding to the first digits in ten steps."""
-    network = build_network(description).double()
+    network = _build(description).double()
     network.register_forward_pre_hook(lambda _, arguments: (arguments[0].double(),))
     return network
 
@@ -39,7 +39,7 @@ def train_until_the_second_is_told_to_stop(options: list) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     Training.step = step
-    weights.build_network = build_double
+    NetworkDescription.build = build_double
     stage("training_network", *options)
 
 
@@ -52,7 +52,7 @@ def test_a_training_of_two_that_is_stopped_ends_in_one_as_if_it_had_been_one_all
     assert "stopped at iteration 4;" in first.output
     assert second.output == ""
     assert torch.load(tmp_path / "both" / "LAST.pth", weights_only=True)["training"]["iteration"] == 4
-    monkeypatch.setattr(weights, "build_network", build_double)
+    monkeypatch.setattr(NetworkDescription, "build", build_double)
     call("training_network", *options, "--resume")
     call("training_network", *of_training(kidneys, tmp_path, "one"))
     both, one = (

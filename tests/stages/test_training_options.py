@@ -8,8 +8,9 @@ import torch
 import training_network
 from base.errors import InputError
 from data.split import folds_of
+from stages.training_options import TrainingOptions
 from tests.material import SMALL, rows_of
-from utils.cli import training_options
+from utils.cli.options import read_options
 
 BASE = [*SMALL, "--classes", "0,1,2", "-i", 3, "--checkpoint-every", 3]
 
@@ -188,8 +189,7 @@ def test_the_sample_size_suits_the_network_unless_it_is_given(tmp_path, network,
     def settled(*more):
         words = ["-n", network, "-d", tmp_path, "-s", tmp_path / "SAVE", "--classes", "0,1", *more]
         args = training_network.build_parser().parse_args([str(word) for word in words])
-        training_options.settle(args, 1)
-        return args.sample_size
+        return read_options(TrainingOptions, args).settled(1).sample_size
 
     assert settled() == side
     assert settled("--sample-size", 20) == 20

@@ -5,12 +5,13 @@ SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and
                    kept.csv          of a student: how much it keeps of its ensemble's gain, and at what cost
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from base.csv_files import rounded, write_table
 from base.errors import InputError
 from base.run_files import COMPARISON, COMPARISON_PICTURE, KEPT
+from base.run_record import RunRecord
 from utils.comparison.finished_runs import FinishedRun, check_alike
 from utils.comparison.gain_kept import report_kept
 from utils.comparison.paired_tests import COLUMNS, PRIMARY, compare, paired
@@ -28,13 +29,13 @@ class ComparisonReport:
     """The comparison of a run, which need not have begun, with `others` that are finished.
 
     Args:
-        record: the run's classes, `tolerance_mm`, `surface_dice` and cases, as `Evaluation` records them.
+        record: of the run.
 
     Raises:
         InputError: another run is this one, or its results are missing, not finished, or of something else.
     """
 
-    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str], record: Mapping):
+    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str], record: RunRecord):
         if name in others:
             raise InputError("--compare", f"{name} is the run itself", "name another run, there or with -r")
         self._place = save_folder, name, split

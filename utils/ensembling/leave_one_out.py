@@ -1,4 +1,4 @@
-"""What each member brings to an ensemble: Dice of the ensemble without it, and how far members disagree."""
+"""Leave-one-out contributions of the members of an ensemble, and their disagreement."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +9,18 @@ import numpy as np
 from base.argmax import argmax
 from base.atomic_file import not_written
 
-_VOXELS_AT_ONCE = 1 << 18
+_VOXELS_PER_BLOCK = 1 << 18  # of whole slices
 _STORE, _STORED = ".members-", ".probabilities"
 
 
-def contributions(
+def leave_one_out(
     members: Mapping[str, np.ndarray],
     weights: Mapping[str, float],
     mean: np.ndarray,
     reference: np.ndarray,
     class_names: Sequence[str],
 ) -> list[dict]:
-    """A row a member and foreground class, for one case.
+    """Return a row for each member and foreground class, for one case.
 
     Args:
         members: probabilities of each, (classes, z, y, x); read a few slices at a time, so that they may lie on disk.
@@ -57,13 +57,13 @@ def contributions(
 
 
 def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_of_classes: int) -> np.ndarray:
-    """How many voxels of each class any two segmentations share, int64 (classes, n, n).
+    """Count the voxels of each class that any two segmentations share, int64 (classes, n, n).
 
     The segmentations: reference, ensemble, each member, the ensemble without each member.
     """
     total = sum(weights.values())
     counts = np.zeros((number_of_classes, *[2 + 2 * len(members)] * 2), np.int64)
-    step = max(1, _VOXELS_AT_ONCE // reference[0].size)
+    step = max(1, _VOXELS_PER_BLOCK // reference[0].size)
     for part in (slice(first, first + step) for first in range(0, len(reference), step)):
         shares = [np.array(values[:, part]) for values in members.values()]
         own = np.stack([argmax(share) for share in shares])

@@ -1,10 +1,11 @@
-"""What is told of an ensemble beside its own measures.
+"""Reports on an ensemble, beside its own measures.
 
 SAVE/<run>/<split>/members.csv        Dice of each member and of the ensemble without it; how far members disagree
-                   uncertainty.csv    how well maps of uncertainty tell where the ensemble is wrong
+                   uncertainty.csv    how well uncertainty maps rank the errors of the ensemble
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,43 @@ import numpy as np
 from base.argmax import argmax
 from base.regions import Region
 from base.run_files import MEMBERS, RANKINGS
-from utils.ensembling.leave_one_out import contributions
+from base.run_record import RunRecord
+from utils.ensembling.leave_one_out import leave_one_out
 from utils.evaluation.case_table import CaseTable
 from utils.evaluation.error_ranking import ErrorRanking
-from utils.evaluation.run_results import read_metrics, read_record, same_content, summarise_measure
+from utils.evaluation.run_results import read_metrics, same_content, summarise_measure
 from utils.runtime.processes import ALONE, Processes
 
 RANKING_COLUMNS = ("case", "map", "error_ranking")
 RANKING_TITLE = "area under the ROC curve of errors near boundaries"
 
 
+@dataclass(frozen=True)
+class EnsembledCase:
+    """A case with a reference, as an ensemble predicted it on the resampled grid (z, y, x).
+
+    Attributes:
+        members: probabilities of each member, (classes, z, y, x), by experiment.
+        weights: of all members in the mean, by experiment.
+        mean: the ensemble's probabilities, float32 (classes, z, y, x).
+        maps: uncertainty maps (z, y, x), by name.
+        reference: class indices, uint8.
+        spacing_mm: (z, y, x).
+        class_names: of all classes.
+    """
+
+    name: str
+    members: Mapping[str, np.ndarray]
+    weights: Mapping[str, float]
+    mean: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    reference: np.ndarray
+    spacing_mm: tuple[float, ...]
+    class_names: Sequence[str]
+
+
 class EnsembleReports:
-    """The two tables of an ensemble's run, on the resampled grid.
+    """Two tables of an ensemble's run, on the resampled grid.
 
     Args:
         member_names: of all members.
@@ -38,37 +64,22 @@ class EnsembleReports:
         self._members = CaseTable(folder / MEMBERS, columns, done, processes)
         self._rankings = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
 
-    def add(
-        self,
-        case_name: str,
-        members: Mapping[str, np.ndarray],
-        weights: Mapping[str, float],
-        mean: np.ndarray,
-        maps: Mapping[str, np.ndarray],
-        reference: np.ndarray,
-        spacing_mm: tuple[float, ...],
-        class_names: Sequence[str],
-    ) -> None:
-        """Add a case that has a reference.
-
-        Args:
-            members, weights, mean, reference, class_names: as for `contributions`.
-            maps: of uncertainty, (z, y, x), by name.
-            spacing_mm: (z, y, x).
-        """
-        weights = {name: weights[name] for name in members}
-        self._members.add(case_name, contributions(members, weights, mean, reference, class_names))
-        ranking = ErrorRanking(argmax(mean), reference, spacing_mm)
-        areas = {name: ranking.area(values) for name, values in maps.items()}
-        self._rankings.add(case_name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
+    def add(self, case: EnsembledCase) -> None:
+        """Add a case that has a reference."""
+        weights = {name: case.weights[name] for name in case.members}
+        rows = leave_one_out(case.members, weights, case.mean, case.reference, case.class_names)
+        self._members.add(case.name, rows)
+        ranking = ErrorRanking(argmax(case.mean), case.reference, case.spacing_mm)
+        areas = {name: ranking.area(values) for name, values in case.maps.items()}
+        self._rankings.add(case.name, [{"map": name, "error_ranking": area} for name, area in areas.items()])
 
     def gather(self) -> None:
-        """Put the rows of all processes into the two tables: in the first, when all have theirs."""
+        """Merge the rows of all processes into the two tables: in the first process, after all have added theirs."""
         self._members.gather()
         self._rankings.gather()
 
     def print_means(self) -> None:
-        """Print how much Dice the ensemble has without each member, and how well the maps rank errors."""
+        """Print the Dice of the ensemble without each member, and how well the maps rank errors."""
         self._members.print_mean("dice_without", "member", "mean Dice of the ensemble without it")
         self._rankings.print_mean("error_ranking", "map", RANKING_TITLE)
 
@@ -86,7 +97,8 @@ def print_mean_dice(
     """
     print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
     for name, folder in folders.items():
-        cases = read_record(folder).get("cases")  # which earlier versions did not record
+        record = RunRecord.read(folder)
+        cases = record.cases if record else None  # which earlier versions did not record
         alike = cases is None or all(same_content(cases.get(case), contents[case]) for case in contents)
         rows = {case: some for case, some in read_metrics(folder).items() if case in contents} if alike else {}
         summaries = [summarise_measure(rows, region.name, "dice") for region in regions]

@@ -1,4 +1,4 @@
-"""What the members of an ensemble say of a case, averaged: one member at a time, however many they are."""
+"""Running average of the members of an ensemble: one member at a time, however many there are."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from utils.ensembling.entropy import RunningEntropy, entropy
 
 
 class EnsembleAverage:
-    """Of the members' probabilities of one case: their mean, and the moments that become soft labels.
+    """Averages the members' probabilities of one case: their mean, and the moments that become soft labels.
 
     Args:
         temperature: of the soft labels.
@@ -25,7 +25,7 @@ class EnsembleAverage:
         self._temperature = temperature
 
     def add(self, probabilities: np.ndarray, weight: float) -> None:
-        """Take in those of one member, float32 (classes, z, y, x)."""
+        """Add the probabilities of one member, float32 (classes, z, y, x)."""
         self.soft.add(soften(probabilities, self._temperature), weight)
         if self._plain is not self.soft:
             self._plain.add(probabilities, weight)
@@ -33,16 +33,16 @@ class EnsembleAverage:
 
     @property
     def mean(self) -> np.ndarray:
-        """The ensemble's probabilities, float32 (classes, z, y, x)."""
+        """Mean probabilities of the ensemble, float32 (classes, z, y, x)."""
         return self._plain.mean
 
     @cached_property
     def deviation(self) -> np.ndarray:
-        """Standard deviation of the soft labels, float32 (classes, z, y, x), once all members are taken in."""
+        """Standard deviation of the soft labels, float32 (classes, z, y, x), after all members were added."""
         return self.soft.deviation()
 
     def uncertainty_maps(self) -> dict[str, np.ndarray]:
-        """Of each voxel (z, y, x): entropy and mutual information in nats, and the largest standard deviation."""
+        """Return maps (z, y, x): entropy and mutual information in nats, and the largest standard deviation."""
         total = entropy(self.mean)
         return {
             "entropy": total,
@@ -60,7 +60,7 @@ class RunningMoments:
         self._squares: np.ndarray | None = None
 
     def add(self, probabilities: np.ndarray, weight: float = 1.0) -> None:
-        """Take in the probabilities of one member, float32 (classes, z, y, x); they are not kept, nor changed."""
+        """Add the probabilities of one member, float32 (classes, z, y, x); they are neither kept nor changed."""
         self._weight += weight
         if self.mean is None:
             self.mean, self._squares = probabilities.copy(), np.zeros_like(probabilities)
@@ -74,13 +74,13 @@ class RunningMoments:
             squares[part] += weight * difference * (values[part] - means[part])
 
     def deviation(self) -> np.ndarray:
-        """Standard deviation over the members (population form), float32 (classes, z, y, x)."""
+        """Return the population standard deviation over the members, float32 (classes, z, y, x)."""
         deviation = self._squares / self._weight
         return np.sqrt(deviation, out=deviation)
 
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities at a temperature, p^(1/T) / sum p^(1/T): the softmax of logits / T (Hinton et al., 2015)."""
+    """Return probabilities at a temperature, p^(1/T) / sum p^(1/T): softmax of logits / T (Hinton et al., 2015)."""
     if temperature == 1:
         return probabilities
     powers = probabilities ** (1 / temperature)

@@ -7,24 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from base.boxes import bounding_box
+from utils.evaluation.case_measures import Segmentation
 from utils.runtime.figures import CLASS_COLOURS, plt, save_figure
 
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
 
-def draw_overlay(
-    path: Path,
-    title: str,
-    image: np.ndarray,
-    prediction: np.ndarray,
-    reference: np.ndarray | None,
-    spacing_mm: tuple[float, ...],
-    classes: Sequence[tuple[str, int]],
-) -> None:
-    """Draw three planes through the middle of the foreground: prediction as lines, reference dashed.
+def draw_overlay(path: Path, title: str, segmentation: Segmentation, classes: Sequence[tuple[str, int]]) -> None:
+    """Plot three planes through the middle of the foreground: prediction as solid lines, reference as dashed lines.
 
-    Arrays are (z, y, x); `classes` are (name, label) of the foreground.
+    `classes` are (name, label) of the foreground.
     """
+    image, prediction, reference = segmentation.image, segmentation.prediction, segmentation.reference
+    spacing_mm = segmentation.spacing_mm
     shown = reference if reference is not None and reference.any() else prediction
     centre = _busiest_position(shown)
     sparse = image[tuple(slice(None, None, max(1, size // 64)) for size in image.shape)]

@@ -1,21 +1,21 @@
-"""The results of a run on one split: a row of measures a case and region, a picture a case, a summary.
+"""Results of a run on one split: a row of measures and an overlay for each case, a summary.
 
-SAVE/<run>/<split>/predictions.json     what predicted and how it is measured, so that runs are never mixed
+SAVE/<run>/<split>/predictions.json     the record of the run, so that runs are never mixed
                    metrics.csv
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from base.csv_files import read_table, rounded
 from base.errors import InputError
-from base.json_files import read_json, write_json
-from base.label_classes import check_classes
 from base.regions import Region
-from base.run_files import METRICS, RECORD, overlay_path, prediction_path, refuse_other_folder, remove_results
+from base.run_files import METRICS, overlay_path, prediction_path, refuse_other_folder, remove_results
+from base.run_record import RunRecord
 from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.evaluation.case_table import CaseTable
 from utils.evaluation.overlay import draw_overlay
@@ -24,34 +24,37 @@ from utils.evaluation.surface_dice import DEFINITION
 from utils.runtime.peak_memory import peak_memory_mb
 from utils.runtime.processes import ALONE, Processes
 
-_RECORD_SHAPE = {  # some were not recorded by earlier versions
-    "weights?": {str: str},
-    "classes?": check_classes,
-    "networks?": {str: {"parameters": int, "is_student": bool}},
-    "regions?": [str],
-    "tolerance_mm?": float,
-    "surface_dice?": str,
-    "cases?": {str: {str: str}},
-    "clips?": {str: str},
-    "patients?": {str: str},
-}
-_ADDED = ("peak_memory_mb", "intensity_warning")  # which earlier versions did not write
+_ADDED = ("peak_memory_mb", "intensity_warning")  # columns that earlier versions did not write
 COLUMNS = ("case", "class", *MEASURES, *VOLUMES, "seconds", *_ADDED)
 
 
-class Evaluation:
-    """Collects the results of a run in `folder`; results that are there already are kept where they still hold.
+@dataclass(frozen=True)
+class CaseResult:
+    """Result of one case.
+
+    Attributes:
+        name: of the case.
+        segmentation: scan, prediction and reference on the scan's own grid.
+        probabilities: that the prediction was made from, on the resampled grid.
+        seconds: from reading the scan to the written prediction.
+        intensity_warning: whether the intensities are unlike those of the training scans; None where unknown.
+    """
+
+    name: str
+    segmentation: Segmentation
+    probabilities: Probabilities
+    seconds: float
+    intensity_warning: bool | None = None
+
+
+class RunResults:
+    """Results of a run in `folder`; earlier results of the same run are kept as far as they still hold.
 
     Args:
-        record: what predicts (plain values); results of another record are never mixed with these.
-        networks: what else a comparison tells of each network that predicts, by name (plain values).
-        fingerprints: of the content of each case of the split, by name, originals included; a case that changed since
-            is done again.
-        regions: what is measured: the foreground classes, then unions of them.
-        tolerance_mm: of the surface Dice.
-        processes: among which the cases are shared out; the first must begin before the others do.
-        clips: checksum of what each case is clipped to, by name, if it is; where it changed, a case is done again.
-        patients: of the cases, by name: the units of a comparison.
+        record: of the run; results of another record are never mixed with these. A case whose content, or the
+            prediction that it is clipped to, changed since is done again.
+        regions: measured classes, then unions of them.
+        processes: that share the cases; the first must begin before the others do.
 
     Raises:
         InputError: the folder holds results of another record, measured otherwise, or of cases that are not in the
@@ -61,71 +64,56 @@ class Evaluation:
     def __init__(
         self,
         folder: Path,
-        record: dict,
-        networks: dict[str, dict],
-        fingerprints: dict[str, dict],
+        record: RunRecord,
         regions: Sequence[Region],
-        tolerance_mm: float,
         overwrite: bool,
         processes: Processes = ALONE,
-        clips: Mapping[str, str] = {},
-        patients: Mapping[str, str] = {},
     ):
         self.folder = folder
         self._regions = regions
-        self._tolerance_mm = tolerance_mm
-        record = {**record, "regions": [region.name for region in regions], "tolerance_mm": tolerance_mm}
+        self._tolerance_mm = record.tolerance_mm
         if processes.is_first:
             refuse_other_folder(folder)
-        earlier = read_record(folder)
+        earlier = RunRecord.read(folder)
         self._definition = definition_of(folder, overwrite)
-        if self._definition:
-            record["surface_dice"] = self._definition
-        before = {} if overwrite else dict(earlier)
-        if before.get("surface_dice") != self._definition:  # no row is left: what is in parts does not hold
-            before = {name: value for name, value in before.items() if name not in ("cases", "clips")}
-        known, known_clips = before.pop("cases", {}), before.pop("clips", {})
-        for key in ("networks", "patients"):
-            before.pop(key, None)
+        record = replace(record, surface_dice=self._definition)
+        before = None if overwrite else earlier
+        known, known_clips = (before.cases or {}, before.clips) if before else ({}, {})
+        if before and before.surface_dice != self._definition:  # no row is left: rows of other processes do not hold
+            known, known_clips = {}, {}
         if before:
             self._check_record(before, record)
             rows = read_metrics(folder)  # may be damaged
-            self._check_cases(known or rows, fingerprints)
+            self._check_cases(known or rows, record.cases)
         kept = [
             name
-            for name in fingerprints
-            if before and same_content(known.get(name), fingerprints[name]) and known_clips.get(name) == clips.get(name)
+            for name, content in record.cases.items()
+            if before and same_content(known.get(name), content) and known_clips.get(name) == record.clips.get(name)
         ]
         if not self._definition:
             rows = read_metrics(folder)
-            if not all(name in kept and name in rows and self.prediction_path(name).is_file() for name in fingerprints):
+            if not all(name in kept and name in rows and self.prediction_path(name).is_file() for name in record.cases):
                 raise self._measured_otherwise()
         # The table first: a record never vouches for rows of an earlier one.
         if processes.is_first and not before:
-            _remove_earlier(folder, earlier, record, fingerprints)
+            _remove_earlier(folder, earlier, record)
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes, _ADDED)
         if processes.is_first:
-            cases = {"cases": fingerprints, "patients": patients, **({"clips": clips} if clips else {})}
-            write_json(folder / RECORD, {**record, "networks": networks, **cases})
+            record.write(folder)
 
     def _measured_otherwise(self) -> InputError:
-        """Rows of two definitions of the surface Dice are not mixed; those of an earlier version stay what they are."""
+        """Return the error for rows of two definitions of the surface Dice, which are never mixed."""
         problem = f"holds {name_of(self._definition)}, and cases are to be measured by {DEFINITION}"
         return InputError(self.folder, problem, "choose another run name with -r, or --overwrite")
 
-    def _check_record(self, before: dict, record: dict) -> None:
-        before = {"surface_dice": record.get("surface_dice"), **before}  # earlier versions recorded none
-        for key in {**record, **before}:
-            if record.get(key) != before.get(key):
-                raise InputError(
-                    self.folder,
-                    f"holds predictions with {key} {before.get(key)}, not {record.get(key)}",
-                    "choose another run name with -r, or --overwrite",
-                )
+    def _check_record(self, before: RunRecord, record: RunRecord) -> None:
+        for key, earlier, own in record.differences(before):
+            problem = f"holds predictions with {key} {earlier}, not {own}"
+            raise InputError(self.folder, problem, "choose another run name with -r, or --overwrite")
 
-    def _check_cases(self, known: Iterable[str], fingerprints: Container[str]) -> None:
+    def _check_cases(self, known: Iterable[str], cases: Container[str]) -> None:
         """Raise InputError where there are predictions of `known` cases that the split does not hold."""
-        others = [name for name in known if name not in fingerprints and self.prediction_path(name).is_file()]
+        others = [name for name in known if name not in cases and self.prediction_path(name).is_file()]
         if others:
             some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
             raise InputError(
@@ -135,46 +123,30 @@ class Evaluation:
             )
 
     def prediction_path(self, case_name: str) -> Path:
+        """Return the path of the prediction of a case."""
         return prediction_path(self.folder, case_name)
 
     def is_done(self, case_name: str) -> bool:
-        """Whether the case is predicted and its row written."""
+        """Tell whether the case is predicted and its row written."""
         return case_name in self._table and self.prediction_path(case_name).is_file()
 
-    def add(
-        self,
-        case_name: str,
-        segmentation: Segmentation,
-        probabilities: Probabilities,
-        seconds: float,
-        intensity_warning: bool | None = None,
-    ) -> None:
-        """Draw and measure one case, which took `seconds` to predict; without a reference it is not scored.
-
-        Args:
-            intensity_warning: whether its intensities miss those of the training scans; None where nobody knows.
+    def add(self, result: CaseResult) -> None:
+        """Plot and measure one case; without a reference it is not scored.
 
         Raises:
             InputError: the other cases were measured by an earlier version, otherwise.
         """
         if not self._definition:
             raise self._measured_otherwise()
-        cost = {"seconds": seconds, "peak_memory_mb": peak_memory_mb()}
-        cost["intensity_warning"] = None if intensity_warning is None else int(intensity_warning)
-        draw_overlay(
-            overlay_path(self.folder, case_name),
-            case_name,
-            segmentation.image,
-            segmentation.prediction,
-            segmentation.reference,
-            segmentation.spacing_mm,
-            [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1],
-        )
-        rows = measure_case(segmentation, probabilities, self._regions, self._tolerance_mm)
-        self._table.add(case_name, [rounded(row | cost) for row in rows])
+        cost = {"seconds": result.seconds, "peak_memory_mb": peak_memory_mb()}
+        cost["intensity_warning"] = None if result.intensity_warning is None else int(result.intensity_warning)
+        classes = [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1]
+        draw_overlay(overlay_path(self.folder, result.name), result.name, result.segmentation, classes)
+        rows = measure_case(result.segmentation, result.probabilities, self._regions, self._tolerance_mm)
+        self._table.add(result.name, [rounded(row | cost) for row in rows])
 
     def gather(self) -> None:
-        """Put the measures of all processes into one table: in the first, when all have theirs."""
+        """Merge the measures of all processes into one table: in the first process, after all have added theirs."""
         self._table.gather()
 
     def print_summary(self) -> None:
@@ -207,29 +179,22 @@ def _is_original(key: str) -> bool:
     return key.startswith("original_")
 
 
-def _remove_earlier(folder: Path, earlier: dict, record: dict, case_names: Iterable[str]) -> None:
-    """Remove what an earlier run left of the cases and classes of its record, and of those that are done now."""
-    classes = {name for some in (earlier, record) for name in some.get("classes", {}).get("names", ())}
-    remove_results(folder, {*earlier.get("cases", ()), *case_names}, classes)
+def _remove_earlier(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:
+    """Remove files of an earlier run: of the cases and classes of its record, and of those that are done now."""
+    records = [one for one in (earlier, record) if one]
+    classes = {name for one in records if one.classes for name in one.classes.names}
+    remove_results(folder, {name for one in records for name in one.cases or ()}, classes)
 
 
 def definition_of(folder: Path, overwrite: bool) -> str | None:
     """Return how the surface Dice of a run in `folder` is measured; None where an earlier version measured it."""
-    record = {} if overwrite else read_record(folder)
-    return None if record and "surface_dice" not in record and read_metrics(folder) else DEFINITION
+    record = None if overwrite else RunRecord.read(folder)
+    return None if record and record.surface_dice is None and read_metrics(folder) else DEFINITION
 
 
 def name_of(definition: str | None) -> str:
     """Name a definition of the surface Dice, for messages."""
     return f"surface Dice by {definition or 'border voxels, as earlier versions measured it'}"
-
-
-def read_record(folder: Path) -> dict:
-    """What predicted the results in `folder`; {} where nothing says so, or what does is damaged."""
-    try:
-        return read_json(folder / RECORD, _RECORD_SHAPE, "")
-    except (FileNotFoundError, InputError):
-        return {}
 
 
 def read_metrics(folder: Path) -> dict[str, list[dict]]:

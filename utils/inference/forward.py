@@ -1,4 +1,4 @@
-"""From images to probabilities: a network's run on a device."""
+"""Forward pass: from images to probabilities, on a device."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 
-class Classifier:
-    """Runs networks on a device, and turns what they give into probabilities.
+class ForwardPass:
+    """Runs networks on a device, and converts their outputs to probabilities.
 
     Args:
-        number_of_classes: channels of the outputs that are logits of classes; one more is a student's uncertainty.
+        number_of_classes: number of output channels that are logits of classes; one more is a student's uncertainty.
         precision: of the networks' arithmetic, ``fp32`` or ``bf16``; softmax is always taken in float32.
     """
 
@@ -21,13 +21,13 @@ class Classifier:
         self._precision = precision
 
     def __call__(self, network: Callable[..., torch.Tensor], images: np.ndarray, *rest) -> np.ndarray:
-        """Probabilities (n, channels, sides...), float32, of images (n, sides...); `rest` is for the network."""
+        """Return probabilities, float32 (n, channels, sides...), of images (n, sides...); `rest` is for the network."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             outputs = network(torch.from_numpy(images)[:, None].to(self.device), *rest)
         return self.probabilities(outputs).cpu().numpy()
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Softmax over the classes of outputs (n, channels, ...), and softplus of what comes after them."""
+        """Return softmax over the classes of outputs (n, channels, ...), and softplus of the channel after them."""
         outputs = outputs.float()
         logits, rest = outputs[:, : self._number_of_classes], outputs[:, self._number_of_classes :]
         values = logits.softmax(dim=1)

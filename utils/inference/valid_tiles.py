@@ -1,4 +1,4 @@
-"""Images through a network that pads nothing: however they are cut, it answers alike."""
+"""Tiles for networks of valid (unpadded) convolutions: the same answers however an image is cut."""
 
 import itertools
 import math
@@ -7,36 +7,37 @@ from collections.abc import Sequence
 import numpy as np
 
 from base.boxes import Box
-from utils.inference.crop import cut
-from utils.inference.forward import Classifier
+from utils.inference.crop import crop
+from utils.inference.forward import ForwardPass
 
 # Networks are prepared for each new shape, which takes time and memory: boxes begin and end at multiples of this.
 _GRAIN = 8
 
 
-class Seamless:
-    """A network that pads nothing, for images around which every voxel has one value.
+class ValidTiles:
+    """Runs a network of valid convolutions on images that are padded with one value.
 
-    Only what sees something of the image's content is computed; the rest is what constant surroundings are.
+    Only voxels whose receptive field touches the image's content are computed; all others have the logits of constant
+    input.
 
     Args:
-        network: as `in_surroundings` of a network gives it.
-        surroundings: that value.
-        memory_limit_bytes: what the features of one pass may take.
+        network: result of a network's `in_surroundings`.
+        padding_value: of voxels beyond the images.
+        memory_limit_bytes: limit of the features of one pass.
     """
 
-    def __init__(self, network, surroundings: float, classifier: Classifier, memory_limit_bytes: float):
+    def __init__(self, network, padding_value: float, forward_pass: ForwardPass, memory_limit_bytes: float):
         self._network = network
-        self._surroundings = surroundings
-        self._classifier = classifier
+        self._padding_value = padding_value
+        self._forward_pass = forward_pass
         self._memory_limit_bytes = memory_limit_bytes
-        self._constant = classifier.probabilities(network.constant_logits()[None])[0].cpu().numpy()
+        self._constant = forward_pass.probabilities(network.constant_logits()[None])[0].cpu().numpy()
 
     def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
         """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
 
         Args:
-            content: box beyond which all images are as their surroundings.
+            content: box beyond which all images equal the padding value.
         """
         if wanted is None:
             return
@@ -46,14 +47,14 @@ class Seamless:
             plans = [plan(*pair, self._network.margin) for pair in zip(content, block)] if content else [None]
             if None not in plans:
                 read, answered = zip(*plans)
-                parts = cut(images, read, self._surroundings)
+                parts = crop(images, read, self._padding_value)
                 relative = [slice(a.start - r.start, a.stop - r.start) for a, r in zip(answered, read)]
-                answers = np.moveaxis(self._classifier(self._network, parts, relative), 0, 1)
+                answers = np.moveaxis(self._forward_pass(self._network, parts, relative), 0, 1)
                 place = [_overlap(a, b) for a, b in zip(answered, block)]
                 here[(..., *_within(place, block))] = answers[(..., *_within(place, answered))]
 
     def _blocks(self, box: Box) -> list[Box]:
-        """Blocks of a box, as large as memory allows."""
+        """Return blocks that cover a box, as large as memory allows."""
         sides = [part.stop - part.start for part in box]
         margin = self._network.margin
         while max(sides) > 1 and self._bytes_of([side + 2 * margin for side in sides]) > self._memory_limit_bytes:
@@ -70,12 +71,12 @@ class Seamless:
 
 
 def plan(content: slice, wanted: slice, margin: int) -> tuple[slice, slice] | None:
-    """What to read along an axis, and what is then classified, so that the rest of `wanted` is known; None: all is.
+    """Return the part to read along an axis, and the part that is then classified; None if nothing must be computed.
 
         image     . . c c c c . . . . . . .      c: content; margin 1; grain 1
         wanted    w w w w w w w w w w
         read      . . r r r r
-        answered  . a a a a a a                  beyond it only surroundings are seen
+        answered  . a a a a a a                  beyond it the receptive field holds padding only
 
     Both may reach beyond the image, and `answered` beyond `wanted`, to multiples of the grain. At each end, what is
     read ends with the content, or as far beyond what is answered as the network sees.
@@ -93,10 +94,10 @@ def _floor(position: int) -> int:
 
 
 def _overlap(one: slice, other: slice) -> slice:
-    """What two parts of an axis share."""
+    """Return the intersection of two parts of an axis."""
     return slice(max(one.start, other.start), min(one.stop, other.stop))
 
 
 def _within(parts: Sequence[slice], box: Sequence[slice]) -> list[slice]:
-    """`parts` counted from where the `box` begins."""
+    """Return `parts` relative to the beginning of the `box`."""
     return [slice(part.start - b.start, part.stop - b.start) for part, b in zip(parts, box)]

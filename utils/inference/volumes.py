@@ -1,86 +1,108 @@
-"""Whole volumes through a network of slices or of volumes."""
+"""Inference on whole volumes, with networks of slices or of volumes."""
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
 from base.planes import planes_of
-from utils.inference.forward import Classifier
+from utils.inference.forward import ForwardPass
 from utils.inference.slice_boxes import SliceBoxes
-from utils.inference.valid_tiles import Seamless
-from utils.inference.windows import VOXELS_AT_ONCE, Windows
+from utils.inference.valid_tiles import ValidTiles
+from utils.inference.windows import VOXELS_AT_ONCE, SlidingWindows
 from utils.runtime.memory_layout import arranged
 from utils.runtime.resident_memory import FreeMemory
 
 _SLICES_BESIDE = 16  # at least: a line of a processor's cache holds as many voxels
 
 
-def predictor_of(
-    network: nn.Module,
-    device: torch.device,
-    *,
-    dimensions: int,
-    pads: bool,
-    fixed_size: bool,
-    planes: Sequence[int],
-    window: int,
-    number_of_classes: int,
-    predicts_uncertainty: bool = False,
-    overlap: float = 0.5,
-    memory_limit_bytes: float = 4 * 2**30,
-    precision: str = "fp32",
-    compiled: bool = False,
-) -> "VolumePredictor":
-    """What predicts whole volumes with `network`, in the way that suits it.
+class Described(Protocol):
+    """Properties of a network that inference depends on; `networks.description.NetworkDescription` has them.
 
-    A network that pads nothing answers alike however the volume is cut; it has a method `in_surroundings`. One that
-    pads is unsure at the borders of what it is given: it is given all if memory allows, else windows that overlap. One
-    that also normalizes over what it is given answers well only at the size that it was trained on: always windows.
-
-    Args:
-        dimensions: of what the network reads: 2 (slices) or 3 (volumes).
+    Attributes:
+        dimensions: of the input: 2 (slices) or 3 (volumes).
         pads: whether the network pads its input.
-        fixed_size: whether it answers well only at the size that it was trained on.
-        planes: array axes along which slices are taken; without meaning for 3 dimensions.
-        window: side of what the network was trained to classify.
-        predicts_uncertainty: whether its outputs have one channel more than classes.
-        overlap: share of a window's side that the next one covers too, at least, where there are windows.
-        memory_limit_bytes: what the activations of one pass over a volume may take; slices always fit.
+        fixed_size: whether it classifies well only at the size that it was trained on.
+        planes: array axes along which slices are taken; unused for 3 dimensions.
+        sample_size: side of the area that it was trained to classify, in voxels.
+        number_of_classes: number of output channels that are logits of classes.
+        predicts_uncertainty: whether the output has one channel more than classes.
+    """
+
+    dimensions: int
+    pads: bool
+    fixed_size: bool
+    planes: Sequence[int]
+    sample_size: int
+    number_of_classes: int
+    predicts_uncertainty: bool
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How a network is run on whole volumes.
+
+    Attributes:
+        overlap: least share of a sliding window's side that the next window covers, too.
+        memory_limit_bytes: limit of the activations of one pass over a volume; slices always fit.
         precision: of the network's arithmetic, ``fp32`` or ``bf16``.
-        compiled: whether PyTorch compiles the network when it first runs; one that pads nothing takes another way.
+        compiled: whether PyTorch compiles the network when it first runs (only networks that pad).
+    """
+
+    overlap: float = 0.5
+    memory_limit_bytes: float = 4 * 2**30
+    precision: str = "fp32"
+    compiled: bool = False
+
+
+_DEFAULTS = InferenceOptions()
+
+
+def predictor_of(
+    network: nn.Module, device: torch.device, description: Described, options: InferenceOptions = _DEFAULTS
+) -> "VolumePredictor":
+    """Return the predictor of whole volumes that suits `network`.
+
+    A network of valid (unpadded) convolutions gives the same answers however the volume is cut; it has a method
+    `in_surroundings`. A network that pads is less certain at the borders of its input: it reads the whole volume if
+    memory allows, else overlapping sliding windows. One that also normalizes over its input classifies well only at
+    the size that it was trained on: always sliding windows.
     """
     network = arranged(network.to(device)).eval()
-    if compiled and pads:
+    if options.compiled and description.pads:
         network.compile()
-    classifier = Classifier(device, number_of_classes, precision)
-    if dimensions == 2:
-        memory_limit_bytes = math.inf
+    forward_pass = ForwardPass(device, description.number_of_classes, options.precision)
+    limit = math.inf if description.dimensions == 2 else options.memory_limit_bytes
 
-    def seamless(outside: float) -> Seamless:
-        return Seamless(network.in_surroundings(outside), outside, classifier, memory_limit_bytes)
+    def valid_tiles(padding_value: float) -> ValidTiles:
+        return ValidTiles(network.in_surroundings(padding_value), padding_value, forward_pass, limit)
 
-    def windows(outside: float) -> Windows:
-        return Windows(network, outside, classifier, window, overlap, 0 if fixed_size else memory_limit_bytes)
+    def sliding_windows(padding_value: float) -> SlidingWindows:
+        whole = 0 if description.fixed_size else limit
+        side = description.sample_size
+        return SlidingWindows(network, padding_value, forward_pass, side, options.overlap, whole)
 
-    channels = number_of_classes + predicts_uncertainty
-    return VolumePredictor(windows if pads else seamless, planes if dimensions == 2 else None, channels, device)
+    way = sliding_windows if description.pads else valid_tiles
+    channels = description.number_of_classes + description.predicts_uncertainty
+    return VolumePredictor(way, description.planes if description.dimensions == 2 else None, channels, device)
 
 
 class VolumePredictor:
     """Predicts volumes with one network.
 
     Args:
-        ways: gives, for the value of what lies around a volume, the way in which images go through the network.
+        ways: returns, for a padding value, how images go through the network.
         planes: array axes along which slices are taken, each slice once; None for a network of volumes.
-        number_of_channels: of what comes back: classes, and the uncertainty if it is predicted.
+        number_of_channels: of the output: classes, and the uncertainty if it is predicted.
     """
 
     def __init__(
         self,
-        ways: Callable[[float], Seamless | Windows],
+        ways: Callable[[float], ValidTiles | SlidingWindows],
         planes: Sequence[int] | None,
         number_of_channels: int,
         device: torch.device,
@@ -92,22 +114,22 @@ class VolumePredictor:
         self._free_memory = FreeMemory()
 
     @torch.inference_mode()
-    def __call__(self, volume: np.ndarray, outside: float, mask: np.ndarray | None = None) -> np.ndarray:
-        """Class probabilities: the mean over planes and windows of the softmax of the network's logits.
+    def __call__(self, volume: np.ndarray, padding_value: float, mask: np.ndarray | None = None) -> np.ndarray:
+        """Return class probabilities: the mean over planes and windows of the softmax of the network's logits.
 
-        Windows count most in their middles (Gaussian weights), planes all the same, but for those whose slices are
-        lines (see `planes_of`): they are left out.
+        Windows count most in their middles (Gaussian weights). All planes count the same, except those whose slices
+        are lines (see `planes_of`), which are left out.
 
         Args:
             volume: float32 (z, y, x), normalized.
-            outside: value of what lies around the volume.
-            mask: boolean (z, y, x), where to classify; beyond it all is surely background. None: everywhere.
+            padding_value: value of voxels beyond the volume.
+            mask: boolean (z, y, x), where to classify; all other voxels are background. None: everywhere.
 
         Returns:
-            float32 (classes, z, y, x), summing to 1; after them the uncertainty, if it is predicted.
+            float32 (classes, z, y, x), summing to 1; the uncertainty follows the classes, if it is predicted.
         """
-        way = self._ways(outside)
-        content = SliceBoxes(volume.shape, volume != np.float32(outside))
+        way = self._ways(padding_value)
+        content = SliceBoxes(volume.shape, volume != np.float32(padding_value))
         wanted = SliceBoxes(volume.shape, mask)
         total = np.zeros((self._number_of_channels, *volume.shape), np.float32)
         if self._planes is None:
@@ -125,17 +147,17 @@ class VolumePredictor:
 
     def _add_plane(
         self,
-        way: Seamless | Windows,
+        way: ValidTiles | SlidingWindows,
         axis: int,
         volume: np.ndarray,
         content: SliceBoxes,
         wanted: SliceBoxes,
         total: np.ndarray,
     ) -> None:
-        """Add to `total` what the network says of the slices along `axis`.
+        """Add the probabilities of the slices along `axis` to `total`.
 
-        Some slices lie side by side in memory while they are looked at: along the last axis, one voxel of each would
-        otherwise be fetched at a time.
+        Some slices are copied to lie side by side in memory: along the last axis, one voxel of each would otherwise be
+        fetched at a time.
         """
         stack, target = np.moveaxis(volume, axis, 0), np.moveaxis(total, axis + 1, 1)
         at_once = max(1, self._slice_voxels_at_once // stack[0].size)

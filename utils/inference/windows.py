@@ -1,4 +1,4 @@
-"""Images through a network that pads: in one pass, or in windows that overlap and count most in their middles."""
+"""Sliding windows for networks that pad: one pass, or overlapping windows with Gaussian weights."""
 
 import functools
 import itertools
@@ -10,8 +10,8 @@ from torch import nn
 
 from base.boxes import Box
 from utils.inference.activation_memory import activation_bytes
-from utils.inference.crop import cut
-from utils.inference.forward import Classifier
+from utils.inference.crop import crop
+from utils.inference.forward import ForwardPass
 
 _SIGMAS_A_SIDE = 8  # Isensee et al., nnU-Net, 2021
 
@@ -20,37 +20,37 @@ _SIGMAS_A_SIDE = 8  # Isensee et al., nnU-Net, 2021
 VOXELS_AT_ONCE = {"cpu": 60_000, "cuda": 4_000_000}
 
 
-class Windows:
-    """A network that pads, and so is unsure at the borders of what it is given.
+class SlidingWindows:
+    """Runs a network that pads, and so is less certain at the borders of its input.
 
     Args:
-        surroundings: value of what lies around the images.
-        side: of the windows, and the least side that the network is given.
-        overlap: share of a window's side that the next one covers too, at least.
-        memory_limit_bytes: what the activations of one pass may take; 0 for windows always.
+        padding_value: of voxels beyond the images.
+        side: of the windows, and the least side of an input, in voxels.
+        overlap: least share of a window's side that the next window covers, too.
+        memory_limit_bytes: limit of the activations of one pass; 0 for windows always.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        surroundings: float,
-        classifier: Classifier,
+        padding_value: float,
+        forward_pass: ForwardPass,
         side: int,
         overlap: float,
         memory_limit_bytes: float,
     ):
         self._network = network
-        self._surroundings = np.float32(surroundings)
-        self._classifier = classifier
+        self._padding_value = np.float32(padding_value)
+        self._forward_pass = forward_pass
         self._side = side
         self._overlap = overlap
         self._memory_limit_bytes = memory_limit_bytes
-        self._of_surroundings: dict[tuple[int, ...], np.ndarray] = {}
+        self._of_padding: dict[tuple[int, ...], np.ndarray] = {}
 
     def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
         """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...), all 0.
 
-        What surrounds the box is looked at, too. A box smaller than the window lies in its middle:
+        The input extends beyond the box. A box smaller than the window lies in the window's middle:
 
             image            0 1 2 3 4          box 0:5, window 8
             window         o 0 1 2 3 4 o o      what is read
@@ -65,14 +65,14 @@ class Windows:
         sides = extents if self._fits(extents) else [self._side] * len(box)
         rows = (place_windows(extent, side, self._overlap) for extent, side in zip(extents, sides))
         windows = list(itertools.product(range(len(images)), *rows))
-        together = max(1, VOXELS_AT_ONCE[self._classifier.device.type] // math.prod(sides))
+        together = max(1, VOXELS_AT_ONCE[self._forward_pass.device.type] // math.prod(sides))
         for some in (windows[first : first + together] for first in range(0, len(windows), together)):
             corners = [
                 [part.start - low + start for part, low, (start, _) in zip(box, before, row)] for _, *row in some
             ]
             parts = np.concatenate(
                 [
-                    cut(images[number : number + 1], _box_at(corner, sides), self._surroundings)
+                    crop(images[number : number + 1], _box_at(corner, sides), self._padding_value)
                     for (number, *_), corner in zip(some, corners)
                 ]
             )
@@ -86,24 +86,24 @@ class Windows:
                     target[(slice(None), number, *kept)] += probabilities[(slice(None), *inside)] * weights[inside]
 
     def _fits(self, sides: Sequence[int]) -> bool:
-        """Whether memory allows to classify an image of `sides` in one pass."""
+        """Tell whether memory allows to classify an image of `sides` in one pass."""
         if self._memory_limit_bytes in (0, math.inf):  # PyTorch takes a second to answer for the first time
             return self._memory_limit_bytes > 0
         return activation_bytes(self._network, sides) <= self._memory_limit_bytes
 
     def _probabilities(self, parts: np.ndarray) -> np.ndarray:
-        """Probabilities of windows (n, sides...); what the network says of bare surroundings is asked once."""
-        bare = (parts == self._surroundings).reshape(len(parts), -1).all(axis=1)
+        """Return probabilities of windows (n, sides...); those of windows that hold padding alone are computed once."""
+        bare = (parts == self._padding_value).reshape(len(parts), -1).all(axis=1)
         if not bare.any():
-            return self._classifier(self._network, parts)
+            return self._forward_pass(self._network, parts)
         sides = parts.shape[1:]
-        if sides not in self._of_surroundings:
-            self._of_surroundings[sides] = self._classifier(self._network, parts[bare][:1])[0]
-        known = self._of_surroundings[sides]
+        if sides not in self._of_padding:
+            self._of_padding[sides] = self._forward_pass(self._network, parts[bare][:1])[0]
+        known = self._of_padding[sides]
         answers = np.empty((len(parts), *known.shape), np.float32)
         answers[bare] = known
         if not bare.all():
-            answers[~bare] = self._classifier(self._network, parts[~bare])
+            answers[~bare] = self._forward_pass(self._network, parts[~bare])
         return answers
 
 
@@ -112,7 +112,7 @@ def _box_at(corner: Sequence[int], sides: Sequence[int]) -> list[slice]:
 
 
 def place_windows(extent: int, side: int, overlap: float) -> list[tuple[int, np.ndarray]]:
-    """Starts of windows along an axis, evenly spaced, and the weight of each of their voxels.
+    """Return starts of evenly spaced windows along an axis, and the weight of each of their voxels.
 
         axis       0 1 2 3 4 5 6        extent 7, side 4, overlap 0.5
         windows    a a a a
@@ -124,7 +124,7 @@ def place_windows(extent: int, side: int, overlap: float) -> list[tuple[int, np.
 
     Args:
         extent: of the axis, at least `side`.
-        overlap: share of a window's side that the next one covers too, at least.
+        overlap: least share of a window's side that the next window covers, too.
 
     Returns:
         (start, float32 weights (side,)) of each window.

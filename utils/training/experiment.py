@@ -150,20 +150,3 @@ def _differences(old: dict, new: dict, prefix: str = ""):
             yield from _differences(before, after, f"{prefix}{key} ")
         elif before != after:
             yield f"{prefix}{key}", before, after
-
-
-def experiment_name(
-    seed: int,
-    architecture: str,
-    receptive_field: int,
-    sample_size: int,
-    classes: str,
-    loss: str,
-    iterations: int,
-    student: str,
-    fold: str,
-) -> str:
-    """Name of an experiment from what tells it apart; `student` and `fold` may be empty."""
-    sizes = [f"rf{receptive_field}", f"s{sample_size}"]
-    parts = [architecture, *sizes, f"c{classes}", loss, student, fold, f"i{iterations}"]
-    return "_".join([*(part for part in parts if part), f"x{seed}"])

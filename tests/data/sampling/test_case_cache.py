@@ -8,9 +8,10 @@ import pytest
 from scipy import ndimage
 
 from base.errors import InputError
+from base.intensity_records import Normalization
 from base.label_classes import IGNORED, parse_classes
 from data.cases import Case, find_cases
-from data.intensities import Normalization
+from data.intensities import normalize
 from data.sampling.augmentation import STRENGTHS, draw_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
@@ -53,7 +54,7 @@ def slow_batch(sampler, number, cases, normalization, soft_labels):
         places.cases, places.axes, places.starts, draw.matrices, draw.scales, draw.shifts
     ):
         case = cases[which]
-        image, outside = normalization.apply(case.resampled_image())
+        image, outside = normalize(case.resampled_image(), normalization)
         soft = soft_labels.read_mean(case) / 255
         deviation = soft_labels.read_deviation(case) / 510
         centre = start.astype(float)
@@ -112,7 +113,7 @@ def test_cases_are_normalized_as_whole_images_are(cases, tmp_path, kind):
     normalization = settle_normalization(tmp_path, kind, cases)
     for case in cases:
         opened = open_case(tmp_path, case, normalization, Drawing(CLASSES), None)
-        image, outside = normalization.apply(case.resampled_image())
+        image, outside = normalize(case.resampled_image(), normalization)
         np.testing.assert_array_equal(opened.scaling.apply(opened.image), image)
         assert opened.scaling.outside == outside
         assert opened.image.dtype == case.stored_image().dtype == np.int16

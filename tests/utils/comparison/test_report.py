@@ -6,6 +6,7 @@ import pytest
 
 from base.csv_files import write_table
 from base.errors import InputError
+from base.run_record import RunRecord
 from tests.material import rows_of
 from utils.comparison.report import ComparisonReport
 from utils.evaluation.run_results import COLUMNS
@@ -39,8 +40,7 @@ def write_run(save, name, dices, members=1, is_student=False, done=CASES, **reco
 
 
 def report_of(save, name, others):
-    record = json.loads((save / name / "val" / "predictions.json").read_text())
-    return ComparisonReport(save, name, "val", others, record)
+    return ComparisonReport(save, name, "val", others, RunRecord.read(save / name / "val"))
 
 
 DICES = [0.80, 0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.94]

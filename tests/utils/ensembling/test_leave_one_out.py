@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from utils.ensembling.leave_one_out import contributions
+from utils.ensembling.leave_one_out import leave_one_out
 from utils.evaluation.metrics import dice
 
 
 def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
-    monkeypatch.setattr("utils.ensembling.leave_one_out._VOXELS_AT_ONCE", 60)  # two slices
+    monkeypatch.setattr("utils.ensembling.leave_one_out._VOXELS_PER_BLOCK", 60)  # two slices
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 3, (5, 5, 6))
     probabilities = {name: softmax(rng.normal(size=(3, 5, 5, 6)) * 2, axis=0).astype(np.float32) for name in "abc"}
@@ -16,7 +16,7 @@ def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
     reference[3] = 0
     weights = {"a": 1.0, "b": 2.0, "c": 0.5}
     mean = sum(weights[name] * values for name, values in probabilities.items()) / 3.5
-    rows = contributions(probabilities, weights, mean, reference, ("0", "1", "2"))
+    rows = leave_one_out(probabilities, weights, mean, reference, ("0", "1", "2"))
     assert [(row["member"], row["class"]) for row in rows] == [(name, label) for name in "abc" for label in "12"]
     for row in rows:
         index, name = int(row["class"]), row["member"]
@@ -33,6 +33,6 @@ def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
 
 def test_without_the_only_member_there_is_no_ensemble():
     only = {"a": softmax(np.random.default_rng(0).normal(size=(2, 2, 2, 2)), axis=0)}
-    (row,) = contributions(only, {"a": 1.0}, only["a"], np.zeros((2, 2, 2), int), ("0", "1"))
+    (row,) = leave_one_out(only, {"a": 1.0}, only["a"], np.zeros((2, 2, 2), int), ("0", "1"))
     assert row["dice_without"] is None
     assert row["disagreement a"] == 0

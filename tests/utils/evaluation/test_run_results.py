@@ -8,14 +8,17 @@ from base.csv_files import write_table
 from base.errors import InputError
 from base.label_classes import parse_classes
 from base.regions import parse_regions, regions_of
-from utils.evaluation.run_results import COLUMNS, Evaluation, read_metrics
+from base.run_record import NetworkSummary, RunRecord
+from utils.evaluation.run_results import COLUMNS, CaseResult, RunResults, read_metrics
 
 CLASSES = parse_classes("0,1,2")
 
 
 def begin(folder, regions="1+2", tolerance_mm=1.0, overwrite=False, networks=(), cases=()):
-    measured = (regions_of(CLASSES, parse_regions(regions)), tolerance_mm)
-    return Evaluation(folder, {"weights": {}}, dict(networks), dict(cases), *measured, overwrite)
+    measured = regions_of(CLASSES, parse_regions(regions))
+    names = tuple(region.name for region in measured)
+    record = RunRecord({}, None, None, None, names, tolerance_mm, dict(networks), dict(cases))
+    return RunResults(folder, record, measured, overwrite)
 
 
 def test_how_it_is_measured_is_recorded(tmp_path):
@@ -42,8 +45,9 @@ def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(t
     (tmp_path / "predictions.json").write_text(json.dumps(record))
     write_table(tmp_path / "metrics.csv", columns, [{"case": "a", "class": "1", "dice": 0.5, "seconds": 2}])
     (tmp_path / "a_prediction.nii.gz").touch()
-    assert begin(tmp_path, networks={"one": {"parameters": 7}}, cases={"a": {}}).is_done("a")
-    assert json.loads((tmp_path / "predictions.json").read_text())["networks"] == {"one": {"parameters": 7}}
+    assert begin(tmp_path, networks={"one": NetworkSummary(7, False)}, cases={"a": {}}).is_done("a")
+    networks = json.loads((tmp_path / "predictions.json").read_text())["networks"]
+    assert networks == {"one": {"parameters": 7, "is_student": False}}
     (row,) = read_metrics(tmp_path)["a"]
     assert (row["dice"], row["seconds"], row["peak_memory_mb"], row["intensity_warning"]) == (0.5, 2, None, None)
 
@@ -120,7 +124,7 @@ def test_rows_of_another_surface_dice_stay_and_are_called_so(tmp_path, capsys):
     results.print_summary()
     assert "surface Dice by border voxels, as earlier versions measured it, at 1 mm" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"holds surface Dice by border voxels, .*; choose another"):
-        results.add("b", None, None, 1.0)
+        results.add(CaseResult("b", None, None, 1.0))
     assert [row["surface_dice"] for rows in read_metrics(tmp_path).values() for row in rows] == [0.25, 0.25]
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from networks.dilated import DilatedNetwork
 from networks.resnet import ResNet
 from networks.unet import UNet
 from utils.inference.activation_memory import activation_bytes
-from utils.inference.volumes import predictor_of
+from utils.inference.volumes import InferenceOptions, predictor_of
 from utils.inference.windows import VOXELS_AT_ONCE, place_windows
 
 CPU = torch.device("cpu")
@@ -45,8 +46,11 @@ def of_volumes(network: nn.Module, classes: int = 3, **settings):
 
 
 def _predictor(network, dimensions, planes, classes, settings):
-    ways = {"pads": True, "fixed_size": False, "window": 8} | settings
-    return predictor_of(network, CPU, dimensions=dimensions, planes=planes, number_of_classes=classes, **ways)
+    traits = {"pads": True, "fixed_size": False, "sample_size": 8, "predicts_uncertainty": False}
+    options = {name: value for name, value in settings.items() if name not in traits}
+    traits |= {name: value for name, value in settings.items() if name in traits}
+    described = SimpleNamespace(dimensions=dimensions, planes=planes, number_of_classes=classes, **traits)
+    return predictor_of(network, CPU, described, InferenceOptions(**options))
 
 
 def random_volume(shape) -> np.ndarray:
@@ -213,14 +217,14 @@ def test_windows_are_those_of_the_plain_way(shape, overlap):
     network = UNet(3, 3, features=2)
     volume = random_volume(shape)
     volume[:, -max(1, shape[1] - 5) :] = OUTSIDE
-    probabilities = of_volumes(network, fixed_size=True, window=8, overlap=overlap)(volume, OUTSIDE)
+    probabilities = of_volumes(network, fixed_size=True, sample_size=8, overlap=overlap)(volume, OUTSIDE)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, one_window_at_a_time(network, volume, 8, overlap), atol=1e-5)
 
 
 def test_windows_of_air_run_once():
     recorder = Recorder()
-    of_volumes(recorder, 2, fixed_size=True, window=4)(body_in_air((4, 4, 40), (0, 4, 0, 4, 0, 2)), OUTSIDE)
+    of_volumes(recorder, 2, fixed_size=True, sample_size=4)(body_in_air((4, 4, 40), (0, 4, 0, 4, 0, 2)), OUTSIDE)
     airy = [image for image in recorder.images if (image == OUTSIDE).all()]
     assert len(airy) == 1
     assert len(recorder.images) == 2
@@ -238,9 +242,9 @@ def test_a_network_that_pads_nothing_answers_alike_however_the_volume_is_cut(sha
 def test_an_image_smaller_than_the_window_lies_in_its_middle_with_the_outside_around(planes, shape):
     recorder = Recorder()
     volume = random_volume((1, 3, 4))
-    settings = {"fixed_size": True, "window": 4}
+    settings = {"fixed_size": True, "sample_size": 4}
     predict = of_slices(recorder, planes, 2, **settings) if planes else of_volumes(recorder, 2, **settings)
-    predict(volume, outside=-2.0)
+    predict(volume, padding_value=-2.0)
     (image,) = recorder.images
     expected = np.pad(volume, [(1, 2), (0, 1), (0, 0)], constant_values=-2)
     np.testing.assert_array_equal(image.numpy(), expected if planes is None else expected[1])
@@ -265,7 +269,7 @@ def test_memory_decides_between_one_pass_and_windows():
     assert needed == 3 * 4 * math.prod(shape) * (1 + 2)  # float32; one channel in, two out
     for limit, sides in ((needed, shape), (needed - 1, (4, 4, 4))):
         recorder = Recorder()
-        of_volumes(recorder, 2, window=4, memory_limit_bytes=limit)(random_volume(shape), 0.0)
+        of_volumes(recorder, 2, sample_size=4, memory_limit_bytes=limit)(random_volume(shape), 0.0)
         assert set(recorder.shapes) == {sides}
 
 
@@ -275,7 +279,7 @@ def test_memory_decides_between_one_pass_and_windows():
 )
 def test_a_network_that_pads_is_given_what_suits_it(dimensions, fixed_size, shape):
     recorder = Recorder()
-    settings = {"fixed_size": fixed_size, "window": 4}
+    settings = {"fixed_size": fixed_size, "sample_size": 4}
     predict = of_slices(recorder, (0,), 2, **settings) if dimensions == 2 else of_volumes(recorder, 2, **settings)
     probabilities = predict(random_volume((6, 12, 8)), 0.0)
     assert set(recorder.shapes) == {shape}
@@ -330,7 +334,7 @@ def test_windows_in_a_mask_see_what_surrounds_it():
     volume = random_volume((9, 14, 30))
     mask = np.zeros(volume.shape, bool)
     mask[3:5, 6:9, 12:14] = True
-    inside = of_volumes(network, fixed_size=True, window=8, overlap=0.9)(volume, OUTSIDE, mask)[:, mask]
+    inside = of_volumes(network, fixed_size=True, sample_size=8, overlap=0.9)(volume, OUTSIDE, mask)[:, mask]
     np.testing.assert_allclose(inside, direct(network, volume)[:, mask], atol=2e-2)
 
 

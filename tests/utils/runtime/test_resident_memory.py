@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,9 +77,9 @@ def test_predictions_are_the_same(monkeypatch, name):
     volumes = [np.random.default_rng(1).standard_normal(shape, dtype=np.float32) for shape in ((9, 20, 30), (8, 40, 7))]
 
     def predictions() -> list[np.ndarray]:
-        options = {"dimensions": architecture.dimensions, "pads": architecture.pads, "planes": (0, 1, 2)}
-        options |= {"fixed_size": architecture.fixed_size, "window": 16, "number_of_classes": 3}
-        predict = predictor_of(network, torch.device("cpu"), **options)
+        traits = {"planes": (0, 1, 2), "sample_size": 16, "number_of_classes": 3, "predicts_uncertainty": False}
+        traits |= {name: getattr(architecture, name) for name in ("dimensions", "pads", "fixed_size")}
+        predict = predictor_of(network, torch.device("cpu"), SimpleNamespace(**traits))
         return [predict(volume, 0.0) for volume in [*volumes, *volumes]]
 
     monkeypatch.setattr(resident_memory, "_SLACK_BYTES", -1e12)  # after every volume

@@ -1,9 +1,18 @@
 import argparse
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
 from base.errors import InputError
-from utils.cli import arguments
+from utils.cli import value_types
+from utils.cli.options import add_options, flag, read_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    TITLE: ClassVar[str] = "flags"
+    clip: bool = flag("--clip", help="clip")
 
 
 @pytest.mark.parametrize("text", ["True", "true", "1", "yes", "YES"])
@@ -23,34 +32,34 @@ def test_a_flag_alone_is_true_and_left_out_is_false():
 
 def parse_flag(*words):
     parser = argparse.ArgumentParser(exit_on_error=False)
-    arguments.add_flag(parser, "--clip", "help")
-    return parser.parse_args(words).clip
+    add_options(parser, Flags)
+    return read_options(Flags, parser.parse_args(words)).clip
 
 
 def test_another_word_is_neither():
     with pytest.raises(argparse.ArgumentTypeError, match="neither true nor false"):
-        arguments.parse_bool("maybe")
+        value_types.parse_bool("maybe")
 
 
 @pytest.mark.parametrize("text", ["patch_center_voxel", "patch-center-voxel"])
 def test_criteria_with_either_line(text):
-    assert arguments.parse_criterion(text) == "patch-center-voxel"
+    assert value_types.parse_criterion(text) == "patch-center-voxel"
 
 
 def test_a_pattern_of_one_file_is_that_file(tmp_path):
     (tmp_path / "FINAL_a_10.pth").touch()
     (tmp_path / "FINAL_a_20.pth").touch()
-    assert arguments.one_file("--w", [str(tmp_path / "FINAL*20.pth")]).name == "FINAL_a_20.pth"
+    assert value_types.one_file("--w", [str(tmp_path / "FINAL*20.pth")]).name == "FINAL_a_20.pth"
     with pytest.raises(InputError, match=r"FINAL_a_10\.pth.*FINAL_a_20\.pth"):
-        arguments.one_file("--w", [str(tmp_path / "FINAL*.pth")])
+        value_types.one_file("--w", [str(tmp_path / "FINAL*.pth")])
     with pytest.raises(InputError, match="no file matches"):
-        arguments.one_file("--w", [str(tmp_path / "LAST*.pth")])
+        value_types.one_file("--w", [str(tmp_path / "LAST*.pth")])
 
 
 def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
     path = tmp_path / "FINAL_[a]_10.pth"
     path.touch()
-    assert arguments.one_file("--w", [str(path)]) == path
+    assert value_types.one_file("--w", [str(path)]) == path
 
 
 def test_a_folder_with_brackets_may_hold_what_a_pattern_names(tmp_path, monkeypatch):
@@ -58,25 +67,25 @@ def test_a_folder_with_brackets_may_hold_what_a_pattern_names(tmp_path, monkeypa
     path.parent.mkdir(parents=True)
     path.touch()
     (tmp_path / "data 1").mkdir()
-    assert arguments.one_file("--w", [f"{tmp_path}/data [1]/*/FINAL*10.pth"]) == path
+    assert value_types.one_file("--w", [f"{tmp_path}/data [1]/*/FINAL*10.pth"]) == path
     monkeypatch.chdir(tmp_path)
-    assert arguments.one_file("--w", ["data [1]/r?n/FINAL*.pth"]) == path.relative_to(tmp_path)
-    assert arguments.one_file("--w", ["d* [[]1]/run/FINAL*.pth"]) == path.relative_to(tmp_path)
+    assert value_types.one_file("--w", ["data [1]/r?n/FINAL*.pth"]) == path.relative_to(tmp_path)
+    assert value_types.one_file("--w", ["d* [[]1]/run/FINAL*.pth"]) == path.relative_to(tmp_path)
     with pytest.raises(InputError, match="no file matches"):
-        arguments.one_file("--w", ["data [2]/*/FINAL*.pth"])
+        value_types.one_file("--w", ["data [2]/*/FINAL*.pth"])
 
 
 @pytest.mark.parametrize("text", ["0,0", "a", "1,-1", ""])
 def test_what_are_no_chances(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        arguments.parse_ratios(text)
+        value_types.parse_ratios(text)
 
 
 def test_folds_and_shares():
-    assert arguments.parse_fold("2/5") == (2, 5)
-    assert arguments.parse_share("0.25") == 0.25
-    for parse, text in [(arguments.parse_fold, t) for t in ("0/5", "6/5", "2", "1/1", "a/b")] + [
-        (arguments.parse_share, t) for t in ("1.1", "-0.1", "half")
+    assert value_types.parse_fold("2/5") == (2, 5)
+    assert value_types.parse_share("0.25") == 0.25
+    for parse, text in [(value_types.parse_fold, t) for t in ("0/5", "6/5", "2", "1/1", "a/b")] + [
+        (value_types.parse_share, t) for t in ("1.1", "-0.1", "half")
     ]:
         with pytest.raises(argparse.ArgumentTypeError):
             parse(text)

@@ -1,0 +1,234 @@
+"""Stage 4: average networks into soft labels, and measure the ensemble."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from base.errors import InputError
+from base.folder_lock import locked
+from base.regions import regions_of
+from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
+from base.run_record import EnsembleSettings, RunRecord
+from data.cases import Case, find_cases
+from data.changed_originals import check_originals
+from data.clipping import Clip, clip_of_reference
+from data.components import keep_largest
+from data.intensities import normalize
+from data.predictions import Scan
+from data.soft_labels import SoftLabels, soft_label_folder
+from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
+from networks.weights import TrainedNetwork
+from stages.computation import Computation
+from stages.ensemble_options import EnsembleOptions
+from stages.split_run import check_intensities, clip_of_run, record_of
+from utils.ensembling.leave_one_out import MemberStore, remove_abandoned_stores
+from utils.ensembling.reports import EnsembledCase, EnsembleReports, print_mean_dice
+from utils.ensembling.running_average import EnsembleAverage
+from utils.evaluation.case_measures import Probabilities, Segmentation
+from utils.evaluation.run_results import CaseResult, RunResults
+from utils.inference.volumes import VolumePredictor, predictor_of
+from utils.runtime.processes import PATIENCE, Processes
+
+_OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
+
+
+def average_split(options: EnsembleOptions) -> None:
+    """Average the members' predictions of the cases that are not done, measure them, and report on all.
+
+    Raises:
+        InputError: members, cases or earlier results do not suit the options.
+    """
+    processes = Processes.of_environment()
+    computation = Computation.choose(options, processes)
+    folders = [options.run_folder, soft_labels_folder(options)]
+    options.check_clip_to(options.save, folders[0])
+    if folders[0].resolve() == folders[1].resolve():
+        raise InputError("--soft-labels", f"{folders[1]} is the folder of the run's own results", "name another")
+    with ExitStack() as held, processes.together(PATIENCE):
+        with processes.first_ahead():
+            for folder in folders:
+                held.enter_context(locked(folder, processes.is_first))
+            run = EnsembleRun(options, computation, processes)
+        print(f"predicting {computation.place}")
+        own = processes.share(run.to_do)
+        total = sum(len(run.members_of(case)) for case in own)
+        with tqdm(total=total, unit="member and case", disable=not processes.is_first) as bar:
+            for case in own:
+                run.average(case, bar)
+        processes.wait()
+        if processes.is_first:
+            run.report()
+
+
+class EnsembleRun:
+    """Run of one ensemble on the cases of a split.
+
+    Attributes:
+        to_do: cases that are not done.
+    """
+
+    def __init__(self, options: EnsembleOptions, computation: Computation, processes: Processes):
+        self._options = options
+        self._computation = computation
+        self._folder = options.run_folder
+        cases = find_cases(options.data, options.evaluate)
+        self._members = find_members(options, cases[0].voxel_size_mm)
+        self._predictors: dict[str, VolumePredictor] = {}  # by experiment
+        self._classes = self._members[0].description.classes
+        self._regions = regions_of(self._classes, options.report_regions)
+        self._weights = member_weights(self._members, options.member_weights)
+        ensemble = EnsembleSettings(self._weights, options.cross_fit, options.clip)
+        record = record_of(options, cases, self._members, self._regions, computation.precision, ensemble)
+        without_reference = [case for case in cases if not case.has_reference]
+        if options.clip and without_reference:
+            problem = f"{without_reference[0].folder} has no reference to clip to"
+            raise InputError("--clip", problem, "leave --clip out")
+        for case in cases:
+            self.members_of(case)  # raises where there is none
+        self._contents = record.cases
+        self._soft_labels = SoftLabels(soft_labels_folder(options), self._classes)
+        soft_record = soft_label_record(record, options.temperature)
+        if processes.is_first:  # may refuse: before earlier results are touched
+            self._soft_labels.check(soft_record, options.overwrite)
+        self._results = RunResults(self._folder, record, self._regions, options.overwrite, processes)
+        fingerprints = {case.name: case.fingerprint for case in cases}
+        self._soft_labels.begin(soft_record, fingerprints, options.overwrite, record.clips)
+        if processes.is_first:
+            remove_abandoned_stores(self._folder)
+        self._written_maps = _OPTIONAL_MAPS if options.uncertainty_maps else ()
+        done = {case.name for case in cases if self._is_done(case)}
+        self.to_do = [case for case in cases if case.name not in done]
+        if processes.is_first:  # the originals of all other cases are checked when they are read
+            check_originals(options.save / "cache", [case for case in cases if case.name in done])
+        self._reports = EnsembleReports(self._folder, list(self._weights), done, processes)
+
+    def _is_done(self, case: Case) -> bool:
+        return (
+            self._results.is_done(case.name)
+            and self._soft_labels.is_complete(case)
+            and all(map_path(self._folder, case.name, name).is_file() for name in self._written_maps)
+        )
+
+    def members_of(self, case: Case) -> list[TrainedNetwork]:
+        """Return the members that predict a case: those with a weight above 0, with --cross-fit out-of-fold only.
+
+        Raises:
+            InputError: there is none.
+        """
+        members = self._members
+        if self._options.cross_fit:
+            members = not_trained_on(case.name, case.patient, members)
+        counting = [member for member in members if self._weights[member.experiment]]
+        if not counting:
+            problem = f"the members for {case.name} have a validation Dice of 0"
+            raise InputError("--member-weights", problem, "use equal, or train on")
+        return counting
+
+    def average(self, case: Case, bar: tqdm) -> None:
+        """Average the members' predictions of a case, and measure the mean; `bar` counts the members."""
+        remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
+        began, storing = time.perf_counter(), 0.0
+        clip = self._clip_of(case)
+        average = EnsembleAverage(self._options.temperature)
+        with MemberStore(self._folder) as store:
+            image, mask = case.resampled_image(), clip.on_grid if clip else None
+            members = self.members_of(case)
+            misses_intensities = check_intensities(members, case, image)
+            for member in members:
+                probabilities = self._predict(member, image, mask)
+                average.add(probabilities, self._weights[member.experiment])
+                if case.has_reference:
+                    stored = time.perf_counter()
+                    store.add(member.experiment, probabilities)
+                    storing += time.perf_counter() - stored
+                bar.update()
+            scan = Scan(case)
+            prediction = scan.decide(average.mean, self._classes)
+            if clip:
+                prediction[~clip.on_scan] = 0
+            prediction = keep_largest(prediction, self._options.keep_largest)
+            scan.write(prediction, self._results.prediction_path(case.name))
+            seconds = time.perf_counter() - began - storing  # as of one network: from reading to a written prediction
+            self._soft_labels.write(case, average.soft.mean, average.deviation)
+            maps = average.uncertainty_maps()
+            for name in self._written_maps:
+                scan.write_map(maps[name], map_path(self._folder, case.name, name))
+            reference = case.resampled_classes(self._classes)
+            if reference is not None:
+                ensembled = EnsembledCase(
+                    case.name,
+                    store,
+                    self._weights,
+                    average.mean,
+                    maps,
+                    reference,
+                    case.spacing_mm,
+                    self._classes.names,
+                )
+                self._reports.add(ensembled)
+        segmentation = Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm)
+        measured = Probabilities(average.mean, reference, case.spacing_mm)
+        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+
+    def _clip_of(self, case: Case) -> Clip | None:
+        """Return the masks that foreground is clipped to; None for no clipping."""
+        return clip_of_reference(case, self._classes) if self._options.clip else clip_of_run(self._options, case)
+
+    def _predict(self, member: TrainedNetwork, image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Return a member's probabilities, float32 (classes, z, y, x), of a resampled image; in `mask` if given."""
+        if member.experiment not in self._predictors:  # weights are small
+            inference = self._computation.inference(self._options)
+            predictor = predictor_of(member.build(), self._computation.device, member.description, inference)
+            self._predictors[member.experiment] = predictor
+        normalized, padding_value = normalize(image, member.description.normalization)
+        outputs = self._predictors[member.experiment](normalized, padding_value, mask)
+        return outputs[: member.description.number_of_classes]
+
+    def report(self) -> None:
+        """Merge the measures of all processes, and print a summary."""
+        self._results.gather()
+        self._reports.gather()
+        print(f"soft labels: {self._soft_labels.folder}")
+        self._results.print_summary()
+        self._reports.print_means()
+        save, split = self._options.save, self._options.evaluate
+        folders = {name: save / name / split for name in self._weights}
+        print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+
+
+def soft_labels_folder(options: EnsembleOptions) -> Path:
+    """Return the folder of the split's soft labels."""
+    return (options.soft_labels or soft_label_folder(options.save, options.classes)) / options.evaluate
+
+
+def soft_label_record(record: RunRecord, temperature: float) -> dict:
+    """Return the record of soft labels (plain values): who made them, and with which options."""
+    settings, ensemble = asdict(record.settings), asdict(record.ensemble)
+    del settings["keep_largest"]  # changes predictions, not probabilities
+    clip = ensemble.pop("clip")
+    made_of = {"weights": record.weights, **ensemble, "classes": record.classes.to_json(), "clip": clip}
+    return {**made_of, **settings, "temperature": temperature}
+
+
+def find_members(options: EnsembleOptions, voxel_size_mm: list[float] | None) -> list[TrainedNetwork]:
+    """Return the networks to average: those listed, or those in SAVE that fit. Prints their paths."""
+    architecture = options.network and options.network.name
+    if options.trained_networks:
+        members = listed_members(options.trained_networks)
+        for member in members:
+            member.check("--network", architecture, member.description.architecture)
+            member.check("--receptive-field-size", options.receptive_field_size, member.description.receptive_field)
+            member.check("--sample-size", options.sample_size, member.description.sample_size)
+            member.check_classes(options.classes)
+    else:
+        sizes = (architecture, options.receptive_field_size, options.sample_size)
+        members = fitting_members(options.save, options.classes, voxel_size_mm, *sizes)
+    check_together(members)
+    print(f"{len(members)} members:")
+    for member in members:
+        print(f"  {member.path}")
+    return members

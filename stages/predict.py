@@ -1,0 +1,147 @@
+"""Stage 3: predict the cases of a split with one network, and measure the predictions."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from base.argmax import argmax
+from base.folder_lock import locked
+from base.regions import regions_of
+from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
+from data.cases import Case, find_cases
+from data.changed_originals import check_originals
+from data.components import keep_largest
+from data.intensities import normalize
+from data.predictions import Scan
+from networks.weights import TrainedNetwork, load_weights
+from stages.computation import Computation
+from stages.split_run import check_intensities, clip_of_run, record_of
+from stages.testing_options import NetworkTestOptions
+from utils.comparison.report import ComparisonReport, remove_comparison
+from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
+from utils.evaluation.case_measures import Probabilities, Segmentation
+from utils.evaluation.case_table import CaseTable
+from utils.evaluation.error_ranking import ErrorRanking
+from utils.evaluation.run_results import CaseResult, RunResults, definition_of
+from utils.inference.volumes import predictor_of
+from utils.runtime.processes import PATIENCE, Processes
+
+
+def predict_split(options: NetworkTestOptions) -> None:
+    """Predict the cases that are not done, measure them, and report on all.
+
+    Raises:
+        InputError: weights, cases or earlier results do not suit the options.
+    """
+    processes = Processes.of_environment()
+    computation = Computation.choose(options, processes)
+    trained = load_weights(options.weights_path)
+    trained.check("--network", options.network and options.network.name, trained.description.architecture)
+    trained.check("--receptive-field-size", options.receptive_field_size, trained.description.receptive_field)
+    trained.check_classes(options.classes)
+    folder = options.save / (options.run or trained.experiment) / options.evaluate
+    options.check_clip_to(options.save, folder)
+    with ExitStack() as held, processes.together(PATIENCE):
+        with processes.first_ahead():
+            held.enter_context(locked(folder, processes.is_first))
+            run = NetworkRun(options, trained, folder, computation, processes)
+        print(f"predicting {computation.place}")
+        for case in tqdm(processes.share(run.to_do), "predicting", unit="case", disable=not processes.is_first):
+            run.predict(case)
+        processes.wait()
+        if processes.is_first:
+            run.report()
+
+
+class NetworkRun:
+    """Run of one network on the cases of a split, with results in `folder`.
+
+    Attributes:
+        to_do: cases that are not done.
+    """
+
+    def __init__(
+        self,
+        options: NetworkTestOptions,
+        trained: TrainedNetwork,
+        folder: Path,
+        computation: Computation,
+        processes: Processes,
+    ):
+        self._options = options
+        self._trained = trained
+        self._folder = folder
+        self._classes = trained.description.classes
+        cases = find_cases(options.data, options.evaluate)
+        regions = regions_of(self._classes, options.report_regions)
+        record = record_of(options, cases, [trained], regions, computation.precision)
+        if options.evaluate != "train":
+            self._note_known(cases)
+        self._comparison = None
+        if options.compare and processes.is_first:  # may refuse: before earlier results are touched
+            name, definition = options.run or trained.experiment, definition_of(folder, options.overwrite)
+            compared = replace(record, surface_dice=definition)
+            self._comparison = ComparisonReport(options.save, name, options.evaluate, options.compare, compared)
+        self._results = RunResults(folder, record, regions, options.overwrite, processes)
+        done = {case.name for case in cases if self._is_done(case)}
+        self.to_do = [case for case in cases if case.name not in done]
+        if processes.is_first:  # the originals of all other cases are checked when they are read
+            check_originals(options.save / "cache", [case for case in cases if case.name in done])
+        if self.to_do and processes.is_first:
+            remove_comparison(folder)
+        self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
+        inference = computation.inference(options)
+        self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
+
+    def _note_known(self, cases: list[Case]) -> None:
+        """Print a note if the network was trained on patients of `cases`."""
+        known = [case.name for case in cases if self._trained.description.was_trained_on(case.name, case.patient)]
+        if known:
+            name = self._trained.experiment
+            print(f"note: cases whose patients {name} was trained on: {len(known)}, such as {known[0]}")
+
+    def _is_done(self, case: Case) -> bool:
+        wanted = self._classes.names if self._options.save_probabilities else ()
+        paths = (probability_path(self._folder, case.name, name) for name in wanted)
+        return self._results.is_done(case.name) and all(path.is_file() for path in paths)
+
+    def predict(self, case: Case) -> None:
+        """Predict one case, and measure the prediction."""
+        options, classes = self._options, self._classes
+        remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
+        began = time.perf_counter()
+        image = case.resampled_image()
+        misses_intensities = check_intensities([self._trained], case, image)
+        image, padding_value = normalize(image, self._trained.description.normalization)
+        clip = clip_of_run(options, case)
+        outputs = self._predict(image, padding_value, clip.on_grid if clip else None)
+        probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
+        scan = Scan(case)
+        prediction = scan.decide(probabilities, classes, self._folder if options.save_probabilities else None)
+        if clip:
+            prediction[~clip.on_scan] = 0
+        prediction = keep_largest(prediction, options.keep_largest)
+        scan.write(prediction, self._results.prediction_path(case.name))
+        for values in uncertainty:
+            scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))
+        seconds = time.perf_counter() - began
+        reference = case.resampled_classes(classes)
+        if reference is not None:
+            for values in uncertainty:
+                area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
+                self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
+        segmentation = Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm)
+        measured = Probabilities(probabilities, reference, case.spacing_mm)
+        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+
+    def report(self) -> None:
+        """Merge the measures of all processes, and print a summary."""
+        self._results.gather()
+        self._ranking.gather()
+        self._results.print_summary()
+        self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
+        if self._comparison:
+            self._comparison.report(self._options.margin)

@@ -1,0 +1,179 @@
+"""Stage 1: bring the cases of a data set to case folders on one voxel grid."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from base.errors import InputError, one_line
+from base.folder_lock import locked
+from base.limits import reading_limits
+from data.case_moves import finish_moves, move_to_split
+from data.layouts import SourceCase, find_paired_cases, find_source_cases, recognise_layout
+from data.layouts.left_over import LeftOver, find_left_over, lines_of
+from data.patients import read_patients, with_patients
+from data.preparation import Outcome, prepare_case, withdraw
+from data.split import check_patients_together, current_folder, read_split_file, split_patients
+from stages.resampling_options import ResamplingOptions
+from utils.runtime.processes import PATIENCE, Processes
+from utils.runtime.threads import job_threads, use_image_threads
+from utils.runtime.worker_pool import Died, run_each
+
+_NAME_WIDTH = 28
+_LEFT_OUT_SHOWN = 10
+
+
+def resample_data_set(options: ResamplingOptions) -> None:
+    """Check and resample the cases that are not done, and report on all.
+
+    Raises:
+        InputError: the data set does not suit the options, or cases were refused.
+    """
+    processes = Processes.of_environment()
+    is_written = options.output is not None or options.root.is_dir()
+    with locked(options.root, processes.is_first and is_written):
+        _resample(options, processes)
+
+
+def _resample(options: ResamplingOptions, processes: Processes) -> None:
+    """Do the work, with the case folders locked against other processes."""
+    origin, root = options.origin, options.root
+    if processes.is_first:
+        finish_moves(root)
+    layout, sources = find_sources(options)
+    left_over = find_left_over_of(options, layout, sources) if processes.is_first else []
+    if not all(source.is_case_folder or source.problem for source in sources):
+        if options.output is None:
+            problem = f"not all cases of {origin} are folders of imaging.nii.gz and segmentation.nii.gz"
+            raise InputError("--output", problem, "name a folder for them with -o OUT")
+        if options.output.resolve() == origin.resolve():
+            raise InputError("--output", f"{origin} is the data set itself", "name another folder")
+    names = [source.name for source in sources]
+    sources, split = assign(options, sources)
+    print(f"{len(sources)} cases in {origin}, layout {layout}")
+    folders = [
+        source.image.parent if options.output is None else current_folder(root, source, split) for source in sources
+    ]
+    with processes.together(PATIENCE):
+        processes.wait()  # until every process has found the cases: they may move
+        pairs = processes.share(list(zip(sources, folders)))
+        outcomes = processes.gather(prepare_all(pairs, options, split, processes))
+    if processes.is_first:
+        done = {outcome.name for outcome in outcomes}
+        conclude(outcomes, [name for name in names if name not in done], left_over, origin)
+
+
+def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
+    """Return the name of the layout, and the cases."""
+    layout = "pairs" if options.images else options.layout
+    if layout == "auto":
+        layout = recognise_layout(options.data)
+    if options.frames and layout != "acdc":
+        raise InputError("--frames", f"means nothing for the layout {layout}", "leave it out")
+    if options.images:
+        return layout, find_paired_cases(options.images, options.references)
+    frames = {"frames": options.frames} if options.frames else {}
+    return layout, find_source_cases(options.data, layout, **frames)
+
+
+def find_left_over_of(options: ResamplingOptions, layout: str, sources: list[SourceCase]) -> list[LeftOver]:
+    """Return everything that the data set holds beside its cases; unwanted frames of acdc do not count."""
+    if options.frames:
+        sources = find_source_cases(options.data, layout)
+    folders = [folder for folder in (options.data, options.images, options.references) if folder]
+    return find_left_over(list(dict.fromkeys(folders)), sources, layout, options.output)
+
+
+def assign(options: ResamplingOptions, sources: list[SourceCase]) -> tuple[list[SourceCase], dict[str, str]]:
+    """Assign patients and splits to the cases.
+
+    Returns:
+        the cases to prepare, with their patients; the split of each by name, empty without --split and --split-file.
+    """
+    root, names = options.root, [source.name for source in sources]
+    told = read_patients(options.patients, names) if options.patients else {}
+    sources = with_patients(sources, [current_folder(root, source, {}) for source in sources], told)
+    if options.split_file:
+        split = read_split_file(options.split_file, names)
+        check_patients_together(split, sources, options.split_file)
+        return [source for source in sources if source.name in split], split
+    return sources, split_patients(sources, list(options.split), options.seed) if options.split else {}
+
+
+def prepare_all(
+    pairs: Sequence[tuple[SourceCase, Path]], options: ResamplingOptions, split: dict[str, str], processes: Processes
+) -> list[Outcome]:
+    """Prepare each case in its folder, and move the folder to its split; return outcomes in the order of `pairs`."""
+    outcomes: list[Outcome | None] = [None] * len(pairs)
+    threads = options.threads or job_threads(options.jobs, processes)
+    tasks = [(source, folder, options.voxel_size_mm, reading_limits) for source, folder in pairs]
+    bar = {"total": len(tasks), "unit": "case", "desc": "resampling", "disable": not processes.is_first}
+    results = run_each(prepare_case, tasks, min(options.jobs, len(tasks)), partial(use_image_threads, threads))
+    for number, outcome in tqdm(results, **bar):
+        source, folder = pairs[number]
+        if isinstance(outcome, Died):
+            withdraw(folder)
+            outcome = Outcome(source.name, problem=f"{source.image}: {outcome.reason}")
+        outcomes[number] = outcome
+        try:
+            if not outcome.problem and source.name in split:
+                note = move_to_split(folder, options.root, split[source.name])
+                outcomes[number] = outcome.with_note(note)
+        except (InputError, OSError) as error:
+            outcomes[number] = Outcome(source.name, problem=one_line(error))
+    return outcomes
+
+
+def conclude(outcomes: list[Outcome], left_out: list[str], left_over: list[LeftOver], origin: Path) -> None:
+    """Report all outcomes, and what was not taken: cases `left_out` by a split file, files `left_over`.
+
+    Raises:
+        InputError: cases were refused, or files were not taken by mistake, as it seems.
+    """
+    report(outcomes, left_out)
+    for line in lines_of(left_over):
+        print(f"not taken: {line}")
+    refused = [outcome for outcome in outcomes if outcome.problem]
+    mistakes = [one for one in left_over if one.is_mistake]
+    if len(refused) == 1 and not mistakes:
+        raise InputError(refused[0].name, f"refused: {refused[0].problem}")
+    problems = [f"{len(refused)} of {len(outcomes)} cases were refused"] if refused else []
+    if mistakes:
+        problems.append(f"not taken, by mistake as it seems: {', '.join(one.name for one in mistakes[:3])}")
+        problems[-1] += f" and {len(mistakes) - 3} more" if len(mistakes) > 3 else ""
+    if problems:
+        raise InputError(origin, "; ".join(problems), "see the list above")
+
+
+def report(outcomes: list[Outcome], left_out: list[str]) -> None:
+    """Print a line for each case: its grids and voxels per label after resampling, or why it was refused."""
+    columns = f"{'size':>15} {'spacing mm':>20} {'new size':>15} {'spacing mm':>20}  voxels per label"
+    print(f"\n{'case':{_NAME_WIDTH}} {columns}")
+    for outcome in outcomes:
+        if outcome.problem:
+            continue
+        grids = [outcome.record["original"], outcome.record["resampled"]]
+        columns = [
+            f"{' '.join(str(n) for n in grid['size']):>15} {' '.join(f'{mm:.3g}' for mm in grid['spacing']):>20}"
+            for grid in grids
+        ]
+        labels = outcome.record["labels"]
+        voxels = "no reference" if labels is None else "  ".join(f"{label}: {n}" for label, n in labels.items())
+        print(f"{outcome.name:{_NAME_WIDTH}} {' '.join(columns)}  {voxels}")
+    refused = [outcome for outcome in outcomes if outcome.problem]
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    print(
+        f"\n{len(outcomes) - skipped - len(refused)} resampled, {skipped} done before, {len(refused)} refused"
+        + (f", {len(left_out)} not named in the split file" if left_out else "")
+    )
+    if copies := sum(outcome.copies for outcome in outcomes):
+        print(f"note: the output's disk has no links: {copies} files were copied to it")
+    if left_out:
+        more = f" and {len(left_out) - _LEFT_OUT_SHOWN} more" if len(left_out) > _LEFT_OUT_SHOWN else ""
+        print(f"not named in the split file: {', '.join(left_out[:_LEFT_OUT_SHOWN])}{more}")
+    for outcome in outcomes:
+        if outcome.note:
+            print(f"note: {outcome.name}: {outcome.note}")
+    for outcome in refused:
+        print(f"refused: {outcome.name}: {outcome.problem}")

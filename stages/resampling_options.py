@@ -1,0 +1,144 @@
+"""Options of resampling a data set. Nothing heavy is imported here."""
+
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from base.errors import InputError
+from data.layouts import LAYOUTS
+from data.layouts.acdc import FRAMES
+from utils.cli.options import option
+from utils.cli.value_types import parse_natural_number, parse_positive_int, parse_positive_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """The data set."""
+
+    TITLE: ClassVar[str] = "data set"
+
+    data: Path | None = option(
+        "-d", "--data", parse=Path, help="folder of the data set (required unless --images is given)"
+    )
+    layout: str = option(
+        "--layout",
+        choices=("auto", *LAYOUTS),
+        default="auto",
+        help="layout of the data set; auto: recognized by its files",
+    )
+    frames: str | None = option(
+        "--frames", choices=FRAMES, help="of the layout acdc: end of diastole or of systole (default: both)"
+    )
+    images: Path | None = option(
+        "--images", parse=Path, help="of the layout pairs, instead of -d: folder of the images"
+    )
+    references: Path | None = option(
+        "--references", parse=Path, help="folder of the references, under the images' names (default: no references)"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """The case folders."""
+
+    TITLE: ClassVar[str] = "case folders"
+
+    output: Path | None = option(
+        "-o", "--output", parse=Path, help="folder to write the case folders to, originals linked (default: in place)"
+    )
+    voxel_size: tuple[str, ...] = option(
+        "--voxel-size",
+        nargs="+",
+        default=["1.5", "1.5", "2.5"],
+        metavar=("X Y Z | none", ""),
+        help="size of the new voxels along x, y and z in mm; none keeps each scan's own",
+    )
+    split: tuple[float, ...] | None = option(
+        "--split",
+        nargs=3,
+        parse=float,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="distribute the cases into train, val and test in these shares, such as 70 15 15 (default: as they lie)",
+    )
+    split_file: Path | None = option(
+        "--split-file", parse=Path, help="JSON file that lists case names under train, val and test"
+    )
+    patients: Path | None = option(
+        "--patients",
+        parse=Path,
+        help="CSV or JSON file with the patient of each case, where several cases belong to one (default: from the "
+        "layout, else each case is a patient)",
+    )
+    seed: int = option("--seed", parse=parse_natural_number, default=0, help="seed of --split")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """Processes and threads."""
+
+    TITLE: ClassVar[str] = "processes"
+
+    jobs: int = option(
+        "-j",
+        "--jobs",
+        parse=parse_positive_int,
+        default=1,
+        help="number of worker processes; with torchrun: of each of its processes",
+    )
+    threads: int | None = option(
+        "--threads",
+        parse=parse_positive_int,
+        metavar="N",
+        help="number of threads of each worker process (default: usable cores divided by the processes)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
+    """All options of resampling a data set."""
+
+    @property
+    def origin(self) -> Path:
+        """Folder of the data set."""
+        return self.data or self.images
+
+    @property
+    def root(self) -> Path:
+        """Folder of the case folders."""
+        return self.output or self.origin
+
+    @property
+    def voxel_size_mm(self) -> tuple[float, float, float] | None:
+        """Size of the new voxels (x, y, z) in mm; None keeps each scan's own.
+
+        Raises:
+            InputError: it is not a voxel size.
+        """
+        if self.voxel_size == ("none",):
+            return None
+        try:
+            x, y, z = (parse_positive_number(word) for word in self.voxel_size)
+        except (ValueError, ArgumentTypeError):
+            problem = f"{' '.join(self.voxel_size)} is not a voxel size"
+            raise InputError("--voxel-size", problem, "give X Y Z in mm, or none") from None
+        return x, y, z
+
+    def check(self) -> None:
+        """Raise InputError where options contradict each other."""
+        if not (self.data or self.images):
+            remedy = "name the folder of the data set, or its images with --images"
+            raise InputError("-d/--data", "is missing", remedy)
+        if self.data and self.images:
+            raise InputError("--images", "contradicts -d", "give one of them")
+        if self.references and not self.images:
+            raise InputError("--references", "means nothing without --images", "name the folder of the images")
+        if self.images and self.layout not in ("auto", "pairs"):
+            raise InputError("--images", f"means nothing for the layout {self.layout}", "give -d instead")
+        if self.split and self.split_file:
+            raise InputError("--split", "contradicts --split-file", "give one of them")
+        if self.split and (min(self.split) < 0 or sum(self.split) == 0):
+            raise InputError("--split", f"{list(self.split)} are not shares", "give three numbers such as 70 15 15")
+        if self.output and self.output.exists() and not self.output.is_dir():
+            raise InputError(self.output, "is a file, not a folder", "name another folder with -o")
+        self.voxel_size_mm  # noqa: B018 - raises

@@ -1,0 +1,81 @@
+"""Parts that stages 3 and 4 share: the record of a run, clipping to another run, the check of intensities."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from base.errors import InputError
+from base.regions import Region
+from base.run_record import EnsembleSettings, RunRecord
+from data.cases import Case, check_voxel_size
+from data.clipping import Clip, clip_checksum, clip_of_prediction
+from data.intensity_range import intensity_warning
+from networks.weights import TrainedNetwork
+from stages.ensemble_options import EnsembleOptions
+from stages.testing_options import NetworkTestOptions
+
+RunOptions = NetworkTestOptions | EnsembleOptions
+
+
+def record_of(
+    options: RunOptions,
+    cases: Sequence[Case],
+    networks: Sequence[TrainedNetwork],
+    regions: Sequence[Region],
+    precision: str,
+    ensemble: EnsembleSettings | None = None,
+) -> RunRecord:
+    """Return the record of a run of `networks`, all of the same classes.
+
+    Raises:
+        InputError: cases are of another voxel size, or a prediction to clip to is missing or of another scan.
+    """
+    for network in networks:
+        check_voxel_size(cases, network.description.voxel_size_mm, network.path)
+    return RunRecord(
+        weights={network.experiment: network.sha256 for network in networks},
+        classes=networks[0].description.classes,
+        settings=options.settings(precision),
+        ensemble=ensemble,
+        regions=tuple(region.name for region in regions),
+        tolerance_mm=options.tolerance_mm,
+        networks={network.experiment: network.description.summary for network in networks},
+        cases={case.name: case.content for case in cases},
+        patients={case.name: case.patient for case in cases},
+        clips=_clip_checksums(options, cases),
+    )
+
+
+def _clip_checksums(options: RunOptions, cases: Sequence[Case]) -> dict[str, str]:
+    """Return the checksum of the prediction that each case is clipped to, by name; none without --clip-to."""
+    if not options.clip_to:
+        return {}
+    sums = {case.name: clip_checksum(options.clip_path(options.save, case.name), case) for case in cases}
+    record = RunRecord.read(options.clip_folder(options.save))
+    predicted = (record.cases if record else None) or {}
+    for case in cases:
+        if predicted.get(case.name, case.fingerprint).get("image") != case.fingerprint["image"]:
+            problem = f"was predicted of another scan than {case.folder} holds now"
+            remedy = f"predict the split again with -r {options.clip_to}"
+            raise InputError(options.clip_path(options.save, case.name), problem, remedy)
+    return sums
+
+
+def clip_of_run(options: RunOptions, case: Case) -> Clip | None:
+    """Return the masks of the foreground that the run named by --clip-to predicted; None without --clip-to."""
+    return clip_of_prediction(options.clip_path(options.save, case.name), case) if options.clip_to else None
+
+
+def check_intensities(networks: Sequence[TrainedNetwork], case: Case, image: np.ndarray) -> bool | None:
+    """Print a warning on standard error if a scan's intensities are unlike those of the networks' training scans.
+
+    Returns:
+        whether they are; None where no network tells its intensities.
+    """
+    known = [network.description.intensities for network in networks if network.description.intensities]
+    message, misses = intensity_warning(known, image)
+    if message:
+        tqdm.write(f"warning: {case.name}: {message}", file=sys.stderr)
+    return misses
