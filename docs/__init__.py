@@ -1,0 +1,1 @@
+"""The documents, and the programs that write two of them: options.md and pipeline.png."""
