@@ -31,7 +31,7 @@ from utils.ensembling.running_average import EnsembleAverage
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.run_results import CaseResult, RunResults
 from utils.inference.volumes import VolumePredictor, predictor_of
-from utils.runtime.processes import PATIENCE, Processes
+from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 _OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
 
@@ -48,7 +48,7 @@ def average_split(options: EnsembleOptions) -> None:
     options.check_clip_to(options.save, folders[0])
     if folders[0].resolve() == folders[1].resolve():
         raise InputError("--soft-labels", f"{folders[1]} is the folder of the run's own results", "name another")
-    with ExitStack() as held, processes.together(PATIENCE):
+    with ExitStack() as held, processes.together(CASE_TIMEOUT):
         with processes.first_ahead():
             for folder in folders:
                 held.enter_context(locked(folder, processes.is_first))

@@ -27,7 +27,7 @@ from utils.evaluation.case_table import CaseTable
 from utils.evaluation.error_ranking import ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
 from utils.inference.volumes import predictor_of
-from utils.runtime.processes import PATIENCE, Processes
+from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 
 def predict_split(options: NetworkTestOptions) -> None:
@@ -44,7 +44,7 @@ def predict_split(options: NetworkTestOptions) -> None:
     trained.check_classes(options.classes)
     folder = options.save / (options.run or trained.experiment) / options.evaluate
     options.check_clip_to(options.save, folder)
-    with ExitStack() as held, processes.together(PATIENCE):
+    with ExitStack() as held, processes.together(CASE_TIMEOUT):
         with processes.first_ahead():
             held.enter_context(locked(folder, processes.is_first))
             run = NetworkRun(options, trained, folder, computation, processes)

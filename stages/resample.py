@@ -16,7 +16,7 @@ from data.patients import read_patients, with_patients
 from data.preparation import Outcome, prepare_case, withdraw
 from data.split import check_patients_together, current_folder, read_split_file, split_patients
 from stages.resampling_options import ResamplingOptions
-from utils.runtime.processes import PATIENCE, Processes
+from utils.runtime.processes import CASE_TIMEOUT, Processes
 from utils.runtime.threads import job_threads, use_image_threads
 from utils.runtime.worker_pool import Died, run_each
 
@@ -55,7 +55,7 @@ def _resample(options: ResamplingOptions, processes: Processes) -> None:
     folders = [
         source.image.parent if options.output is None else current_folder(root, source, split) for source in sources
     ]
-    with processes.together(PATIENCE):
+    with processes.together(CASE_TIMEOUT):
         processes.wait()  # until every process has found the cases: they may move
         pairs = processes.share(list(zip(sources, folders)))
         outcomes = processes.gather(prepare_all(pairs, options, split, processes))

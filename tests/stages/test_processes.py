@@ -132,7 +132,7 @@ def test_what_a_killed_process_left_is_done_by_the_next_run(call, kidneys, save,
     assert killed.status == -signal.SIGKILL
     assert (survivor.status, survivor.output.splitlines()) == (
         2,
-        ["error: torchrun: another process has ended, or is cut off; see what it says"],
+        ["error: torchrun: another process has ended or cannot be reached; see its output"],
     )
     folders = [tmp_path / name / "run" / "train" for name in ("one", "two")]
     assert [row["case"] for row in rows_of(folders[1] / "metrics.csv")] == ["case_00000"] * 2

@@ -14,7 +14,7 @@ from utils.inference.forward import ForwardPass
 from utils.inference.slice_boxes import SliceBoxes
 from utils.inference.valid_tiles import ValidTiles
 from utils.inference.windows import VOXELS_AT_ONCE, SlidingWindows
-from utils.runtime.memory_layout import arranged
+from utils.runtime.memory_layout import to_fastest_memory_format
 from utils.runtime.resident_memory import FreeMemory
 
 _SLICES_BESIDE = 16  # at least: a line of a processor's cache holds as many voxels
@@ -72,7 +72,7 @@ def predictor_of(
     memory allows, else overlapping sliding windows. One that also normalizes over its input classifies well only at
     the size that it was trained on: always sliding windows.
     """
-    network = arranged(network.to(device)).eval()
+    network = to_fastest_memory_format(network.to(device)).eval()
     if options.compiled and description.pads:
         network.compile()
     forward_pass = ForwardPass(device, description.number_of_classes, options.precision)

@@ -1,1 +1,1 @@
-"""The machine: processes, devices, threads, memory, signals, figures."""
+"""Runtime: processes, devices, precision, threads, memory, stop signals, figures."""

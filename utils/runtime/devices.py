@@ -1,4 +1,4 @@
-"""Where networks run."""
+"""Choice of the device on which networks run."""
 
 import torch
 
@@ -7,10 +7,10 @@ from utils.runtime.processes import Processes
 
 
 def choose_device(name: str, processes: Processes) -> torch.device:
-    """The device for ``--device`` auto, cpu, cuda or cuda:N: a CUDA device for each process of a machine.
+    """Return the device for ``--device`` auto, cpu, cuda or cuda:N; each process of a machine gets its own CUDA device.
 
     Raises:
-        InputError: there is no such device, or there are more processes than devices.
+        InputError: the device does not exist, or there are more processes than devices.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,8 +26,8 @@ def _own_device(device: torch.device, local_rank: int) -> torch.device:
     if device.index is not None:
         raise InputError("--device", f"{device} is one device for several processes", "choose cuda, or one process")
     if local_rank >= torch.cuda.device_count():
-        problem = f"process {local_rank + 1} of this machine has no CUDA device ({torch.cuda.device_count()} are there)"
-        raise InputError("--device", problem, "start as many processes as there are devices (--nproc-per-node)")
+        problem = f"process {local_rank + 1} of this machine has no CUDA device ({torch.cuda.device_count()} available)"
+        raise InputError("--device", problem, "start one process per device (--nproc-per-node)")
     return torch.device("cuda", local_rank)
 
 
@@ -39,5 +39,5 @@ def _device_of(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InputError("--device", f"{name!r} is not supported", "choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError("--device", f"{name} is not there ({torch.cuda.device_count()} CUDA devices)", "choose cpu")
+        raise InputError("--device", f"{name} does not exist ({torch.cuda.device_count()} CUDA devices)", "choose cpu")
     return device

@@ -1,10 +1,10 @@
-"""Figures: matplotlib without a display, the colours of classes, PNG files written whole."""
+"""Figures: matplotlib without a display, class colours, atomic PNG writes."""
 
 import io
 import os
 from pathlib import Path
 
-os.environ["MPLBACKEND"] = "Agg"  # instead of a notebook's, which does not exist here
+os.environ["MPLBACKEND"] = "Agg"  # a notebook's MPLBACKEND may name a backend that is not installed here
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -13,11 +13,11 @@ import numpy as np
 from base.atomic_file import write_bytes
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
-CLASS_COLOURS = tuple(map(matplotlib.colors.to_hex, _COLOURS))  # of foreground classes in their order, cyclic
+CLASS_COLOURS = tuple(map(matplotlib.colors.to_hex, _COLOURS))  # of the foreground classes, in order, cyclic
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all, and close it."""
+    """Write a figure as PNG atomically, and close it."""
     memory = io.BytesIO()
     figure.savefig(memory, format="png", dpi=100, pil_kwargs={"compress_level": 1})
     plt.close(figure)
@@ -25,7 +25,7 @@ def save_figure(figure, path: Path) -> None:
 
 
 def label_picture(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Colour picture uint8 (3, rows, columns) of a grey float slice with its class indices laid over it."""
+    """Return a grey float slice with its class indices as colour overlay, uint8 (3, rows, columns)."""
     grey = np.clip((image - image.min()) / max(float(np.ptp(image)), 1e-6), 0, 1)
     picture = np.repeat(grey[None], 3, axis=0)
     for index in range(1, int(classes.max()) + 1):

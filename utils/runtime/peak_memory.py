@@ -1,13 +1,13 @@
-"""How much memory this process has taken."""
+"""Peak memory of this process."""
 
 import sys
 from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
-    """Largest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell.
+    """Return the largest resident memory of this process so far, in MB (10^6 bytes); None where it is unknown.
 
-    Linux's own record is of this program alone; `getrusage` counts what the process was before it became that, too.
+    On Linux, VmHWM is preferred: `getrusage` also counts the memory of the process before it executed this program.
     """
     status = Path("/proc/self/status")
     for line in status.read_text(encoding="utf-8").splitlines() if status.is_file() else ():

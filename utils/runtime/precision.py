@@ -1,4 +1,4 @@
-"""In which numbers a network calculates, and whether PyTorch compiles it first."""
+"""Floating-point precision of a network, and its compilation by PyTorch."""
 
 import sys
 
@@ -7,16 +7,16 @@ from torch import nn
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto: bf16 where a GPU calculates in it.
+    """Return ``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto is bf16 on a GPU that supports it.
 
-    A processor that only imitates bfloat16 costs a warning on standard error.
+    Warns on standard error if the CPU only emulates bfloat16.
     """
     if name == "auto":
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if able else "fp32"
+        is_supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if is_supported else "fp32"
     if name == "bf16" and device.type == "cpu" and not _processor_has_bfloat16():
         print(
-            "warning: --precision bf16: this processor does not calculate in bfloat16, and imitating it takes many "
+            "warning: --precision bf16: this processor has no bfloat16 arithmetic, and emulating it takes many "
             "times as long as fp32",
             file=sys.stderr,
         )
@@ -27,12 +27,12 @@ def _processor_has_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def with_arithmetic(network: nn.Module, device: torch.device, precision: str, compiled: bool) -> nn.Module:
-    """What calculates the float32 outputs of `network` on `device`; the weights and their names are left alone.
+def with_precision(network: nn.Module, device: torch.device, precision: str, compiled: bool) -> nn.Module:
+    """Return a module that computes the float32 outputs of `network` in a precision; weights and their names stay.
 
     Args:
-        precision: ``fp32``, or ``bf16`` for convolutions in bfloat16, wherever PyTorch deems that safe.
-        compiled: whether PyTorch compiles the network when it first runs (`torch.compile`).
+        precision: ``fp32``, or ``bf16`` for autocast to bfloat16 (convolutions and other operations that allow it).
+        compiled: compile the network at its first run (`torch.compile`).
     """
     if compiled:
         network.compile()  # in place, unlike torch.compile

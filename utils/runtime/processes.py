@@ -1,6 +1,6 @@
-"""The processes that a stage is one of: `torchrun` starts them, and tells each its number in the environment.
+"""Processes of a distributed stage, as started by `torchrun`, which sets rank and world size in the environment.
 
-A stage that runs alone pays nothing for it: PyTorch is imported here only where there are several processes.
+PyTorch is imported only if there are several processes, so that a stage in a single process does not wait for it.
 """
 
 import os
@@ -14,19 +14,19 @@ from datetime import timedelta
 
 from base.errors import InputError
 
-PATIENCE = timedelta(days=7)  # of a process whose cases are done before the others'
-_SECONDS_BETWEEN_LOOKS = 0.01  # whether they are
+CASE_TIMEOUT = timedelta(days=7)  # for a process that finishes its cases before the others
+_POLLING_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Processes:
-    """All processes of a stage, as one of them sees them.
+    """Rank of this process, and number of processes of the stage.
 
     Attributes:
-        rank: the number of this process; the first, 0, alone prints, and writes what is common to all.
-        count: how many there are, on all machines.
-        local_rank: the number of this process on its machine.
-        local_count: how many there are on its machine.
+        rank: of this process; only rank 0, the first, prints and writes shared files.
+        count: number of processes on all machines (world size).
+        local_rank: rank of this process on its machine.
+        local_count: number of processes on this machine.
     """
 
     rank: int = 0
@@ -36,7 +36,7 @@ class Processes:
 
     @classmethod
     def of_environment(cls) -> "Processes":
-        """Those of which `torchrun` made this process one; else it is alone."""
+        """Return ranks and counts from torchrun's environment; a single process without it."""
         names = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
         return cls(*(int(os.environ.get(name, default)) for name, default in names.items()))
 
@@ -49,51 +49,53 @@ class Processes:
         return self.count > 1
 
     def share(self, items: Sequence) -> Sequence:
-        """This process's share of `items`: every item belongs to one process, and shares differ by one at most."""
+        """Return this process's share of `items`; shares are disjoint, and their lengths differ by at most one."""
         return items[self.rank :: self.count]
 
     def silence_all_but_first(self) -> None:
-        """Let only the first process print; warnings and errors go to standard error from each."""
+        """Discard standard output except in the first process; standard error stays."""
         if not self.is_first:
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
 
     @contextmanager
-    def together(self, patience: timedelta, cuda: bool = False) -> Iterator[None]:
-        """While entered, the processes can wait for one another, and sum tensors: of CUDA devices too, if asked for.
+    def together(self, timeout: timedelta, cuda: bool = False) -> Iterator[None]:
+        """Open a process group, in which processes can wait for one another and reduce tensors.
 
         Args:
-            patience: how long one waits for the others before it gives up.
+            timeout: longest time that a process waits for the others.
+            cuda: also reduce tensors on CUDA devices.
 
         Raises:
-            InputError: another process ended before its time, or does not answer.
+            InputError: another process has ended early or does not respond.
         """
         if not self.are_several:
             yield
             return
         from torch import distributed
 
-        with _ended_by_signals():  # PyTorch does not hear them while it looks for the other processes
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=patience)
+        with _ended_by_signals():  # PyTorch ignores them while it connects the processes
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timeout)
         try:
             yield
         except RuntimeError as error:
             if "gloo" in str(error) or isinstance(error, distributed.DistError):
-                raise InputError("torchrun", "another process has ended, or is cut off", "see what it says") from error
+                problem = "another process has ended or cannot be reached"
+                raise InputError("torchrun", problem, "see its output") from error
             raise
         finally:
             distributed.destroy_process_group()
 
     def wait(self) -> None:
-        """Wait until all processes have come here; Ctrl-C and SIGTERM are heard meanwhile."""
+        """Wait for all processes (a barrier); Ctrl-C and SIGTERM are handled meanwhile."""
         if self.are_several:
             comparison = self._compare(0)[0]
             while not comparison.is_completed():
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_POLLING_SECONDS)
             comparison.wait()
 
     @contextmanager
     def first_ahead(self) -> Iterator[None]:
-        """Let the first process go through the block before the others do; all leave it together."""
+        """Run the block in the first process, then in the others; all leave it together."""
         if not self.is_first:
             self.wait()
         yield
@@ -102,26 +104,26 @@ class Processes:
         self.wait()
 
     def largest(self, number: int) -> Callable[[], int]:
-        """Begin to compare a `number` of each process; what is returned waits for the largest of them."""
+        """Start a maximum reduction of `number` over the processes; return a function that waits for its result."""
         if not self.are_several:
             return lambda: number
         comparison, values = self._compare(number)
 
-        def answer() -> int:
+        def wait_for_maximum() -> int:
             comparison.wait()
             return int(values)
 
-        return answer
+        return wait_for_maximum
 
     def _compare(self, number: int):
-        """Begin to compare; the pending work, and the tensor that will hold the largest number."""
+        """Start a maximum reduction; return the pending work, and the tensor that will hold the maximum."""
         import torch
 
         values = torch.tensor([number])
         return torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX, async_op=True), values
 
     def gather(self, results: Sequence) -> list:
-        """The results of all processes for their shares, in the order of what was shared out; [] but in the first."""
+        """Gather the results of all shares in the first process, in the order of the items; [] in the others."""
         if not self.are_several:
             return list(results)
         from torch import distributed
@@ -134,13 +136,13 @@ class Processes:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """While entered, Ctrl-C and SIGTERM end the process at once, whatever it is busy with."""
-    answers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Let Ctrl-C and SIGTERM end the process at once while the context is open."""
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, answer in answers.items():
-            signal.signal(number, answer)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 ALONE = Processes()

@@ -1,4 +1,4 @@
-"""Resident memory of this process, and free memory of it given back to the system."""
+"""Resident memory of this process, and the return of its free memory to the system."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ _SLACK_BYTES = 128e6
 
 
 def resident_bytes() -> int | None:
-    """Return the memory of this process that is resident now; None where the system does not tell (only Linux does)."""
+    """Return the resident memory of this process now; None where it is unknown (other systems than Linux)."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:
@@ -17,13 +17,13 @@ def resident_bytes() -> int | None:
 
 
 class FreeMemory:
-    """Gives memory that nobody uses any more back to the system, once it has become much.
+    """Returns freed memory to the system once resident memory has grown by more than 128 MB.
 
-    glibc keeps freed blocks for later allocations. Where images of ever new shapes are predicted, later blocks do not
-    fit into earlier gaps, since oneDNN keeps what it prepared for each shape between them: gaps add up to several
-    times the memory that is in use. Looking for them costs milliseconds, and the system must clear the pages that are
-    taken again: both are spared while resident memory stays within 128 MB of what it was after the last time.
-    Elsewhere than on Linux with glibc nothing happens.
+    glibc keeps freed blocks for later allocations. When images of many different shapes are predicted, the heap
+    fragments: oneDNN caches data for each shape between the freed blocks, later allocations do not fit into the gaps,
+    and these add up to several times the memory in use. Trimming takes milliseconds, and the system must clear pages
+    that are allocated again; so it is done only when resident memory has grown by more than 128 MB since the last
+    trim. It has no effect except on Linux with glibc.
     """
 
     def __init__(self):
@@ -32,7 +32,7 @@ class FreeMemory:
         self._limit = 0.0
 
     def give_back(self) -> None:
-        """Give free memory back if resident memory has grown by more than the slack since that was last done."""
+        """Return free memory to the system if resident memory has grown by more than the slack since the last time."""
         if self._trim and resident_bytes() > self._limit:
             self._trim(0)
             self._limit = resident_bytes() + _SLACK_BYTES

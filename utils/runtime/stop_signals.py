@@ -1,12 +1,12 @@
-"""Ctrl-C and SIGTERM in the middle of training: remembered, and answered between two iterations."""
+"""Ctrl-C and SIGTERM during training: recorded, and handled between two iterations."""
 
 import signal
 
 
 class StopRequest:
-    """While it is entered, SIGINT or SIGTERM sets `signal_number`, 0 before; a second SIGINT interrupts at once.
+    """Records SIGINT or SIGTERM in `signal_number` (0 if none) while entered; a second SIGINT interrupts at once.
 
-    A second SIGTERM does not: Slurm sends one to every process of a job, and `torchrun` hands its own on.
+    A second SIGTERM does not interrupt: Slurm sends one to every process of a job, and `torchrun` forwards its own.
     """
 
     def __init__(self):

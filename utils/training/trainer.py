@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from base.label_classes import IGNORED
-from utils.runtime.memory_layout import arranged_for_training
-from utils.runtime.precision import with_arithmetic
+from utils.runtime.memory_layout import to_fastest_memory_format_for_training
+from utils.runtime.precision import with_precision
 from utils.runtime.processes import ALONE, Processes
 from utils.training.global_batch import sum_over_processes, synchronize_normalization
 from utils.training.losses import TrainingLoss
@@ -48,7 +48,7 @@ class Training:
         schedule: ``constant``, ``one-cycle`` or ``poly``.
         number_of_classes: channels of the logits that are classes; one more is a student's uncertainty.
         seed: of dropout.
-        precision, compiled: as for `with_arithmetic`.
+        precision, compiled: as for `with_precision`.
         processes: that train together.
 
     Attributes:
@@ -73,9 +73,9 @@ class Training:
         compiled: bool = False,
         processes: Processes = ALONE,
     ):
-        network = arranged_for_training(network, device, precision).train()
+        network = to_fastest_memory_format_for_training(network, device, precision).train()
         self.network = synchronize_normalization(network, device) if processes.are_several else network
-        self.answering = with_arithmetic(self.network, device, precision, compiled)
+        self.answering = with_precision(self.network, device, precision, compiled)
         self._stepping = _averaging_gradients(self.answering, device) if processes.are_several else self.answering
         self.device = device
         self.processes = processes

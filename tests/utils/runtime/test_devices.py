@@ -8,13 +8,13 @@ from utils.runtime.processes import Processes
 
 @pytest.fixture(autouse=True)
 def two_gpus(monkeypatch):
-    """As far as choosing one goes."""
+    """Pretend that the machine has two GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
 
 
-def test_each_process_of_a_machine_has_a_gpu_of_its_own():
+def test_each_process_of_a_machine_has_its_own_gpu():
     assert choose_device("cuda:1", Processes()) == torch.device("cuda:1")
     for name in ("auto", "cuda"):
         assert choose_device(name, Processes(rank=3, count=4, local_rank=1)) == torch.device("cuda:1")

@@ -14,7 +14,7 @@ print(before, peak_memory_mb())
 """
 
 
-def test_memory_that_was_taken_and_given_back_counts_but_not_that_of_who_began_the_process():
+def test_freed_memory_counts_but_not_that_of_the_parent_process():
     taken = np.ones(150_000_000, np.uint8)
     output = subprocess.check_output([sys.executable, "-c", PROGRAM], cwd=ROOT, text=True)
     before, after = map(float, output.split())

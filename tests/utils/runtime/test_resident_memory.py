@@ -1,4 +1,4 @@
-"""Free memory goes back to the system once it is much, and not before."""
+"""Free memory is returned to the system once it has grown enough, and not before."""
 
 import ctypes
 import os
@@ -16,12 +16,12 @@ from utils.inference.volumes import predictor_of
 from utils.runtime import resident_memory
 from utils.runtime.resident_memory import FreeMemory, resident_bytes
 
-pytestmark = pytest.mark.skipif(resident_bytes() is None, reason="the system does not tell resident memory")
+pytestmark = pytest.mark.skipif(resident_bytes() is None, reason="resident memory is unknown on this system")
 
 
 @pytest.fixture
 def trims(monkeypatch):
-    """Resident memory as the test says, 30 MB less after each trim; gives that memory and the trims."""
+    """Replace resident memory by a number that the test sets and that each trim lowers by 30 MB; count the trims."""
     state = {"megabytes": 300, "trims": 0}
 
     def trim(padding: int) -> None:
@@ -33,7 +33,7 @@ def trims(monkeypatch):
     return state
 
 
-def test_memory_is_given_back_when_it_has_grown_by_more_than_the_slack(trims):
+def test_memory_is_returned_when_it_has_grown_by_more_than_the_slack(trims):
     memory = FreeMemory()
     counts = []
     for megabytes in (300, 300, 398, 399, 495, 496, 300):
@@ -54,14 +54,14 @@ memory = FreeMemory()
 memory.give_back()
 before = resident_bytes()
 blocks = [bytes(bytearray(100_000)) for _ in range(3000)]
-del blocks[:-1]  # the last one keeps the others' place from being given back
+del blocks[:-1]  # the last one keeps the heap from shrinking
 memory.give_back()
 print((resident_bytes() - before) / 1e6)
 """
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library")
-def test_gaps_between_blocks_are_given_back():
+def test_gaps_between_blocks_are_returned():
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

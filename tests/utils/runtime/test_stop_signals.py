@@ -6,7 +6,7 @@ import pytest
 from utils.runtime.stop_signals import StopRequest
 
 
-def test_sigterm_is_remembered_however_often_it_comes():
+def test_sigterm_is_recorded_however_often_it_comes():
     with StopRequest() as stop:
         assert stop.signal_number == 0
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Usable cores from trees of control groups, and the threads that come of them."""
+"""Usable cores from control group hierarchies, and the resulting numbers of threads."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def sixteen_cores(monkeypatch):
 
 @pytest.fixture
 def system(tmp_path):
-    """Write files of a system's root; gives the root."""
+    """Return a function that writes files of a root folder and returns the folder."""
 
     def write(group: str, files: dict[str, str]) -> Path:
         for name, text in {"proc/self/cgroup": group, **files}.items():
@@ -50,7 +50,7 @@ def of_version_1(folder: str, quota: str, period: str = "100000") -> dict[str, s
         ("10000 100000", 1),
         ("3200000 100000", CORES),
         ("max 100000", CORES),
-        ("400000", CORES),  # what follows is malformed
+        ("400000", CORES),  # this and the following are malformed or unlimited
         ("", CORES),
         ("0 100000", CORES),
         ("400000 0", CORES),
@@ -68,7 +68,7 @@ def test_a_quota_of_version_1(system, mount, quota, cores):
     assert usable_cores(system(VERSION_1, of_version_1(f"{mount}/batch/job", quota))) == cores
 
 
-def test_the_smallest_quota_on_the_way_up_counts(system):
+def test_the_smallest_quota_of_a_group_and_its_parents_counts(system):
     files = {
         "sys/fs/cgroup/batch/job/cpu.max": "800000 100000",
         "sys/fs/cgroup/batch/cpu.max": "300000 100000",
@@ -87,7 +87,7 @@ def test_a_group_that_is_not_below_the_mount_is_the_mount_itself(system, name):
 
 
 @pytest.mark.parametrize("group", ["", "nonsense\n", ":::\n", "0:\n"])
-def test_what_cannot_be_read_is_no_limit(system, tmp_path, group):
+def test_an_unreadable_quota_is_ignored(system, tmp_path, group):
     assert usable_cores(tmp_path / "nowhere") == CORES
     assert usable_cores(system(group, {"sys/fs/cgroup/batch/job/cpu.max": "100000 100000"})) == CORES
 
@@ -107,20 +107,20 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "expected"), [("1", 1), ("6,2", 6), ("12", 8), ("0", 8), ("nonsense", 8)])
-def test_a_smaller_number_of_openmp_counts(monkeypatch, number, expected):
+def test_a_smaller_omp_num_threads_takes_precedence(monkeypatch, number, expected):
     monkeypatch.setattr(threads, "usable_cores", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", number)
     assert network_threads(Processes()) == expected
 
 
-def test_threads_of_images(monkeypatch):
+def test_threads_of_simpleitk(monkeypatch):
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     use_image_threads(3)
     assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == 3
     use_image_threads(before)
 
 
-def test_people_read_where_a_stage_computes():
+def test_device_and_threads_are_described():
     assert describe_place("cpu", 2) == "on cpu, 2 threads"
     assert describe_place("cuda:0", 1) == "on cuda:0, 1 thread"
 
@@ -142,17 +142,17 @@ print(torch.get_num_threads())
 
 
 def threads_in_a_new_process(before: str, asked: int | None) -> list[int]:
-    """What it says it uses, what PyTorch has, and what PyTorch has after batches came from the background."""
+    """Return the number that it reports, PyTorch's number, and PyTorch's number after batches from the background."""
     command = [sys.executable, "-c", PROGRAM.format(before=before, asked=asked)]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [int(number) for number in process.stdout.split()]
 
 
-def test_pytorch_has_the_threads_that_are_asked_for_and_keeps_them():
+def test_pytorch_gets_the_requested_threads_and_keeps_them():
     assert threads_in_a_new_process("", 3) == [3, 3, 3]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no CPU affinity")
-def test_a_process_that_is_kept_on_one_core_has_one_thread():
+def test_a_process_pinned_to_one_core_has_one_thread():
     keep = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
     assert threads_in_a_new_process(keep, None) == [1, 1, 1]

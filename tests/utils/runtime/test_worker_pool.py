@@ -13,7 +13,7 @@ from utils.runtime.worker_pool import Died, run_each
 
 PARENT = (
     "import sys\n"
-    "from tests.utils.test_worker_pool import sleep\n"
+    "from tests.utils.runtime.test_worker_pool import sleep\n"
     "from utils.runtime.worker_pool import run_each\n"
     "if __name__ == '__main__':\n"
     "    list(run_each(sleep, [(sys.argv[1], number) for number in range(2)], 2))\n"
@@ -53,13 +53,13 @@ def sleep(folder: str, number: int) -> None:
     time.sleep(60)
 
 
-def test_a_process_that_dies_costs_its_own_task_alone(capfd):
+def test_a_process_that_dies_loses_only_its_own_task(capfd):
     results = dict(run_each(square, [(number,) for number in range(8)], 2))
     assert {number: results[number] for number in (0, 1, 2, 7)} == {0: 0, 1: 1, 2: 4, 7: 49}
     assert results[3] == Died("its process was ended by SIGSEGV")
     assert results[4] == Died("its process ended with status 7")
     assert results[5] == Died("reading it took too long")
-    how = "its process was ended by SIGABRT; its last words: "
+    how = "its process was ended by SIGABRT; its last output: "
     assert results[6] == Died(how + "terminate called after throwing an instance of 'std::bad_alloc'")
     assert "a library's warning" in capfd.readouterr().err
 
@@ -68,13 +68,13 @@ def stop_before_work() -> None:
     sys.exit("this machine has no threads left")
 
 
-def test_a_process_that_never_began_says_why():
+def test_a_process_that_fails_at_its_start_reports_why():
     _, died = next(run_each(square, [(0,)], 1, stop_before_work))
-    assert died == Died("its process ended with status 1; its last words: this machine has no threads left")
+    assert died == Died("its process ended with status 1; its last output: this machine has no threads left")
 
 
-def test_a_process_that_has_nothing_left_to_do_ends_without_a_word(capfd):
-    """Not in the middle of its own end, by a signal."""
+def test_a_process_without_tasks_ends_silently(capfd):
+    """No signal must reach it during the interpreter's shutdown."""
     for _ in range(20):
         assert dict(run_each(square, [(1,), (2,)], 2)) == {0: 1, 1: 4}
     assert capfd.readouterr().err == ""
@@ -84,7 +84,7 @@ def test_memory_beyond_the_limit_is_refused():
     assert dict(run_each(allocate, [(2**20,), (2**33,)], 1)) == {0: "1048576", 1: "refused"}
 
 
-def test_an_exception_is_the_callers():
+def test_an_exception_is_raised_in_the_parent():
     with pytest.raises(ValueError, match="task 0"):
         list(run_each(fail, [(0,)], 1))
 
