@@ -1,1 +1,1 @@
-"""Training: losses, steps, log, experiment, dashboard."""
+"""Training: losses, loop, log, experiment, dashboard, progress page."""

@@ -1,15 +1,15 @@
-"""Curves of a training: loss and Dice over the iterations."""
+"""Training curves: loss and Dice over the iterations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.runtime.figures import plt, save_figure
 
-MOST_MARKED = 30  # points of a curve that are marked one by one: without marks, a single point is not seen
+MOST_MARKED = 30  # longest curve whose points have markers; without a marker, a single point is invisible
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: Sequence[str]) -> None:
-    """Draw loss and Dice of a training log over its iterations."""
+    """Plot loss and Dice of a training log over its iterations."""
     iterations = [row["iteration"] for row in rows]
     figure, (losses, dices) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
     marker = "." if len(rows) <= MOST_MARKED else None

@@ -1,9 +1,9 @@
-"""Sums and statistics over a batch of which each process holds a share, with their gradients.
+"""Sums and batch statistics over a batch that is shared between processes, with their gradients.
 
-Every process computes the same loss of the whole batch, from sums over all processes. What autograd then computes in a
-process is the gradient, with respect to its copy of the weights, of the sum of the losses of all processes: going back
-through a sum, the gradients of all processes are summed. That is `count` times the loss's share of that copy, and
-DistributedDataParallel, which takes the mean over the processes, makes it the gradient of the one loss.
+Every process computes the same loss of the whole batch, from sums over all processes. The backward pass of such a sum
+sums the gradients of all processes. Autograd therefore computes, in each process, the gradient of the sum of all
+processes' (equal) losses with respect to its own copy of the weights: `count` times the contribution of its share of
+the batch. DistributedDataParallel averages this over the `count` processes, which gives the gradient of the loss.
 """
 
 import torch
@@ -23,14 +23,15 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
-    """The sum of the `values` of all processes, in each of them; of one alone, what it is given."""
+    """Return the sum of the `values` of all processes; in a single process, `values` themselves."""
     return _SumOverProcesses.apply(values) if distributed.is_initialized() else values
 
 
 class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalization (Ioffe and Szegedy, 2015) over the shares of all processes: PyTorch has it for CUDA alone.
+    """Batch normalization (Ioffe and Szegedy, 2015) over the shares of all processes, on the CPU.
 
-    Its parameters, buffers and answers in evaluation are those of the normalization that it takes the place of.
+    PyTorch's SyncBatchNorm supports CUDA only. Parameters, buffers and outputs in evaluation mode are those of the
+    replaced layer.
     """
 
     def __init__(self, replaced: nn.modules.batchnorm._BatchNorm):
@@ -38,7 +39,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
         self._parameters, self._buffers = replaced._parameters, replaced._buffers
 
     def _check_input_dim(self, values: torch.Tensor) -> None:
-        """Any number of axes will do."""
+        """Accept any number of axes."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Normalize `values` (n, channels, sides...)."""
@@ -46,7 +47,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(values)
         columns = (1, -1, *[1] * (values.ndim - 2))
         variance, mean = torch.var_mean(values.to(self.weight), (0, *range(2, values.ndim)), correction=0)
-        # In double precision: the variance is a small difference of second moments.
+        # In double precision, as the variance is a small difference of second moments.
         variance, mean = variance.double(), mean.double()
         voxels = torch.full_like(mean, values.numel() / values.shape[1])
         moments = torch.stack([voxels, voxels * mean, voxels * (variance + mean.square())])
@@ -63,7 +64,7 @@ class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronize_normalization(network: nn.Module, device: torch.device) -> nn.Module:
-    """`network` with its batch normalizations over all processes; the names of its weights stay."""
+    """Replace batch normalizations of `network` by ones over all processes; the names of its weights stay."""
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for parent in list(network.modules()):

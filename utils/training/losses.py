@@ -1,10 +1,10 @@
-"""Losses on logits: softmax happens here, once.
+"""Losses on logits; the softmax is applied here, once.
 
-Logits are float32 (n, classes, ...), references int64 (n, ...) with `IGNORED` where a voxel takes no part, soft labels
-float32 (n, classes, ...) summing to 1, or to 0 where nothing is known. Every loss is a mean over the voxels that take
-part, and 0 where none does. Hard losses take `weights`, one a class, or None for equal ones.
+Logits are float32 (n, classes, ...), references int64 (n, ...) with `IGNORED` for voxels that do not count, soft labels
+float32 (n, classes, ...) that sum to 1, or to 0 where they are unknown. Every loss is a mean over the known voxels, and
+0 if there are none. Hard losses take one weight per class, or None for equal weights.
 
-Where several processes hold shares of a batch, `all_sum` sums over them, and each has the loss of the whole batch.
+If a batch is shared between processes, `all_sum` sums over them, so that each computes the loss of the whole batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ from utils.training.global_batch import sum_over_processes
 
 AllSum = Callable[[torch.Tensor], torch.Tensor]
 
-_SMOOTHING = 1.0  # voxels; keeps the Dice loss of a class that a batch lacks finite, and small when nothing is found
+_SMOOTHING = 1.0  # voxels; keeps the loss of an absent class finite, and small if the network predicts hardly any voxel of it
 
 
 def _alone(values: torch.Tensor) -> torch.Tensor:
-    """The sum over processes where the batch belongs to this one."""
+    """Return `values`: the sum over processes for a batch that is not shared."""
     return values
 
 
@@ -31,7 +31,7 @@ def cross_entropy(
     weights: torch.Tensor | None = None,
     all_sum: AllSum = _alone,
 ) -> torch.Tensor:
-    """Mean of -log p(reference class), each voxel weighted by its class."""
+    """Compute the mean of -log p(reference class), each voxel weighted by its class."""
     total = functional.cross_entropy(logits, reference, weights, ignore_index=IGNORED, reduction="sum")
     known = reference != IGNORED
     count = known.sum() if weights is None else weights[reference[known]].sum()
@@ -45,9 +45,9 @@ def dice_loss(
     weights: torch.Tensor | None = None,
     all_sum: AllSum = _alone,
 ) -> torch.Tensor:
-    """1 - mean over the foreground classes of 2 sum(p r) / (sum p + sum r), over the whole batch.
+    """Compute 1 - mean over the foreground classes of 2 sum(p r) / (sum p + sum r), over the whole batch.
 
-    Milletari et al., V-Net, 3DV 2016, in the form with plain sums (Drozdzal et al., 2016).
+    Milletari et al., V-Net, 3DV 2016, with sums that are not squared in the denominator (Drozdzal et al., 2016).
     """
     known = (reference != IGNORED).unsqueeze(1)
     probabilities = logits.softmax(dim=1) * known
@@ -66,7 +66,7 @@ def cross_entropy_and_dice(
     weights: torch.Tensor | None = None,
     all_sum: AllSum = _alone,
 ) -> torch.Tensor:
-    """Sum of the two (Isensee et al., nnU-Net, 2021)."""
+    """Compute the sum of both losses (Isensee et al., nnU-Net, 2021)."""
     return cross_entropy(logits, reference, weights, all_sum) + dice_loss(logits, reference, weights, all_sum)
 
 
@@ -74,9 +74,10 @@ HARD_LOSSES: dict[str, Callable] = {"CE": cross_entropy, "dice": dice_loss, "CE+
 
 
 def soft_mse(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
-    """T² times the mean over voxels and classes of (p - soft)², p = softmax(logits / T) (Noothout et al., 2022, T = 1).
+    """Compute T² times the mean over voxels and classes of (p - soft)², p = softmax(logits / T).
 
-    As in `soft_cross_entropy`, T² keeps the size of the gradients: p - soft and the softmax's slope both shrink by 1/T.
+    Noothout et al., 2022, with T = 1. As in `soft_cross_entropy`, T² preserves the scale of the gradients: p - soft and
+    the derivative of the softmax both scale with 1/T.
     """
     squares = (torch.softmax(logits / temperature, dim=1) - soft).square().mean(dim=1)
     return temperature**2 * _mean_where_known(squares, soft, all_sum)
@@ -85,9 +86,9 @@ def soft_mse(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_s
 def soft_cross_entropy(
     logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone
 ) -> torch.Tensor:
-    """T² times the mean of -sum soft log p, p = softmax(logits / T).
+    """Compute T² times the mean of -sum soft log p, p = softmax(logits / T).
 
-    T² keeps the size of the gradients, which shrink by 1/T² (Hinton et al., "Distilling the knowledge in a neural
+    T² preserves the scale of the gradients, which scale with 1/T² (Hinton et al., "Distilling the knowledge in a neural
     network", 2015, section 2).
     """
     entropies = -(soft * torch.log_softmax(logits / temperature, dim=1)).sum(dim=1)
@@ -95,17 +96,17 @@ def soft_cross_entropy(
 
 
 def soft_kl(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
-    """T² times the mean of sum soft (log soft - log p): the soft cross entropy less its least value."""
+    """Compute T² times the mean of sum soft (log soft - log p): the soft cross entropy minus its minimum."""
     divergences = (torch.xlogy(soft, soft) - soft * torch.log_softmax(logits / temperature, dim=1)).sum(dim=1)
     return temperature**2 * _mean_where_known(divergences, soft, all_sum)
 
 
 def soft_dice(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
-    """T times 1 - mean over the foreground classes of sum(p + soft - |p - soft|) / sum(p + soft), over the whole batch.
+    """Compute T (1 - mean over the foreground classes of sum(p + soft - |p - soft|) / sum(p + soft)).
 
-    The Dice loss for soft labels of Wang et al., "Dice semimetric losses" (MICCAI 2023): on hard labels it is
-    `dice_loss`, and unlike that one it is least where p is the soft label. T keeps the size of the gradients: of what
-    they are made of, only the softmax's slope shrinks, by 1/T.
+    Sums run over the whole batch. The Dice loss for soft labels of Wang et al., "Dice semimetric losses" (MICCAI 2023):
+    on hard labels it equals `dice_loss`, and unlike `dice_loss` it is minimal where p equals the soft label. T
+    preserves the scale of the gradients, of which only the derivative of the softmax scales, with 1/T.
     """
     known = (soft.sum(dim=1, keepdim=True) > 0.5).to(logits.dtype)
     probabilities = torch.softmax(logits / temperature, dim=1) * known
@@ -120,7 +121,7 @@ def soft_dice(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_
 def soft_kl_and_dice(
     logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone
 ) -> torch.Tensor:
-    """Sum of the two: on hard labels it is `cross_entropy_and_dice`."""
+    """Compute the sum of both losses; on hard labels it equals `cross_entropy_and_dice`."""
     return soft_kl(logits, soft, temperature, all_sum) + soft_dice(logits, soft, temperature, all_sum)
 
 
@@ -135,7 +136,7 @@ SOFT_LOSSES: dict[str, Callable] = {
 def deviation_loss(
     raw: torch.Tensor, deviation: torch.Tensor, soft: torch.Tensor, all_sum: AllSum = _alone
 ) -> torch.Tensor:
-    """Mean of (softplus(raw) - deviation)², both (n, ...): how a student regresses its uncertainty."""
+    """Compute the mean of (softplus(raw) - deviation)², both (n, ...): the student's regression of its uncertainty."""
     return _mean_where_known((functional.softplus(raw) - deviation).square(), soft, all_sum)
 
 
@@ -146,14 +147,15 @@ def _mean_where_known(values: torch.Tensor, soft: torch.Tensor, all_sum: AllSum)
 
 
 class TrainingLoss:
-    """The loss of a network's outputs on a batch: ``soft loss + alpha * hard loss`` (Noothout et al., 2022).
+    """Loss of a network's outputs on a batch: ``soft loss + alpha * hard loss`` (Noothout et al., 2022).
 
-    Outputs are logits, or a list of logits from fine to coarse (deep supervision: weights 1, 1/2, 1/4, ..., as a mean;
-    Isensee et al., 2021), all on the grid of the reference. One channel more than classes is the student's uncertainty.
+    Outputs are logits, or a list of logits from fine to coarse on the grid of the reference (deep supervision, as a
+    mean with weights 1, 1/2, 1/4, ...; Isensee et al., 2021). An additional channel after the classes is the student's
+    uncertainty.
 
     Args:
-        hard, soft: names of the losses; without `soft`, it is the hard loss alone.
-        class_weights: of the hard loss, one a class; None for equal ones.
+        hard, soft: names of the losses; without `soft`, the hard loss alone.
+        class_weights: of the hard loss, one per class; None for equal weights.
     """
 
     def __init__(
@@ -171,13 +173,13 @@ class TrainingLoss:
         self._class_weights = class_weights
 
     def __call__(self, outputs: torch.Tensor | list[torch.Tensor], batch) -> torch.Tensor:
-        """Scalar loss on a batch with `reference`, `soft` and `deviation`, of which other processes may hold shares."""
+        """Compute the scalar loss on a batch (`reference`, `soft`, `deviation`), which processes may share."""
         levels = outputs if isinstance(outputs, list) else [outputs]
         shares = [0.5**level for level in range(len(levels))]
         return sum(share * self._of(logits, batch) for share, logits in zip(shares, levels)) / sum(shares)
 
     def hard(self, logits: torch.Tensor, reference: torch.Tensor, all_sum: AllSum = _alone) -> torch.Tensor:
-        """The hard loss alone, with its class weights."""
+        """Compute the hard loss alone, with its class weights."""
         weights = None if self._class_weights is None else logits.new_tensor(self._class_weights)
         return self._hard(logits, reference, weights, all_sum)
 

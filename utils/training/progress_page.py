@@ -1,4 +1,4 @@
-"""A training on one page that needs neither a server nor the internet: curves, a picture, rate and time left."""
+"""Self-contained HTML page of a training: curves, a picture, rate and remaining time; no server is needed."""
 
 import base64
 import io
@@ -43,15 +43,15 @@ th { border-bottom: 1px solid #ccd; } .small { color: #666; font-size: 13px; }
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
-        experiment: its name.
-        state: in words, such as ``running``.
-        is_running: whether there is more to come.
-        iteration: steps taken.
-        iterations: steps in all.
-        seconds_left: validations included; None where it is not known.
+        experiment: name.
+        state: as text, such as ``running``.
+        is_running: False once the training has ended.
+        iteration: number of completed iterations.
+        iterations: total number of iterations.
+        seconds_left: remaining time, validations included; None if unknown.
     """
 
     experiment: str
@@ -65,11 +65,11 @@ class Progress:
 def progress_page(
     progress: Progress, rows: Sequence[dict], dice_columns: Sequence[str], picture: ShownPicture | None
 ) -> str:
-    """Return the page as HTML; while the training runs, it loads itself again and again.
+    """Return the page as HTML; while the training runs, it reloads itself periodically.
 
     Args:
-        rows: of the log, one a validation.
-        dice_columns: names of the columns that hold a class's Dice.
+        rows: of the log, one per validation.
+        dice_columns: names of the columns with the Dice of a class.
     """
     now = datetime.now().astimezone()
     name = escape(progress.experiment)

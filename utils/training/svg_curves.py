@@ -1,4 +1,4 @@
-"""Curves as SVG, to be put into a page: text that needs nothing from elsewhere. Standard library only."""
+"""Curves as self-contained SVG for HTML pages. Standard library only."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 480, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 44
-_MOST_POINTS = 1000  # of a curve: more cannot be seen
+_MOST_POINTS = 1000  # of a curve; more cannot be distinguished
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def draw_svg(
     y_label: str,
     y_range: tuple[float, float] | None = None,
 ) -> str:
-    """Return an <svg> element with axes, ticks and labels; `y_range` is chosen by the values unless it is given."""
+    """Return an <svg> element with axes, ticks and labels; by default, `y_range` follows from the values."""
     shown = [value for curve in curves for value in curve.values if _is_number(value)]
     low, high = y_range or _range_of(shown)
     x_low, x_high = (min(x), max(x)) if x else (0, 1)
@@ -56,13 +56,13 @@ def draw_svg(
     stride = -(-len(x) // _MOST_POINTS) or 1
     for curve in curves:
         points = list(zip(x, curve.values))
-        points = points[-1::-stride][::-1]  # the last is always among them
+        points = points[-1::-stride][::-1]  # the last point is always kept
         parts += _lines([place(*point) if _is_number(point[1]) else None for point in points], curve.colour)
     return "".join([*parts, "</svg>"])
 
 
 def _lines(places: Sequence[tuple[float, float] | None], colour: str) -> list[str]:
-    """One polyline for each part without a gap, and a dot at its end."""
+    """Return one polyline for each part without a gap, and a dot at its end."""
     elements, part = [], []
     for place in [*places, None]:
         if place is not None:
@@ -80,16 +80,16 @@ def _is_number(value: float | None) -> bool:
 
 
 def _range_of(values: Sequence[float]) -> tuple[float, float]:
-    """A range that holds all `values` with some room around them."""
+    """Return a range that contains all `values` with a margin."""
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Between three and nine round numbers between two."""
+    """Return three to nine round numbers from `low` to `high`."""
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = max(factor * power for factor in (1, 2, 5, 10) if factor * power <= 1.4 * raw)

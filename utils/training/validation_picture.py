@@ -1,4 +1,4 @@
-"""The picture of a validation slice: as it is, with its reference, with the network's answer."""
+"""Picture of a validation slice: image, image with reference, image with prediction."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _GAP = 6  # pixels between panels
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """The panels of a picture, by title: uint8 (3, rows, columns), of one size; and its caption."""
+    """Panels of a picture by title, uint8 (3, rows, columns) and of equal size, with a caption."""
 
     panels: dict[str, np.ndarray]
     caption: str
@@ -29,27 +29,27 @@ class ShownPicture:
 def validation_picture(
     image: np.ndarray, reference: np.ndarray, answer: np.ndarray, spacing_mm: tuple[float, float], caption: str
 ) -> ShownPicture:
-    """Return a slice as it is, with its reference, and with the network's answer, large enough to be judged.
+    """Return panels of a slice, of the slice with its reference, and of the slice with the prediction.
 
-    Voxels keep their proportions. A panel is `LEAST_SIDE` pixels high and wide at least: what is much longer than wide
-    is surrounded by black.
+    Panels show the physical proportions of the voxels. They are at least `LEAST_SIDE` pixels high and wide; elongated
+    slices are padded with black.
 
     Args:
         image: float (rows, columns).
-        reference, answer: class indices, of the same shape.
+        reference, answer: class indices of reference and prediction, of the same shape.
         spacing_mm: of rows and columns.
     """
-    rows, columns = _places(image.shape, spacing_mm)
+    rows, columns = _source_indices(image.shape, spacing_mm)
     panels = {}
     for title, classes in (("image", np.zeros_like(reference)), ("reference", reference), ("prediction", answer)):
         panel = label_picture(image, classes)[:, rows[:, None], columns]
         missing = [max(0, LEAST_SIDE - side) for side in panel.shape[1:]]
-        panels[title] = np.pad(panel, [(0, 0), *((lack // 2, lack - lack // 2) for lack in missing)])
+        panels[title] = np.pad(panel, [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing)])
     return ShownPicture(panels, caption)
 
 
-def _places(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> list[np.ndarray]:
-    """The row, and the column, of the slice that each row and column of a panel shows."""
+def _source_indices(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> list[np.ndarray]:
+    """Return the row (column) of the slice that each row (column) of a panel shows."""
     extents = [count * mm for count, mm in zip(shape, spacing_mm)]
     per_mm = max(LEAST_SIDE / min(extents), max(n / extent for n, extent in zip(shape, extents)))
     per_mm = min(per_mm, _MOST_SIDE / max(extents))

@@ -1,4 +1,4 @@
-"""A visdom client that no server can hold up or flood: each request is limited in seconds, each answer in bytes."""
+"""A visdom client that limits each request in seconds and each response in bytes, whatever the server does."""
 
 import io
 import logging
@@ -12,56 +12,56 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # visdom 0.2 imports pkg_resources, which says that it is deprecated
+    warnings.simplefilter("ignore")  # visdom 0.2 imports pkg_resources, which warns that it is deprecated
     from visdom import Visdom
 
 REQUEST_SECONDS = 10.0
-ANSWER_BYTES = 2**20  # on the wire, headers included; answers are never unpacked
-_NO_PROXY = {"http": None, "https": None, "all": None}  # whatever the environment says
+ANSWER_BYTES = 2**20  # as received, headers included; responses are never decompressed
+_NO_PROXY = {"http": None, "https": None, "all": None}  # overrides the environment
 
 
 class ServerFault(Exception):
-    """What a server did that no visdom server does. No OSError: those are taken for a connection that failed."""
+    """Server behaviour that is not visdom's. Not an OSError, which visdom's client takes for a failed connection."""
 
 
 class BoundedVisdom(Visdom):
-    """Visdom's client, but for how it talks to the server: no session, no retries, no redirects, limited answers.
+    """Visdom's client without persistent session, retries and redirects, and with limited responses.
 
     Args:
         server: address such as ``http://localhost``.
         port: of the server.
-        environment: visdom's name for a page of windows.
-        on_this_machine: whether the server is: no proxy leads there.
+        environment: name of a page of windows.
+        on_this_machine: the server runs on this machine, so that no proxy is used.
 
     Raises:
-        ConnectionError: there is no such server.
-        ServerFault: it does not answer as visdom does.
+        ConnectionError: the server cannot be reached.
+        ServerFault: it does not respond as visdom does.
     """
 
     def __init__(self, server: str, port: int, environment: str, on_this_machine: bool):
         self._proxies = _NO_PROXY if on_this_machine else None
-        logging.getLogger("visdom").setLevel(logging.CRITICAL)  # its failures are the caller's to tell, once
+        logging.getLogger("visdom").setLevel(logging.CRITICAL)  # the caller reports failures, once
         super().__init__(server=server, port=port, env=environment, raise_exceptions=True, use_incoming_socket=False)
 
     def _handle_post(self, url, data=None) -> str:
-        """Send one request; visdom's client leaves this method to those who send in another way."""
+        """Send one request; visdom's client provides this method to be overridden."""
         with _Session() as session:
-            answer = session.post(
+            response = session.post(
                 url, data or {}, timeout=REQUEST_SECONDS, stream=True, allow_redirects=False, proxies=self._proxies
             )
-            if answer.status_code != requests.codes.ok:
-                raise ServerFault(f"it answers with status {answer.status_code}")
+            if response.status_code != requests.codes.ok:
+                raise ServerFault(f"it responds with status {response.status_code}")
             try:
-                return answer.raw.read(decode_content=False).decode(errors="replace")
+                return response.raw.read(decode_content=False).decode(errors="replace")
             except HTTPError as error:
-                raise ServerFault("it breaks off its answer") from error
+                raise ServerFault("its response is incomplete") from error
 
     def _start_session_reaper(self) -> None:
-        """Start no thread (visdom 0.3): there is no session that stays open."""
+        """Start no thread (visdom 0.3), as no session stays open."""
 
 
 class _Session(requests.Session):
-    """A session for one request, so that the limits of its connection are those of the request."""
+    """A session for a single request, so that the limits of its connection are those of the request."""
 
     def __init__(self):
         super().__init__()
@@ -70,11 +70,11 @@ class _Session(requests.Session):
             self.mount(scheme, _BoundedAdapter())
 
     def get_redirect_target(self, resp) -> None:
-        """Find no redirect: requests would read and unpack its whole content, even if it is not to follow it."""
+        """Return None: requests reads and decompresses the content of a redirect even if it does not follow it."""
 
 
 class _Limits:
-    """What is left of a request's seconds and of its answer's bytes."""
+    """Remaining seconds of a request and remaining bytes of its response."""
 
     def __init__(self):
         self._end = time.monotonic() + REQUEST_SECONDS
@@ -89,11 +89,11 @@ class _Limits:
     def count(self, received: int) -> None:
         self._bytes -= received
         if self._bytes < 0:
-            raise ServerFault(f"its answer is longer than {ANSWER_BYTES} bytes")
+            raise ServerFault(f"its response is longer than {ANSWER_BYTES} bytes")
 
 
 class _BoundedSocket:
-    """A connected socket, as `http.client` uses it, within limits."""
+    """A connected socket for `http.client`, within limits."""
 
     def __init__(self, connected, limits: _Limits):
         self._socket = connected
@@ -116,7 +116,7 @@ class _BoundedSocket:
 
 
 class _BoundedReader(io.RawIOBase):
-    """What a socket receives, within limits."""
+    """Reads from a socket, within limits."""
 
     def __init__(self, connected, limits: _Limits):
         self._socket = connected
@@ -141,7 +141,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _Bounded:
-    """Mixed into a connection: limits that begin when it is opened."""
+    """Mix-in for a connection: limits that start when it is opened."""
 
     def connect(self) -> None:
         limits = _Limits()
@@ -166,7 +166,7 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Opens connections that are bounded, to a server or to the proxy that leads there."""
+    """Opens bounded connections, to a server or to a proxy."""
 
     def init_poolmanager(self, *args, **options) -> None:
         super().init_poolmanager(*args, **options)

@@ -1,4 +1,4 @@
-"""A dashboard beside hostile servers: what they cost in bytes, seconds and lines; and which servers get the picture."""
+"""Dashboard with faulty servers: limits in bytes, seconds and warnings; and the servers that receive the picture."""
 
 import json
 import threading
@@ -22,35 +22,35 @@ MEGABYTES = 2**20
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """One without proxies."""
+    """Remove proxy settings from the environment."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def use(port, server="http://127.0.0.1", patience=0.0, shown=PICTURE, **options) -> float:
-    """Send an update, and close after `patience` seconds or once the dashboard has given up; the seconds of both."""
+def use(port, server="http://127.0.0.1", timeout=0.0, shown=PICTURE, **options) -> float:
+    """Send an update, and close after `timeout` seconds or once the dashboard has given up; return the delay."""
     board = Dashboard(server, port, "experiment", **options)
     began = time.perf_counter()
     board.update(ROWS, [], shown)
     seconds = time.perf_counter() - began
-    board._thread.join(patience)
+    board._thread.join(timeout)
     began = time.perf_counter()
     board.close()
     return seconds + time.perf_counter() - began
 
 
 def warning_of(capsys) -> str:
-    """The one line on standard error."""
+    """Return the only line on standard error."""
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: no dashboard: the visdom server at http://127.0.0.1:")
-    assert line.endswith("training goes on") and line.isprintable()
+    assert line.endswith("training continues") and line.isprintable()
     return line
 
 
 @pytest.fixture
-def at_leisure(monkeypatch):
-    """All the time that a good server needs on a busy machine."""
+def generous_end(monkeypatch):
+    """Give a working server on a busy machine enough time for the last update."""
     monkeypatch.setattr(dashboard, "_SECONDS_AT_END", 20.0)
 
 
@@ -59,12 +59,12 @@ def test_a_flood_is_not_read(handle, capsys):
     with serving(handle) as server:
         tracemalloc.start()
         try:
-            seconds = use(server.port, patience=10)
+            seconds = use(server.port, timeout=10)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
         assert server.requests <= 2
-        # Buffers of the operating system hold some megabytes that nobody reads.
+        # Buffers of the operating system hold some megabytes that are never read.
         assert server.sent < 16 * MEGABYTES
     assert peak < 8 * MEGABYTES
     assert seconds < 4
@@ -72,7 +72,7 @@ def test_a_flood_is_not_read(handle, capsys):
 
 
 @pytest.mark.parametrize("handle", servers.STALLS, ids=lambda handle: handle.__name__)
-def test_a_slow_server_costs_the_end_of_a_training_little(handle, capsys, monkeypatch):
+def test_a_slow_server_delays_the_end_of_a_training_little(handle, capsys, monkeypatch):
     monkeypatch.setattr(dashboard, "_SECONDS_AT_END", 0.5)
     with serving(handle) as server:
         assert use(server.port) < 2.5
@@ -80,52 +80,52 @@ def test_a_slow_server_costs_the_end_of_a_training_little(handle, capsys, monkey
     assert "within 0.5 seconds" in warning
 
 
-def test_the_end_waits_two_seconds_unless_told_otherwise(capsys):
+def test_the_end_waits_two_seconds_by_default(capsys):
     with serving(servers.stay_silent) as server:
         assert use(server.port) < 4
         assert "within 2 seconds" in warning_of(capsys)
-    assert capsys.readouterr().err == ""  # nothing more from what was left alone
+    assert capsys.readouterr().err == ""  # nothing more from the abandoned thread
 
 
 @pytest.mark.parametrize("handle", servers.STALLS, ids=lambda handle: handle.__name__)
 def test_a_request_is_limited_as_a_whole(handle, capsys, monkeypatch):
     monkeypatch.setattr(visdom_client, "REQUEST_SECONDS", 0.5)
     with serving(handle) as server:
-        assert use(server.port, patience=10) < 1
+        assert use(server.port, timeout=10) < 1
     assert "longer than 0.5 seconds" in warning_of(capsys)
 
 
-def test_a_server_that_stops_reading_does_not_hold_up_a_request(capsys, monkeypatch):
+def test_a_server_that_stops_reading_does_not_delay_a_request(capsys, monkeypatch):
     monkeypatch.setattr(visdom_client, "REQUEST_SECONDS", 0.5)
-    picture = np.random.default_rng(0).integers(0, 256, (3, 1500, 1500), np.uint8)  # more than buffers take
+    picture = np.random.default_rng(0).integers(0, 256, (3, 1500, 1500), np.uint8)  # larger than the buffers
     with serving(servers.Visdom(requests=5)) as server:  # all but the picture
-        assert use(server.port, patience=10, shown=picture) < 1
+        assert use(server.port, timeout=10, shown=picture) < 1
         assert server.requests == 5
     assert "longer than 0.5 seconds" in warning_of(capsys)
 
 
 @pytest.mark.parametrize("handle", servers.FAULTS, ids=lambda handle: handle.__name__)
-def test_a_faulty_server_costs_one_warning(handle, capsys):
+def test_a_faulty_server_leads_to_one_warning(handle, capsys):
     with serving(handle) as server:
-        assert use(server.port, patience=10) < 1
+        assert use(server.port, timeout=10) < 1
         assert server.requests <= 2
     warning_of(capsys)
 
 
 def test_a_redirect_is_not_followed(capsys):
     with serving(servers.Visdom()) as other, serving(servers.redirect_to(other.port)) as server:
-        use(server.port, patience=10)
+        use(server.port, timeout=10)
         assert other.requests == 0
     assert "status 307" in warning_of(capsys)
 
 
-def test_what_is_not_sent_is_not_kept(at_leisure, monkeypatch):
-    """Updates that a slow server has not taken are replaced by the last."""
-    shown, first, going_on = [], threading.Event(), threading.Event()
+def test_unsent_updates_are_not_kept(generous_end, monkeypatch):
+    """Updates that a slow server has not accepted are replaced by the last."""
+    shown, first, resumed = [], threading.Event(), threading.Event()
 
     def send(visdom, rows, *others):
         first.set()
-        assert going_on.wait(10)
+        assert resumed.wait(10)
         shown.append(len(rows))
 
     monkeypatch.setattr(dashboard, "_send", send)
@@ -135,12 +135,12 @@ def test_what_is_not_sent_is_not_kept(at_leisure, monkeypatch):
         assert first.wait(10)
         for count in range(2, 21):
             board.update(ROWS * count, [], PICTURE)
-        going_on.set()
+        resumed.set()
         board.close()
     assert shown == [1, 20]
 
 
-def test_a_proxy_does_not_cut_off_this_machine(at_leisure, capsys, monkeypatch):
+def test_a_proxy_is_not_used_for_this_machine(generous_end, capsys, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     visdom = servers.Visdom()
     with serving(visdom) as server:
@@ -151,7 +151,7 @@ def test_a_proxy_does_not_cut_off_this_machine(at_leisure, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("picture, windows", [("auto", CURVES | PICTURES), ("on", CURVES | PICTURES), ("off", CURVES)])
-def test_the_picture_on_this_machine(at_leisure, picture, windows, capsys):
+def test_the_picture_on_this_machine(generous_end, picture, windows, capsys):
     visdom = servers.Visdom()
     with serving(visdom) as server:
         use(server.port, picture=picture)
@@ -160,7 +160,7 @@ def test_the_picture_on_this_machine(at_leisure, picture, windows, capsys):
 
 
 @pytest.mark.parametrize("picture, windows", [("auto", CURVES), ("on", CURVES | PICTURES), ("off", CURVES)])
-def test_the_picture_elsewhere(at_leisure, picture, windows, capsys, monkeypatch):
+def test_the_picture_elsewhere(generous_end, picture, windows, capsys, monkeypatch):
     visdom = servers.Visdom()
     with serving(visdom) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
@@ -173,7 +173,7 @@ def test_the_picture_elsewhere(at_leisure, picture, windows, capsys, monkeypatch
     assert ("--visdom-picture on" in output) == (picture == "auto")
 
 
-def test_without_a_dashboard_nobody_has_to_be_told(capsys):
+def test_without_a_dashboard_nothing_is_printed(capsys):
     for server in ("http://localhost", "http://elsewhere.invalid"):
         board = Dashboard(server, 0, "experiment")
         assert board.page is None
@@ -195,7 +195,7 @@ def test_the_address_of_a_page(server, experiment, page, monkeypatch):
     assert Dashboard(server, 8008, experiment, "off").page == page
 
 
-def test_a_page_can_be_opened_once_the_server_knows_it(capsys):
+def test_a_page_can_be_opened_once_the_server_has_created_it(capsys):
     visdom = servers.Visdom()
     with serving(visdom) as server:
         board = Dashboard("http://127.0.0.1", server.port, "CE+dice")
@@ -205,7 +205,7 @@ def test_a_page_can_be_opened_once_the_server_knows_it(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_no_page_is_waited_for_long(capsys, monkeypatch):
+def test_the_wait_for_a_page_is_short(capsys, monkeypatch):
     monkeypatch.setattr(dashboard, "_SECONDS_AT_BEGINNING", 0.2)
     with serving(servers.stay_silent) as server:
         board = Dashboard("http://127.0.0.1", server.port, "experiment")
@@ -213,18 +213,18 @@ def test_no_page_is_waited_for_long(capsys, monkeypatch):
         began = time.perf_counter()
         assert not board.wait_for_page()
         assert time.perf_counter() - began < 1.5
-        assert capsys.readouterr().err == ""  # it may answer yet
+        assert capsys.readouterr().err == ""  # it may still respond
     board._thread.join(10)
     warning_of(capsys)
 
 
-def test_no_page_is_waited_for_that_never_comes(capsys):
+def test_a_faulty_server_has_no_page_to_wait_for(capsys):
     with serving(servers.answer_500) as server:
         assert not Dashboard("http://127.0.0.1", server.port, "experiment").wait_for_page()
     warning_of(capsys)
 
 
-def test_a_page_without_curves_says_so_until_they_come(at_leisure):
+def test_a_page_without_curves_shows_a_note_until_they_arrive(generous_end):
     messages = []
 
     def record(connection):

@@ -4,8 +4,8 @@ from base.errors import InputError
 from utils.training.experiment import Experiment
 
 
-def test_an_experiment_exists_from_its_beginning_on(tmp_path):
-    """One that was stopped while its cases were read can be begun by the same command."""
+def test_an_experiment_exists_once_it_has_begun(tmp_path):
+    """An experiment that was stopped while cases were read can be started again by the same command."""
     record = {"seed": 1, "options": {"alpha": 0.1}}
     Experiment(tmp_path, "one", record, resume=False)
     assert not list(tmp_path.iterdir())

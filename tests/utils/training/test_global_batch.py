@@ -1,4 +1,4 @@
-"""Two processes with shares of a batch take the step that one takes on the whole."""
+"""Two processes that share a batch take the same step as one process with the whole batch."""
 
 import itertools
 from datetime import timedelta
@@ -13,11 +13,11 @@ from utils.runtime.processes import Processes
 from utils.training.losses import HARD_LOSSES, SOFT_LOSSES, TrainingLoss
 from utils.training.trainer import Training
 
-PATCHES = 5  # of which the first process has three
+PATCHES = 5  # the first process has three of them
 
 
 class Patches(SimpleNamespace):
-    """A batch, or a process's share of one."""
+    """A batch, or a process's share of a batch."""
 
     def to(self, device):
         return self
@@ -27,7 +27,7 @@ class Patches(SimpleNamespace):
 
 
 def batch(soft: bool, dimensions: int) -> Patches:
-    """Patches of which some voxels are unknown, and all of the second process."""
+    """Return patches with some unknown voxels; all voxels of the second process are unknown."""
     generator = torch.Generator().manual_seed(dimensions)
     sides = [3] * dimensions
     image = torch.randn(PATCHES, 1, *[21] * dimensions, generator=generator)
@@ -45,7 +45,7 @@ def batch(soft: bool, dimensions: int) -> Patches:
 
 
 def take_a_step(name: str, hard: str, soft: str | None, weights: tuple | None, processes: Processes):
-    """The training after a step on this process's share of a batch, and the whole batch."""
+    """Return the training after a step on this process's share of a batch, and the whole batch."""
     patches = batch(soft is not None, find_architecture(name).dimensions)
     torch.manual_seed(0)
     network = find_architecture(name).build(19, 3 + (soft is not None), features=16)
@@ -66,7 +66,7 @@ def compare() -> None:
     with processes.together(timedelta(seconds=20)):
         for way in ways:
             training, patches = take_a_step(*way, processes)
-            shared.append((training, training.validate([patches] * processes.rank)))  # the first has none to validate
+            shared.append((training, training.validate([patches] * processes.rank)))  # the first validates nothing
 
     for way, (one, (loss, dices)), (other, validated) in zip(ways, alone, shared):
         for (name, expected), found in zip(one.network.named_parameters(), other.network.parameters()):
@@ -83,7 +83,7 @@ def compare() -> None:
 
 
 def test_the_gradient_is_that_of_one_process():
-    """Whatever the loss; with uneven shares of the batch, and a process that knows no voxel of its own."""
+    """For every loss, with unequal shares of the batch, and with a process that has no known voxel."""
     for process in together(compare):
         assert process.status == 0, process.output
         assert "compared 11" in process.output

@@ -1,4 +1,4 @@
-"""Losses against sums written out voxel by voxel, in double precision."""
+"""Losses compared with sums over single voxels in double precision."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from utils.training.losses import HARD_LOSSES, SOFT_LOSSES, TrainingLoss
 
 @pytest.fixture
 def voxels():
-    """Logits (2, 3, 4, 4), references with some voxels ignored, and soft labels with some unknown."""
+    """Return logits (2, 3, 4, 4), references with some ignored voxels, and soft labels with some unknown voxels."""
     rng = np.random.default_rng(5)
     logits = rng.normal(0, 2, (2, 3, 4, 4))
     reference = rng.integers(0, 3, (2, 4, 4))
@@ -71,7 +71,7 @@ def test_soft_losses_at_a_temperature(voxels, temperature):
         assert loss == pytest.approx(value), name
 
 
-def test_dice_of_soft_labels_is_that_of_hard_ones_and_least_where_they_agree(voxels):
+def test_dice_for_soft_labels_generalizes_dice_and_is_minimal_where_they_agree(voxels):
     logits, reference, soft = tensors(*voxels)
     reference = reference.where(reference != IGNORED, 0)
     hard = torch.nn.functional.one_hot(reference, 3).movedim(-1, 1).double()
@@ -82,8 +82,8 @@ def test_dice_of_soft_labels_is_that_of_hard_ones_and_least_where_they_agree(vox
 
 
 @pytest.mark.parametrize("name", SOFT_LOSSES)
-def test_gradients_keep_their_size_at_high_temperature(name):
-    """Hinton et al. (2015), section 2: without T², they would shrink by a hundred from T = 10 to T = 100."""
+def test_gradients_keep_their_scale_at_high_temperature(name):
+    """Hinton et al. (2015), section 2: without T², they would be 100 times smaller at T = 100 than at T = 10."""
     sizes = []
     for temperature in (10.0, 100.0):
         logits = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
@@ -93,7 +93,7 @@ def test_gradients_keep_their_size_at_high_temperature(name):
     assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
 
 
-def test_nothing_known_costs_nothing():
+def test_without_known_voxels_losses_are_zero():
     logits = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     for loss in HARD_LOSSES.values():
         assert loss(logits, torch.full((1, 2, 2), IGNORED)).item() == 0
@@ -114,12 +114,12 @@ def test_the_student_adds_alpha_times_the_hard_loss(voxels, hard, soft_name):
     assert loss.item() == pytest.approx(expected.item())
 
 
-def test_without_soft_labels_the_hard_loss_is_all(voxels):
+def test_without_soft_labels_it_is_the_hard_loss(voxels):
     logits, reference, _ = tensors(*voxels)
     assert TrainingLoss("dice")(logits, batch_of(reference)).item() == HARD_LOSSES["dice"](logits, reference).item()
 
 
-def test_class_weights_weigh_each_voxels_cross_entropy_and_each_class_dice(voxels):
+def test_class_weights_apply_to_voxels_in_cross_entropy_and_to_classes_in_dice(voxels):
     logits, reference, _ = voxels
     weights = np.array([1.0, 2.0, 5.0])
     log_p, p = log_softmax(logits, axis=1), softmax(logits, axis=1)
@@ -136,7 +136,7 @@ def test_class_weights_weigh_each_voxels_cross_entropy_and_each_class_dice(voxel
         assert loss.item() == pytest.approx(expected), name
 
 
-def test_coarser_outputs_count_half_as_much_each(voxels):
+def test_each_coarser_output_has_half_the_weight(voxels):
     logits, reference, _ = tensors(*voxels)
     levels = [logits, 2 * logits, -logits]
     parts = [HARD_LOSSES["CE"](level, reference).item() for level in levels]

@@ -1,4 +1,4 @@
-"""The page of a training: whole, self-contained, and true."""
+"""Progress page: well-formed, self-contained and correct."""
 
 import re
 from html.parser import HTMLParser
@@ -37,7 +37,7 @@ def page_of(rows=(), picture=None, is_running=True, seconds_left=3723.0, experim
 
 
 class Elements(HTMLParser):
-    """Elements that must be closed are; `addresses` are those that something is fetched from."""
+    """Parses a page and checks that elements are closed; `addresses` are those that a browser fetches."""
 
     EMPTY = ("meta", "img", "path", "polyline", "circle", "!doctype")
 
@@ -61,7 +61,7 @@ class Elements(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_a_page_needs_nothing_from_elsewhere():
+def test_a_page_is_self_contained():
     image = np.linspace(0, 1, 64).reshape(8, 8)
     picture = validation_picture(image, np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8), (1, 1), "case <1>")
     page = page_of(rows_of(3), picture)
@@ -74,7 +74,7 @@ def test_a_page_needs_nothing_from_elsewhere():
     assert "case &lt;1&gt;" in page
 
 
-def test_a_page_tells_how_far_the_training_is():
+def test_a_page_shows_the_progress():
     page = page_of(rows_of(20))
     for words in ("running", "iteration 200 of 400", "12.5 iterations per second", "1:02:03 left"):
         assert words in page
@@ -83,19 +83,19 @@ def test_a_page_tells_how_far_the_training_is():
     assert "<td>100</td>" not in page
 
 
-def test_a_page_loads_itself_again_while_the_training_runs():
+def test_a_page_reloads_itself_while_the_training_runs():
     assert 'http-equiv="refresh"' in page_of(rows_of(2))
     finished = page_of(rows_of(2), is_running=False)
     assert "refresh" not in finished and " left" not in finished
 
 
-def test_a_page_is_there_before_the_first_row():
+def test_a_page_without_rows():
     page = page_of(seconds_left=None)
     assert not Elements(page).open
     assert "iteration 0 of 400" in page and "first validation" in page
 
 
-def test_a_name_is_text():
+def test_a_name_is_escaped():
     page = page_of(rows_of(1), experiment="<b>&amp;")
     assert "<b>" not in page and "&lt;b&gt;&amp;amp;" in page
 
@@ -124,14 +124,14 @@ def test_curves_have_labels_and_their_range():
         ([1e-12, 1e30, 1.0, -1e30], 1),
     ],
 )
-def test_gaps_and_odd_values_can_be_drawn(values, lines):
+def test_gaps_and_extreme_values_can_be_plotted(values, lines):
     svg = draw_svg([1, 2, 3, 4], [Curve("loss", "red", values)], "iteration", "loss")
     assert len(list(ElementTree.fromstring(svg).iter("polyline"))) == lines
     assert "nan" not in svg and "inf" not in svg
     assert len(texts_of(svg)) >= 6
 
 
-def test_a_single_point_can_be_seen():
+def test_a_single_point_is_visible():
     svg = draw_svg([500], [Curve("loss", "red", [0.7])], "iteration", "loss")
     assert len(list(ElementTree.fromstring(svg).iter("circle"))) == 1
 

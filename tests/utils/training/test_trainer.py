@@ -55,16 +55,16 @@ def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
     expected = np.mean([cross_entropy(answer, one.reference).item() for answer, one in zip(answers, batches)])
     assert loss == pytest.approx(expected, rel=1e-5)
     after = training.network.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)  # batch statistics are left alone
+    assert all(torch.equal(before[name], after[name]) for name in before)  # running batch statistics are unchanged
 
 
-def test_training_goes_on_after_validation(training):
+def test_training_mode_is_restored_after_validation(training):
     training.step(batch(1))
     training.validate([batch(2)])
     assert training.network.training
 
 
-def test_mean_loss_is_over_the_steps_since_it_was_taken(training):
+def test_mean_loss_is_over_the_steps_since_the_last_call(training):
     losses = []
     for seed in range(3):
         one = batch(seed)
@@ -77,7 +77,7 @@ def test_mean_loss_is_over_the_steps_since_it_was_taken(training):
     assert training.take_mean_loss() != pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_rate_rises_then_falls_to_nothing(training):
+def test_learning_rate_rises_then_falls_to_zero(training):
     rates = []
     for seed in range(10):
         rates.append(training.learning_rate)
@@ -105,7 +105,7 @@ def test_schedules():
     assert max(cycle[0], cycle[-1]) < max(cycle) / 10
 
 
-def test_the_momentum_of_sgd_stays_through_every_schedule():
+def test_the_momentum_of_sgd_is_constant_in_every_schedule():
     for schedule in ("one-cycle", "poly", "constant"):
         training = begin("SGD", schedule)
         for seed in range(4):
@@ -114,8 +114,8 @@ def test_the_momentum_of_sgd_stays_through_every_schedule():
             assert (group["momentum"], group["nesterov"]) == (0.99, True)
 
 
-def test_optimizers_and_weight_decay_take_their_own_steps():
-    """One step of each against PyTorch's own on the same gradient."""
+def test_optimizers_and_weight_decay_take_the_steps_of_pytorch():
+    """Compare one step of each with PyTorch's optimizer on the same gradient."""
     for name, make in OPTIMIZERS.items():
         for weight_decay in (0.0, 0.1):
             training = begin(name, "constant", weight_decay)

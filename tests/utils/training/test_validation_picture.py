@@ -1,4 +1,4 @@
-"""The picture of a validation slice: what it shows, and that it can be seen."""
+"""Picture of a validation slice: content and size."""
 
 import numpy as np
 import pytest
@@ -33,10 +33,10 @@ def test_voxels_keep_their_proportions():
     _, height, width = picture_of((20, 40), spacing_mm=(2.0, 3.0)).panels["image"].shape
     assert (height, width) == (LEAST_SIDE, 3 * LEAST_SIDE)
     _, height, width = picture_of((512, 512), spacing_mm=(0.7, 0.7)).panels["image"].shape
-    assert (height, width) == (512, 512)  # nothing is lost
+    assert (height, width) == (512, 512)  # no row or column is lost
 
 
-def test_panels_show_what_their_titles_say():
+def test_panels_match_their_titles():
     panels = picture_of((4, 4)).panels
     step = LEAST_SIDE // 4
     red, grey = np.ptp(panels["reference"][:, 0, -1].astype(int)), np.ptp(panels["image"].astype(int), axis=0)
