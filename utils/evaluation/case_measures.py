@@ -7,7 +7,7 @@ import numpy as np
 
 from base.boxes import bounding_box
 from base.regions import Region
-from utils.evaluation.calibration import brier_score, expected_calibration_error, surroundings
+from utils.evaluation.calibration import brier_score, expected_calibration_error, foreground_margin
 from utils.evaluation.metrics import dice, surface_distances, volume_ml
 from utils.evaluation.surface_dice import surface_dice
 
@@ -94,7 +94,7 @@ def _measure_probabilities(
     if probabilities.reference is None:
         yield from ({} for _ in regions)
         return
-    box, near = surroundings(probabilities.reference > 0, probabilities.spacing_mm)
+    box, near = foreground_margin(probabilities.reference > 0, probabilities.spacing_mm)
     values = probabilities.values[(slice(None), *box)][:, near]
     true_classes = probabilities.reference[box][near]
     for region in regions:

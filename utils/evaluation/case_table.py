@@ -1,4 +1,4 @@
-"""Tables with some rows a case, written while cases are added."""
+"""Tables with rows per case, rewritten whenever a case is added."""
 
 import re
 from collections.abc import Container, Iterable, Sequence
@@ -9,17 +9,17 @@ from utils.runtime.processes import ALONE, Processes
 
 
 class CaseTable:
-    """A table with some rows a case, written anew whenever a case is added.
+    """A table with one or more rows per case, rewritten whenever a case is added.
 
-    Of several processes, the first adds to the table itself, each other one to a part of its own beside it
-    (``metrics.part1.csv``). The parts go into the table when it is gathered; those of a run that was stopped, when the
-    next one begins.
+    With several processes, the first adds to the table itself, each of the others to its own part beside it
+    (``metrics.part1.csv``). `gather` merges the parts into the table; parts of a stopped run are merged when the next
+    run begins.
 
     Args:
         columns: names of the columns; the first is ``case``.
-        kept: names of the cases whose rows, if there are some, still hold; the others are dropped.
-        processes: that add to the table; the first must begin before the others do.
-        added: columns that earlier versions did not write; their tables are read all the same.
+        kept: names of the cases whose existing rows remain valid; rows of other cases are dropped.
+        processes: that add to the table; the first must begin before the others.
+        added: columns that tables of earlier versions may lack.
     """
 
     def __init__(
@@ -38,38 +38,38 @@ class CaseTable:
         self._rows: dict[str, list[dict]] = {name: [] for name in kept}
         self._own_rows = self._rows if self._is_first else {}
         if self._rows:
-            self._take(path, kept=self._rows)
+            self._merge(path, kept=self._rows)
         if self._is_first:
             self.gather(kept=self._rows)
 
     def __contains__(self, case_name: str) -> bool:
-        """Whether the case has rows."""
+        """Return True if the case has rows."""
         return bool(self._rows.get(case_name))
 
     def add(self, case_name: str, rows: Iterable[dict]) -> None:
-        """Put `rows` in the place of those of the case."""
+        """Replace the rows of the case by `rows`."""
         self._rows[case_name] = self._own_rows[case_name] = [{"case": case_name, **row} for row in rows]
         self._write()
 
     def gather(self, kept: Container[str] | None = None) -> None:
-        """Put all parts into the table, in the first process when all have added theirs; only the cases in `kept`."""
+        """Merge all parts, or their cases in `kept`, into the table; for the first process, after all rows are added."""
         parts = self._parts()
         for part in parts:
-            self._take(part, kept)
+            self._merge(part, kept)
         if parts or self._path.exists():
             self._write()
         for part in parts:
             part.unlink()
 
     def _parts(self) -> list[Path]:
-        """The parts that processes have written, by their names and columns; what else looks like one stays."""
+        """Return the parts, recognized by name and columns; other files are ignored."""
         name = re.compile(rf"{re.escape(self._path.stem)}\.part\d+{re.escape(self._path.suffix)}")
         folder = self._path.parent
         found = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
         return sorted(path for path in found if _read_rows(path, self._columns, self._added))
 
-    def _take(self, path: Path, kept: Container[str] | None = None) -> None:
-        """Let the rows of a file take the place of those of the same cases."""
+    def _merge(self, path: Path, kept: Container[str] | None = None) -> None:
+        """Read a file; its rows replace those of the same cases."""
         rows: dict[str, list[dict]] = {}
         for row in _read_rows(path, self._columns, self._added):
             if kept is None or row["case"] in kept:
@@ -81,7 +81,7 @@ class CaseTable:
         write_table(self._own_path, self._columns, rows)
 
     def print_mean(self, column: str, by: str, title: str) -> None:
-        """Print the mean of a column over cases, for each value of the column `by`; nothing where it is empty."""
+        """Print the mean of a column over cases, for each value of the column `by`; empty fields are ignored."""
         numbers: dict[str, list[float]] = {}
         for row in (row for some in self._rows.values() for row in some):
             if row[column] not in ("", None):
@@ -91,7 +91,7 @@ class CaseTable:
 
 
 def _read_rows(path: Path, columns: Sequence[str], added: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with just these columns, of which those `added` since may be missing; else none."""
+    """Return the rows of a table with exactly these columns (`added` ones may be missing); none for other tables."""
     rows = read_table(path)
     known = [name for name in columns if name not in added or (rows and name in rows[0])]
     return rows if rows and list(rows[0]) == known else []

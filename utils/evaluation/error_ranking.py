@@ -1,4 +1,4 @@
-"""Error ranking: how well an uncertainty map separates wrong voxels from right ones."""
+"""Error ranking: separation of wrong from correct voxels by an uncertainty map."""
 
 import numpy as np
 from scipy import ndimage
@@ -11,7 +11,7 @@ BAND_MM = 5.0
 
 
 class ErrorRanking:
-    """How well maps of uncertainty tell where one prediction is wrong, in a band around the reference's boundaries.
+    """Ranking of a prediction's errors by uncertainty maps, in the boundary band of the reference.
 
     Args:
         prediction, reference: class indices (z, y, x).
@@ -23,10 +23,10 @@ class ErrorRanking:
         self._wrong = (prediction[self._box] != reference[self._box])[self._band]
 
     def area(self, uncertainty: np.ndarray) -> float | None:
-        """Area under the ROC curve of uncertainty (z, y, x) as a test for error.
+        """Compute the area under the ROC curve of uncertainty (z, y, x) as a detector of errors.
 
-        The chance that a voxel that is wrong is more uncertain than one that is right (ties count half; Mann and
-        Whitney, 1947), among voxels within `BAND_MM` of a boundary. None where all or none of them are wrong.
+        It is the probability that a wrong voxel is more uncertain than a correct one (ties count half; Mann and
+        Whitney, 1947), among voxels within `BAND_MM` of a boundary. None if all or none of them are wrong.
         """
         wrong, count = self._wrong, int(np.count_nonzero(self._wrong))
         if count in (0, len(wrong)):
@@ -36,12 +36,12 @@ class ErrorRanking:
 
 
 def boundary_band(labels: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[Box, np.ndarray]:
-    """Voxels within `BAND_MM` of one whose 6 neighbours are not all of its label.
+    """Find voxels within `BAND_MM` of a boundary voxel, which has a 6-neighbour with another label.
 
     Returns:
-        A box of the volume, and a boolean mask of the shape of that box: outside it there are no such voxels.
+        A box of the volume that contains all these voxels, and their boolean mask within the box.
     """
-    reach = [1 + int((BAND_MM + ROUNDING_MM) / mm) for mm in spacing_mm]  # a boundary has one side in the background
+    reach = [1 + int((BAND_MM + ROUNDING_MM) / mm) for mm in spacing_mm]  # 1: boundary voxels in the background
     box = bounding_box(labels > 0, reach)
     labels = labels[box]
     boundary = np.zeros(labels.shape, bool)

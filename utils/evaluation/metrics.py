@@ -1,7 +1,7 @@
 """Measures of a segmentation against its reference.
 
-Masks are boolean (z, y, x), spacings (z, y, x) in mm. Two empty masks agree perfectly; one empty mask agrees in
-nothing. Summaries of distances from or to an empty mask do not exist and are None.
+Masks are boolean (z, y, x), spacings (z, y, x) in mm. Two empty masks have a Dice of 1, an empty and a non-empty mask
+a Dice of 0. Surface distances are undefined (None) if a mask is empty.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from scipy.spatial import KDTree
 
 from base.boxes import bounding_box
 
-ROUNDING_MM = 1e-5  # of spacings that files hold in single precision
+ROUNDING_MM = 1e-5  # error of spacings that files store in single precision
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
-    """2 |P and R| / (|P| + |R|); 1 when both are empty, 0 when one is."""
+    """Compute 2 |P and R| / (|P| + |R|); 1 if both masks are empty, 0 if one is."""
     total = np.count_nonzero(prediction) + np.count_nonzero(reference)
     return 2 * np.count_nonzero(prediction & reference) / total if total else 1.0
 
 
 def volume_ml(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> float:
-    """Volume in millilitres (1000 mm³)."""
+    """Return the volume in millilitres (1000 mm³)."""
     return float(np.count_nonzero(mask) * np.prod(spacing_mm) / 1000)
 
 
@@ -30,7 +30,7 @@ def volume_ml(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> float:
 class SurfaceDistances:
     """Distances in mm from each surface voxel of either mask to the nearest surface voxel of the other.
 
-    An empty mask has no surface: none lies on it, and the distance to it is infinite.
+    An empty mask has no surface voxels, and the distance to it is infinite.
     """
 
     to_reference: np.ndarray
@@ -38,19 +38,19 @@ class SurfaceDistances:
 
     @property
     def both(self) -> np.ndarray | None:
-        """The distances of both directions; None where a mask is empty."""
+        """Distances in both directions; None if a mask is empty."""
         if not self.to_reference.size or not self.to_prediction.size:
             return None
         return np.concatenate([self.to_reference, self.to_prediction])
 
     @property
     def average(self) -> float | None:
-        """Mean over both directions together (Heimann et al., IEEE TMI 2009)."""
+        """Average symmetric surface distance: mean over both directions together (Heimann et al., IEEE TMI 2009)."""
         return None if self.both is None else float(self.both.mean())
 
     @property
     def hausdorff(self) -> float | None:
-        """Largest distance."""
+        """Largest distance (Hausdorff distance)."""
         return None if self.both is None else float(self.both.max())
 
     @property
@@ -62,16 +62,16 @@ class SurfaceDistances:
 
 
 def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...]) -> SurfaceDistances:
-    """Distances between the surfaces of two masks.
+    """Compute the distances between the surfaces of two masks.
 
-    A surface voxel has one of its 6 neighbours outside the mask, or lies at the border of the image.
+    A surface voxel has at least one of its 6 neighbours outside the mask, or lies at the border of the image.
     """
     surfaces = [_surface_points_mm(mask, spacing_mm) for mask in (prediction, reference)]
     return SurfaceDistances(_nearest_mm(surfaces[0], surfaces[1]), _nearest_mm(surfaces[1], surfaces[0]))
 
 
 def _surface_points_mm(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    """Centres of the surface voxels, (n, 3) in mm."""
+    """Return the centres of the surface voxels, (n, 3) in mm."""
     box = bounding_box(mask)
     inside = mask[box]
     surface = inside & ~ndimage.binary_erosion(inside)
@@ -80,7 +80,7 @@ def _surface_points_mm(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.nd
 
 
 def _nearest_mm(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each of `points` to the nearest of `others`; infinite without others."""
-    # Surfaces are dense and even: this tree takes half the time of the default one.
+    """Return the distance from each of `points` to the nearest of `others`; infinite without others."""
+    # Surface points are dense and evenly spaced, so that this tree takes half the time of the default one.
     tree = KDTree(others, leafsize=32, balanced_tree=False, compact_nodes=False)
     return tree.query(points, workers=-1)[0]

@@ -1,4 +1,4 @@
-"""Overlay of a case: three planes with the contours of prediction and reference."""
+"""Overlay picture of a case: three planes with the contours of prediction and reference."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -21,7 +21,7 @@ def draw_overlay(path: Path, title: str, segmentation: Segmentation, classes: Se
     image, prediction, reference = segmentation.image, segmentation.prediction, segmentation.reference
     spacing_mm = segmentation.spacing_mm
     shown = reference if reference is not None and reference.any() else prediction
-    centre = _busiest_position(shown)
+    centre = _position_with_most_foreground(shown)
     sparse = image[tuple(slice(None, None, max(1, size // 64)) for size in image.shape)]
     low, high = np.percentile(sparse, (1, 99.5))
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4))
@@ -32,7 +32,7 @@ def draw_overlay(path: Path, title: str, segmentation: Segmentation, classes: Se
 
         def cut(volume, axis=axis, position=position):
             section = volume[(slice(None),) * axis + (position,)]
-            return section if axis == 0 else section[::-1]  # the head is above
+            return section if axis == 0 else section[::-1]  # head up
 
         axis_plot.imshow(cut(image), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=rows / columns)
         for colour, (_, label) in zip(cycle(CLASS_COLOURS), classes):
@@ -50,8 +50,8 @@ def draw_overlay(path: Path, title: str, segmentation: Segmentation, classes: Se
     save_figure(figure, path)
 
 
-def _busiest_position(labels: np.ndarray) -> list[int]:
-    """Per axis, the slice with the most foreground; the middle slice without any."""
+def _position_with_most_foreground(labels: np.ndarray) -> list[int]:
+    """Return the slice with the most foreground along each axis; the middle slice without foreground."""
     box = bounding_box(labels)
     foreground = labels[box] > 0
     if not foreground.size:

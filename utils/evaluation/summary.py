@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, sample standard deviation, median and worst value of a measure, over the cases where it exists."""
+    """Mean, sample standard deviation, median and worst value of a measure, over the cases where it is defined."""
 
     count: int
     mean: float
@@ -19,7 +19,7 @@ class Summary:
 
 
 def summarise(values: Mapping[str, float | None], higher_is_better: bool) -> Summary | None:
-    """Summarise the values of cases by name; None where no case has one. One case alone deviates by 0."""
+    """Summarise values by case name; None if no case has a value. The deviation of a single case is 0."""
     known = {name: value for name, value in values.items() if value is not None}
     if not known:
         return None

@@ -1,9 +1,9 @@
-"""Surface Dice at a tolerance, with surfaces weighed by their area (Nikolov et al., J. Med. Internet Res. 23(7), 2021).
+"""Surface Dice at a tolerance, with surfaces weighted by area (Nikolov et al., J. Med. Internet Res. 23(7), 2021).
 
-The surface of a mask passes between voxel centres. Where the eight voxels around a corner of voxels are not all inside
-or all outside, there is a piece of it, an *element*: that of marching cubes (Lorensen and Cline, 1987) for these
-eight. It lies at the corner and counts with its area in mm², so that neither the number of voxels nor which side of
-them is longest plays a role, as it does where border voxels are counted.
+The surface of a mask passes between voxel centres. Wherever the eight voxels around a voxel corner are neither all
+inside nor all outside, the surface has a piece there, an *element*: the surface that marching cubes (Lorensen and
+Cline, 1987) places between these eight voxels. An element is located at the corner and weighted by its area in mm².
+Counting border voxels instead would depend on the number of voxels and on their longest side.
 
     o - o - o      o outside, x inside; elements lie at +, where four (eight) voxels meet
     | + | + |
@@ -21,13 +21,11 @@ from scipy.spatial import KDTree
 from base.boxes import bounding_box
 from utils.evaluation.metrics import ROUNDING_MM
 
-DEFINITION = (
-    "area"  # as the records of runs call it; those of earlier versions, which counted border voxels, say nothing
-)
+DEFINITION = "area"  # in the records of runs; earlier versions, which counted border voxels, recorded nothing
 
-_CORNERS = tuple(product((0, 1), repeat=3))  # of a cube, (z, y, x); bit n of a code is corner n
+_CORNERS = tuple(product((0, 1), repeat=3))  # of a cube, (z, y, x); bit n of a code stands for corner n
 _ALL = 255
-_MOST_STEPS = 500  # from voxel to voxel within the tolerance, of which each is tried; beyond, a tree is faster
+_MOST_STEPS = 500  # offsets within the tolerance that are tested one by one; for more, a tree is faster
 
 Corner = tuple[int, int, int]
 Point = tuple[float, float, float]
@@ -36,9 +34,9 @@ Point = tuple[float, float, float]
 def surface_dice(
     prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...], tolerance_mm: float
 ) -> float:
-    """Return the share of the area of both surfaces that lies within `tolerance_mm` of the other surface.
+    """Return the fraction of the area of both surfaces that lies within `tolerance_mm` of the other surface.
 
-    1 when both masks (z, y, x) are empty, 0 when one is. A mask is closed where it reaches the border of the image.
+    1 if both masks (z, y, x) are empty, 0 if one is. Voxels beyond the border of the image are outside the mask.
     """
     box = bounding_box(prediction | reference)
     codes = [_codes(mask[box]) for mask in (prediction, reference)]
@@ -53,7 +51,7 @@ def surface_dice(
 
 
 def _codes(mask: np.ndarray) -> np.ndarray:
-    """Which of the eight voxels around each corner of voxels, those of the border too, are inside: uint8 (z, y, x)."""
+    """Encode which of the eight voxels around each voxel corner, image border included, are inside: uint8 (z, y, x)."""
     codes = np.pad(mask, 1).view(np.uint8)
     for axis, bits in ((2, 1), (1, 2), (0, 4)):
         codes = codes.swapaxes(0, axis)
@@ -64,24 +62,24 @@ def _codes(mask: np.ndarray) -> np.ndarray:
 def _are_near(
     shape: tuple[int, ...], elements: np.ndarray, others: np.ndarray, spacing_mm: tuple[float, ...], limit_mm: float
 ) -> np.ndarray:
-    """Tell for each of `elements`, flat indices into `shape`, whether one of `others` is within `limit_mm`."""
+    """Return for each of `elements`, flat indices into `shape`, True if one of `others` is within `limit_mm`."""
     places, other_places = (np.stack(np.unravel_index(some, shape), axis=1) for some in (elements, others))
     reach = [int(limit_mm / mm) for mm in spacing_mm]
     if np.prod([2 * n + 1 for n in reach]) > _MOST_STEPS:
-        # Surfaces are dense and even: this tree takes half the time of the default one.
+        # Surface points are dense and evenly spaced, so that this tree takes half the time of the default one.
         tree = KDTree(other_places * np.array(spacing_mm), leafsize=32, balanced_tree=False, compact_nodes=False)
         upper = np.nextafter(limit_mm, np.inf)
         return np.isfinite(tree.query(places * np.array(spacing_mm), distance_upper_bound=upper, workers=-1)[0])
-    there = np.zeros(np.add(shape, np.multiply(2, reach)), bool)
-    there[tuple((other_places + reach).T)] = True
-    there, strides = there.ravel(), np.array(there.strides)
-    at = (places + reach) @ strides
+    is_other = np.zeros(np.add(shape, np.multiply(2, reach)), bool)
+    is_other[tuple((other_places + reach).T)] = True
+    is_other, strides = is_other.ravel(), np.array(is_other.strides)
+    positions = (places + reach) @ strides
     are_near = np.zeros(len(elements), bool)
     left = np.arange(len(elements))
     steps = np.indices([2 * n + 1 for n in reach]).reshape(3, -1).T - reach
     distances = np.linalg.norm(steps * np.array(spacing_mm), axis=1)
     for number in np.argsort(distances, kind="stable")[: np.count_nonzero(distances <= limit_mm)]:
-        found = there[at[left] + steps[number] @ strides]
+        found = is_other[positions[left] + steps[number] @ strides]
         are_near[left[found]] = True
         left = left[~found]
     return are_near
@@ -97,16 +95,16 @@ def element_areas(spacing_mm: tuple[float, ...]) -> np.ndarray:
 
 @cache
 def _triangles() -> tuple[np.ndarray, np.ndarray]:
-    """The triangles of all elements, corners in units of voxels (n, 3, 3), and the code of each, (n,)."""
+    """Return the codes (n,) and the corners in voxel units (n, 3, 3) of the triangles of all elements."""
     found = [(code, triangle) for code in range(1 + _ALL) for polygon in _polygons(code) for triangle in _cut(polygon)]
     return np.array([code for code, _ in found]), np.array([triangle for _, triangle in found])
 
 
 def _polygons(code: int) -> list[list[Point]]:
-    """The polygons that part the corners inside from those outside, through the middles of the edges between them.
+    """Return the polygons that separate inside from outside corners, through the midpoints of the edges between them.
 
-    A mask and its complement have one surface: of more than four corners inside, those outside are taken. Where a face
-    has two of the corners at the ends of a diagonal, they are parted from each other.
+    A mask and its complement have the same surface: if more than four corners are inside, the roles are exchanged. If
+    a face has two inside corners at the ends of a diagonal, they are separated from each other.
     """
     inside = {corner for bit, corner in enumerate(_CORNERS) if code >> bit & 1}
     if len(inside) > 4:
@@ -114,16 +112,16 @@ def _polygons(code: int) -> list[list[Point]]:
     next_to: dict[Point, list[Point]] = {}
     for axis, side in product(range(3), (0, 1)):
         ring = [_corner(axis, side, *step) for step in ((0, 0), (0, 1), (1, 1), (1, 0))]
-        middles = [_middle(corner, ring[place - 1]) for place, corner in enumerate(ring)]
+        midpoints = [_midpoint(corner, ring[place - 1]) for place, corner in enumerate(ring)]
         crossed = [(corner in inside) != (ring[place - 1] in inside) for place, corner in enumerate(ring)]
         ends = [place for place in range(4) if crossed[place]]
-        if len(ends) == 4:  # the two edges at each corner inside
+        if len(ends) == 4:  # connect the two edges at each inside corner
             pairs = [(place, (place + 1) % 4) for place, corner in enumerate(ring) if corner in inside]
         else:
             pairs = [tuple(ends)] if ends else []
         for one, other in pairs:
-            next_to.setdefault(middles[one], []).append(middles[other])
-            next_to.setdefault(middles[other], []).append(middles[one])
+            next_to.setdefault(midpoints[one], []).append(midpoints[other])
+            next_to.setdefault(midpoints[other], []).append(midpoints[one])
     polygons = []
     while next_to:
         polygon = [next(iter(next_to))]
@@ -139,23 +137,23 @@ def _corner(axis: int, side: int, *others: int) -> Corner:
     return tuple(corner)
 
 
-def _middle(one: Corner, other: Corner) -> Point:
+def _midpoint(one: Corner, other: Corner) -> Point:
     return tuple((a + b) / 2 for a, b in zip(one, other))
 
 
 def _cut(polygon: list[Point]) -> list[tuple[Point, Point, Point]]:
-    """Cut a polygon into triangles, those of the largest area where it is not flat.
+    """Triangulate a polygon; if it is not planar, choose the triangulation of the largest area.
 
-    They are the ones that leave its flat parts whole, such as the roof and the slope over three corners of a face, and
-    so lie in one surface whichever diagonals of these parts they take: for all voxel sizes.
+    This triangulation preserves the planar parts of the polygon, such as the roof and the slope over three corners of a
+    face. The surface is therefore the same for all voxel sizes, whichever diagonals of these parts are chosen.
     """
     if len(polygon) < 3:
         return []
     first, last = polygon[0], polygon[-1]
-    ways = [
+    triangulations = [
         [(first, polygon[n], last), *_cut(polygon[: n + 1]), *_cut(polygon[n:])] for n in range(1, len(polygon) - 1)
     ]
-    return max(ways, key=_area)
+    return max(triangulations, key=_area)
 
 
 def _area(triangles: list[tuple[Point, Point, Point]]) -> float:

@@ -1,4 +1,4 @@
-"""Calibration by hand on a few voxels, and against other computations of the same."""
+"""Calibration of a few voxels by hand, and compared with independent implementations."""
 
 import numpy as np
 import pytest
@@ -6,39 +6,39 @@ import SimpleITK as sitk
 from scipy.spatial.distance import cdist
 from scipy.stats import binned_statistic
 
-from utils.evaluation.calibration import brier_score, expected_calibration_error, surroundings
+from utils.evaluation.calibration import brier_score, expected_calibration_error, foreground_margin
 
 
-def said(*probabilities):
+def forecast(*probabilities):
     return np.array(probabilities, np.float32)
 
 
-def was(*outcomes):
+def observed(*outcomes):
     return np.array(outcomes, bool)
 
 
-def test_what_comes_as_often_as_it_was_said_is_calibrated():
-    assert expected_calibration_error(said(0.25, 0.25, 0.25, 0.25, 1, 0), was(1, 0, 0, 0, 1, 0)) == 0
+def test_frequencies_equal_to_probabilities_are_calibrated():
+    assert expected_calibration_error(forecast(0.25, 0.25, 0.25, 0.25, 1, 0), observed(1, 0, 0, 0, 1, 0)) == 0
 
 
 def test_calibration_error_by_hand():
-    """Half of the voxels are said to be 0.75 and are so half of the time, the others are said to be 0.25 and never."""
-    assert expected_calibration_error(said(0.75, 0.75, 0.25, 0.25), was(1, 0, 0, 0)) == 0.5 * 0.25 + 0.5 * 0.25
+    """Two voxels have probability 0.75 and frequency 0.5, the other two probability 0.25 and frequency 0."""
+    assert expected_calibration_error(forecast(0.75, 0.75, 0.25, 0.25), observed(1, 0, 0, 0)) == 0.5 * 0.25 + 0.5 * 0.25
 
 
-def test_a_bin_ends_with_its_upper_edge():
-    """0.4 is the edge of the sixth of 15 bins: with 0.38 below it errors cancel, with 0.42 above it they add up."""
-    assert expected_calibration_error(said(0.4, 0.38), was(1, 0)) == pytest.approx((0.6 - 0.38) / 2)
-    assert expected_calibration_error(said(0.4, 0.42), was(1, 0)) == pytest.approx((0.6 + 0.42) / 2)
+def test_a_bin_includes_its_upper_edge():
+    """0.4 is the upper edge of the sixth of 15 bins: errors cancel with 0.38 (same bin) and add up with 0.42."""
+    assert expected_calibration_error(forecast(0.4, 0.38), observed(1, 0)) == pytest.approx((0.6 - 0.38) / 2)
+    assert expected_calibration_error(forecast(0.4, 0.42), observed(1, 0)) == pytest.approx((0.6 + 0.42) / 2)
 
 
 def test_brier_score_by_hand():
-    assert brier_score(said(0.75, 0.5, 0, 1), was(1, 0, 0, 0)) == (0.25**2 + 0.5**2 + 0 + 1) / 4
+    assert brier_score(forecast(0.75, 0.5, 0, 1), observed(1, 0, 0, 0)) == (0.25**2 + 0.5**2 + 0 + 1) / 4
 
 
-def test_scores_of_no_voxels_do_not_exist():
-    assert expected_calibration_error(said(), was()) is None
-    assert brier_score(said(), was()) is None
+def test_scores_without_voxels_are_none():
+    assert expected_calibration_error(forecast(), observed()) is None
+    assert brier_score(forecast(), observed()) is None
 
 
 def test_calibration_error_against_binned_means():
@@ -55,7 +55,7 @@ def test_calibration_error_against_binned_means():
 
 
 def test_brier_score_against_its_decomposition():
-    """Reliability - resolution + uncertainty (Murphy, 1973), over the values that forecasts take."""
+    """Reliability - resolution + uncertainty (Murphy, 1973), over the values of the forecasts."""
     rng = np.random.default_rng(1)
     forecasts = np.array([0.125, 0.5, 0.875])
     probability = rng.choice(forecasts, 3000)
@@ -68,15 +68,15 @@ def test_brier_score_against_its_decomposition():
 
 
 def whole(foreground, spacing_mm):
-    """The surroundings in the whole volume."""
-    box, near = surroundings(foreground, spacing_mm)
+    """Return the foreground with its margin in the whole volume."""
+    box, near = foreground_margin(foreground, spacing_mm)
     volume = np.zeros(foreground.shape, bool)
     volume[box] = near
     return volume
 
 
-def test_surroundings_reach_5_mm_along_each_axis():
-    """Around one voxel, with voxels of 2.5, 1.7 and 5.1 mm: 2, 2 and no voxels away."""
+def test_the_foreground_margin_is_5_mm_along_each_axis():
+    """Voxels of 2.5, 1.7 and 5.1 mm around one foreground voxel: 2, 2 and 0 voxels away."""
     foreground = np.zeros((9, 9, 9), bool)
     foreground[4, 4, 4] = True
     near = whole(foreground, (2.5, 1.7, 5.1))
@@ -85,13 +85,13 @@ def test_surroundings_reach_5_mm_along_each_axis():
     assert np.flatnonzero(near[4, 4]).tolist() == [4]
 
 
-def test_an_empty_foreground_has_no_surroundings():
-    box, near = surroundings(np.zeros((3, 4, 5), bool), (1.0, 1.0, 1.0))
+def test_an_empty_foreground_has_no_margin():
+    box, near = foreground_margin(np.zeros((3, 4, 5), bool), (1.0, 1.0, 1.0))
     assert near.size == np.zeros((3, 4, 5))[box].size == 0
 
 
 @pytest.mark.parametrize("spacing_mm", [(2.6, 1.4, 0.9), (7.0, 3.1, 2.2)])
-def test_surroundings_against_all_distances_and_a_distance_map(spacing_mm):
+def test_the_foreground_margin_against_all_distances_and_a_distance_map(spacing_mm):
     rng = np.random.default_rng(2)
     foreground = np.zeros((11, 16, 19), bool)
     foreground[tuple(rng.integers(0, foreground.shape, (6, 3)).T)] = True

@@ -14,7 +14,7 @@ def values_of(folder) -> dict[str, str]:
     return {row["case"]: row["value"] for row in rows_of(folder / "table.csv")}
 
 
-def test_each_process_has_a_part_until_they_are_gathered(tmp_path):
+def test_each_process_has_a_part_until_gathered(tmp_path):
     first, second = begin(tmp_path), begin(tmp_path, processes=SECOND)
     second.add("b", [{"value": 2}])
     first.add("c", [{"value": 3}])
@@ -25,7 +25,7 @@ def test_each_process_has_a_part_until_they_are_gathered(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_a_part_that_was_left_is_newer_than_the_table_but_only_what_is_kept_counts(tmp_path):
+def test_a_leftover_part_replaces_rows_of_the_table_for_kept_cases_only(tmp_path):
     first, second = begin(tmp_path), begin(tmp_path, processes=SECOND)
     for name in "ab":
         first.add(name, [{"value": "old"}])
@@ -39,7 +39,7 @@ def test_a_part_that_was_left_is_newer_than_the_table_but_only_what_is_kept_coun
     assert values_of(tmp_path) == {}
 
 
-def test_another_process_knows_what_the_first_kept_but_does_not_write_it_again(tmp_path):
+def test_another_process_knows_kept_cases_but_does_not_rewrite_them(tmp_path):
     begin(tmp_path).add("a", [{"value": 1}])
     second = begin(tmp_path, kept="a", processes=SECOND)
     assert "a" in second

@@ -5,14 +5,14 @@ from utils.evaluation.error_ranking import BAND_MM, ErrorRanking, boundary_band
 
 
 def whole_band(labels, spacing_mm):
-    """The band of `boundary_band` in the whole volume."""
+    """Return the boundary band in the whole volume."""
     box, band = boundary_band(labels, spacing_mm)
     whole = np.zeros(labels.shape, bool)
     whole[box] = band
     return whole
 
 
-def test_the_band_by_brute_force():
+def test_the_boundary_band_by_brute_force():
     rng = np.random.default_rng(1)
     labels = np.zeros((6, 9, 10), np.uint8)
     labels[2:4, 3:6, 3:7] = 1
@@ -34,7 +34,7 @@ def test_the_band_by_brute_force():
     assert not whole_band(np.zeros((3, 3, 3)), spacing).any()
 
 
-def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
+def test_ranking_is_the_probability_that_an_error_is_more_uncertain():
     rng = np.random.default_rng(2)
     reference = np.zeros((5, 8, 8), np.uint8)
     reference[1:4, 2:6, 2:6] = 1
@@ -43,13 +43,13 @@ def test_ranking_is_the_chance_that_an_error_is_more_uncertain():
     band = whole_band(reference, (3.0, 1.0, 1.0))
     wrong = uncertainty[band & (prediction != reference)]
     right = uncertainty[band & (prediction == reference)]
-    chances = [(w > r) + 0.5 * (w == r) for w in wrong for r in right]
+    pairs = [(w > r) + 0.5 * (w == r) for w in wrong for r in right]
     area = ErrorRanking(prediction, reference, (3.0, 1.0, 1.0)).area(uncertainty)
-    assert area == pytest.approx(np.mean(chances))
+    assert area == pytest.approx(np.mean(pairs))
     assert 0.6 < area < 0.95
 
 
-def test_ranking_of_no_errors_does_not_exist():
+def test_ranking_without_errors_is_none():
     reference = np.zeros((3, 4, 4), np.uint8)
     reference[1, 1, 1] = 1
     assert ErrorRanking(reference, reference, (1.0, 1.0, 1.0)).area(np.zeros(reference.shape)) is None

@@ -1,4 +1,4 @@
-"""Measures by hand on a few voxels, and against SimpleITK's distance maps on random shapes."""
+"""Measures of a few voxels by hand, and compared with SimpleITK's distance maps on random shapes."""
 
 import numpy as np
 import pytest
@@ -19,14 +19,14 @@ def test_dice_by_hand():
     assert dice(mask((0, 0, 0), (0, 0, 1)), mask((0, 0, 1), (0, 0, 2), (0, 0, 3))) == 2 * 1 / 5
 
 
-def test_two_empty_masks_agree_and_one_empty_mask_agrees_in_nothing():
+def test_dice_is_1_for_two_empty_masks_and_0_for_one():
     assert dice(mask(), mask()) == 1
     assert dice(mask(), mask((1, 1, 1))) == 0
     assert dice(mask((1, 1, 1)), mask()) == 0
 
 
 @pytest.mark.parametrize("pair", [(mask(), mask()), (mask((0, 0, 0)), mask()), (mask(), mask((0, 0, 0)))])
-def test_distances_of_an_empty_mask_do_not_exist(pair):
+def test_distances_of_an_empty_mask_are_none(pair):
     distances = surface_distances(*pair, (1.0, 1.0, 1.0))
     assert (distances.average, distances.hausdorff, distances.hausdorff_95) == (None, None, None)
 
@@ -40,7 +40,7 @@ def test_distance_of_two_voxels_is_in_mm_along_each_axis():
 
 
 def test_average_is_over_both_directions():
-    """From one voxel to the nearest of two: 1 mm; back: 1 and 3 mm. (1 + 1 + 3) / 3."""
+    """From one voxel to the nearest of two: 1 mm; in the other direction: 1 and 3 mm. (1 + 1 + 3) / 3."""
     distances = surface_distances(mask((0, 0, 0)), mask((0, 0, 1), (0, 0, 3)), (1.0, 1.0, 1.0))
     assert distances.average == pytest.approx(5 / 3)
     assert distances.hausdorff == 3
@@ -59,7 +59,7 @@ def test_against_distance_maps():
         images = [sitk.GetImageFromArray(one.astype(np.uint8)) for one in masks]
         for image in images:
             image.SetSpacing(spacing[::-1])
-        # LabelContour leaves voxels at the image's border out: pad by background, so that they have a neighbour.
+        # LabelContour omits voxels at the image border: pad with background, so that they have a neighbour.
         images = [sitk.ConstantPad(image, (1, 1, 1), (1, 1, 1), 0) for image in images]
         surfaces = [sitk.LabelContour(image, fullyConnected=False) for image in images]
         directed = []

@@ -15,6 +15,6 @@ def test_the_worst_distance_is_the_largest():
     assert summarise({"a": 1.0, "b": 4.0}, higher_is_better=False).worst_case == "b"
 
 
-def test_no_value_no_summary_and_one_value_no_deviation():
+def test_no_summary_without_values_and_no_deviation_of_one_value():
     assert summarise({"a": None}, higher_is_better=True) is None
     assert summarise({"a": 0.5}, higher_is_better=True).deviation == 0

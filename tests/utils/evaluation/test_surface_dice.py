@@ -1,4 +1,4 @@
-"""Areas and shares by hand on boxes and corners, by geometry on balls, and element by element on random shapes."""
+"""Areas and surface Dice by hand for boxes and corners, by geometry for balls, by element for random shapes."""
 
 from itertools import permutations, product
 
@@ -30,7 +30,7 @@ A, X, Y, Z, XY, YZ, XYZ = (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1),
     ("corners", "area"),
     [
         ((), 0),
-        ((A,), 3**0.5 / 8),  # a triangle with sides of half a diagonal
+        ((A,), 3**0.5 / 8),  # a triangle whose sides are half a face diagonal
         ((A, X), 2**0.5 / 2),  # a strip
         ((A, XY), 2 * 3**0.5 / 8),
         ((A, XYZ), 2 * 3**0.5 / 8),
@@ -42,8 +42,8 @@ A, X, Y, Z, XY, YZ, XYZ = (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1),
         ((A, XY, (1, 0, 1), YZ), 4 * 3**0.5 / 8),
     ],
 )
-def test_areas_of_pieces_by_hand(corners, area):
-    """However a piece is turned or mirrored, and whichever side is inside: all 256 are among these."""
+def test_areas_of_elements_by_hand(corners, area):
+    """Include all rotations, reflections and complements of a configuration: together, all 256 codes."""
     areas = element_areas((1.0, 1.0, 1.0))
     for order, flips in product(permutations(range(3)), CORNERS):
         turned = [tuple(corner[axis] ^ flip for axis, flip in zip(order, flips)) for corner in corners]
@@ -65,7 +65,7 @@ def test_areas_are_in_square_millimetres_along_each_axis():
 
 
 def box_parts(counts, spacing):
-    """Areas of a box's surface: of the three kinds of faces, of one strip along each axis, of one corner."""
+    """Return areas of a box's surface: of the three kinds of faces, of one strip along each axis, of one corner."""
     z, y, x = spacing
     (nz, ny, nx) = (count - 1 for count in counts)
     faces = {"z": ny * nx * y * x, "y": nz * nx * z * x, "x": nz * ny * z * y}
@@ -74,8 +74,8 @@ def box_parts(counts, spacing):
 
 
 @pytest.mark.parametrize("spacing", [(5.0, 1.0, 0.8), (1.0, 1.0, 1.0), (0.9, 2.0, 3.0)])
-def test_a_plane_out_of_place_counts_with_its_area(spacing):
-    """A box of 4 × 6 × 7 voxels against one of 5 × 6 × 7: the planes on top are one voxel apart, all else agrees."""
+def test_a_displaced_plane_counts_with_its_area(spacing):
+    """A box of 4 × 6 × 7 voxels against one of 5 × 6 × 7: the top planes are one voxel apart, the rest agrees."""
     boxes = [np.zeros((9, 10, 11), bool) for _ in range(2)]
     boxes[0][2:6, 2:8, 2:9] = boxes[1][2:7, 2:8, 2:9] = True
     total = near = 0
@@ -95,11 +95,11 @@ def ball(radius_mm, spacing, shape):
     return sum(((n - m) * mm) ** 2 for n, m, mm in zip(np.indices(shape), middle, spacing)) <= radius_mm**2
 
 
-def test_half_a_ball_against_the_whole_whichever_side_of_the_voxels_is_long():
+def test_half_a_ball_against_the_whole_for_every_longest_voxel_side():
     """Of the half, 2πr² of 3πr² lie on the ball's surface; of the ball 2πr² of 4πr²: together 4 of 7 parts.
 
-    Steps make what is curved up to a fifth larger than it is, and the plane not. By the number of border voxels, the
-    shares would be from 0.51 to 0.63.
+    Voxel steps enlarge curved surfaces by up to a fifth, but not planes. By the number of border voxels, the shares
+    would range from 0.51 to 0.63.
     """
     shares = []
     for spacing in [(1.0, 1.0, 1.0), (4.0, 1.0, 1.0), (1.0, 4.0, 1.0), (1.0, 1.0, 4.0)]:
@@ -113,14 +113,14 @@ def test_half_a_ball_against_the_whole_whichever_side_of_the_voxels_is_long():
 
 
 @pytest.mark.parametrize(("apart_mm", "tolerance_mm", "share"), [(0, 0, 1), (3, 1.2, 0), (3, 4.2, 1)])
-def test_balls_one_in_the_other(apart_mm, tolerance_mm, share):
+def test_concentric_balls(apart_mm, tolerance_mm, share):
     spacing, shape = (2.0, 1.0, 1.0), (26, 50, 50)
     balls = [ball(radius, spacing, shape) for radius in (18, 18 + apart_mm)]
     assert surface_dice(*balls, spacing, tolerance_mm) == pytest.approx(share)
 
 
 def by_element(one, other, spacing, tolerance_mm):
-    """Voxel by voxel around each corner of voxels, each distance measured."""
+    """Compute the surface Dice corner by corner, from all pairwise distances."""
     areas = element_areas(spacing)
     found = []
     for array in (np.pad(one, 1), np.pad(other, 1)):
@@ -140,7 +140,7 @@ def by_element(one, other, spacing, tolerance_mm):
 
 @pytest.mark.parametrize("most_steps", [0, 10**6])
 @pytest.mark.parametrize("tolerance_mm", [0, 0.8, 2.3, 4])
-def test_against_every_element_on_its_own(monkeypatch, most_steps, tolerance_mm):
+def test_against_single_elements(monkeypatch, most_steps, tolerance_mm):
     monkeypatch.setattr(utils.evaluation.surface_dice, "_MOST_STEPS", most_steps)
     rng = np.random.default_rng(0)
     spacing = (3.0, 1.0, 0.7)
@@ -163,8 +163,8 @@ def test_empty_masks(monkeypatch, most_steps):
     assert surface_dice(empty, one, spacing, 100.0) == 0
 
 
-def test_a_distance_of_the_tolerance_is_within_it():
-    """A header holds 0.8 mm in single precision: 0.800000012 mm."""
+def test_a_distance_equal_to_the_tolerance_is_within_it():
+    """A header stores 0.8 mm in single precision: 0.800000012 mm."""
     spacing = (1.0, 1.0, float(np.float32(0.8)))
     assert surface_dice(mask((0, 0, 0)), mask((0, 0, 1)), spacing, 0.8) == 1
     assert surface_dice(mask((0, 0, 0)), mask((0, 0, 1)), spacing, 0.79) < 1
