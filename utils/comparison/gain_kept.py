@@ -1,4 +1,4 @@
-"""How much a student keeps of what its ensemble gains over a single network, and what each of them costs."""
+"""Share of the ensemble's gain over a single network that a student keeps, and the cost of each of the three."""
 
 from collections.abc import Sequence
 
@@ -22,11 +22,11 @@ COLUMNS = (
 )
 
 
-def report_kept(student: FinishedRun, others: Sequence[FinishedRun]) -> None:
-    """Write kept.csv beside the student's results, and print it; one of an earlier comparison goes.
+def report_gain_kept(student: FinishedRun, others: Sequence[FinishedRun]) -> None:
+    """Write kept.csv beside the student's results and print it; remove that of an earlier comparison.
 
-    The ensemble is the first of `others` that several networks predicted, the single network the first that one
-    predicted which is no student. Where one of the two is missing, or `student` is none, there is nothing to report.
+    The ensemble is the first of `others` with several networks, the single network the first with one network that is
+    not a student. Nothing is reported if one of the two is missing or `student` is not a student.
     """
     path = student.folder / KEPT
     path.unlink(missing_ok=True)

@@ -1,23 +1,26 @@
-"""Statistics of two runs over the same cases: paired differences, their intervals, and what they prove.
+"""Paired statistics of two runs over the same cases: differences, confidence intervals and tests.
 
-A difference is that of one patient in both runs: of a patient with several cases, the mean over these. Patients are
-independent of one another, cases of one patient are not.
+The unit is the patient: a difference is that of one patient between both runs, averaged over the patient's cases if
+there are several. Patients are independent of one another; cases of one patient are not.
 
-*Interval*: 95%, of the mean difference, by the studentized bootstrap (bootstrap-t; Efron and Tibshirani, "An
-Introduction to the Bootstrap", 1993, chapter 12.5) over patients. In simulations with 10 and 40, of a normal and of
-an exponential distribution, it covered the true mean in 95% of the trials; percentile and BCa intervals in 86 to 94%.
+*Interval*: 95% confidence interval of the mean difference, by the studentized bootstrap over patients (bootstrap-t;
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 12.5). In simulations with 10 and 40 patients
+from a normal and an exponential distribution, it covered the true mean in 95% of the trials; percentile and BCa
+intervals covered it in 86 to 94%.
 
 *Difference*: Wilcoxon's signed-rank test of the hypothesis that differences are symmetric about 0, two-sided, exact
-also with ties and zeros (Pratt, J. Am. Stat. Assoc. 54, 1959: zeros are ranked, and left out then). Its p values are
-corrected by Holm's method (Scand. J. Stat. 6, 1979). A family is all tests of one measure: of every class, region and
-mean, against every run of the report. So the chance of any false claim about Dice, the primary measure, is 5% at most,
-however many classes and runs there are; each further measure is a family of its own, and secondary.
+also with ties and zeros (Pratt, J. Am. Stat. Assoc. 54, 1959: zeros are ranked, and their ranks then dropped). The p
+values are corrected by Holm's method (Scand. J. Stat. 6, 1979). A family consists of all tests of one measure: of every
+class, region and mean, against every run of the report. The probability of any false positive for Dice, the primary
+measure, is therefore at most 5%, whatever the number of classes and runs. Each other measure is a family of its own,
+and secondary.
 
-*Non-inferiority*, of Dice: the hypothesis that the mean difference is -margin or less, one-sided, is tested by the
-same studentized bootstrap. The claim is about means, and so not one for Wilcoxon's test. The t test is too bold under
-the left skew that a few failures bring: of 40 differences it claimed falsely in 8% (drawn from real ones) to 10%
-(exponential) of the trials, this test in 6 to 7%. It is not corrected: the claim is one test against each run, that of
-the mean over classes; the other rows show where it comes from.
+*Non-inferiority*, of Dice: the hypothesis that the mean difference is -margin or less is tested one-sided by the same
+studentized bootstrap. Wilcoxon's test does not apply, as the claim is about means. The t test gives too many false
+positives with left-skewed differences, which a few failures cause: with 40 patients, 8% (resampled from real
+differences) to 10% (exponential) of the trials, against 6 to 7% with this test. There is no correction for multiple
+tests, since the claim against each run rests on a single test, that of the mean over classes; the other rows are
+descriptive.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,36 +49,37 @@ COLUMNS = (
     "p_non_inferior",
 )
 PRIMARY = "dice"
-MEAN = "mean"  # over the foreground classes, in the place of a class's name
+MEAN = "mean"  # over the foreground classes, in place of a class name
 
 _RESAMPLES = 9999
 _SEED = 0
 _LIMITS = (0.025, 0.975)
-_DECIMALS = 12  # measures have six digits: what a difference has beyond is rounding, and would hide ties
+_DECIMALS = 12  # measures have six digits; rounding errors beyond would hide ties
 
 
 def with_mean(values: Values, classes: Sequence[str]) -> Values:
-    """`values` and, of several `classes`, each case's mean over them, where every class has a value, as `MEAN`."""
+    """Add each case's mean over `classes` as `MEAN`, None unless every class has a value; not for a single class."""
     if len(classes) < 2:
         return values
     means = {}
     for measure in MEASURES:
         by_class = [values[name, measure] for name in classes]
-        of_case = {case: [some.get(case) for some in by_class] for case in by_class[0]}
-        means[MEAN, measure] = {case: None if None in some else sum(some) / len(some) for case, some in of_case.items()}
+        by_case = {case: [some.get(case) for some in by_class] for case in by_class[0]}
+        means[MEAN, measure] = {case: None if None in some else sum(some) / len(some) for case, some in by_case.items()}
     return {**values, **means}
 
 
 def compare(
     own: Values, others: Mapping[str, Values], margin: float, patients: Mapping[str, str] = MappingProxyType({})
 ) -> list[dict]:
-    """Rows of `COLUMNS` of a run against each of `others`, by name: a row a measure and class that both have.
+    """Compare a run with each of `others`: one row of `COLUMNS` per run, measure and class that both have.
 
-    Only cases where both have a value count. A difference is the run's own value less the other's.
+    Only cases with a value in both runs count. A difference is the run's own value minus the other's.
 
     Args:
-        margin: of non-inferiority, in Dice.
-        patients: of the cases, by name; a case that it lacks is a patient of its own.
+        others: by name.
+        margin: non-inferiority margin, in Dice.
+        patients: patient of each case, by name; a case that is not listed is a patient of its own.
     """
     rows = [row for name, other in others.items() for row in _compare_two(own, name, other, margin, patients)]
     for measure in MEASURES:
@@ -113,9 +117,9 @@ def _compare_two(own: Values, name: str, other: Values, margin: float, patients:
 
 
 def paired(*values: Mapping[str, float | None], patients: Mapping[str, str] = MappingProxyType({})) -> np.ndarray:
-    """The values of the patients that have one everywhere, float (runs, patients), in the order of the first's cases.
+    """Return the values of patients with a value in every run, float (runs, patients), in the first run's order.
 
-    Of several cases of a patient, by `patients`, the mean; a case that it lacks is a patient of its own.
+    The value of a patient is the mean over its cases; a case that `patients` does not list is a patient of its own.
     """
     groups: dict[str, list[str]] = {}
     for case in paired_cases(*values):
@@ -124,31 +128,31 @@ def paired(*values: Mapping[str, float | None], patients: Mapping[str, str] = Ma
 
 
 def paired_cases(*values: Mapping[str, float | None]) -> list[str]:
-    """The cases that have a value everywhere."""
+    """Return the cases with a value in every run."""
     return [case for case in values[0] if all(some.get(case) is not None for some in values)]
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided p value of Wilcoxon's signed-rank test: of all choices of signs, how many are as far from even.
+    """Compute the exact two-sided p value of Wilcoxon's signed-rank test.
 
-    The distribution of the sum of the positive ranks is put together rank by rank; midranks of ties count in halves,
-    so that twice a rank is a whole number.
+    The null distribution of the sum of the positive ranks is built up rank by rank. Midranks of ties are multiples of
+    1/2, so that ranks are doubled to be integers.
     """
-    from scipy.stats import rankdata  # half a second, which only runs that are compared spend
+    from scipy.stats import rankdata  # takes half a second, so that only comparisons import it
 
     counted = differences != 0
     doubled = np.rint(2 * rankdata(np.abs(differences))[counted]).astype(int)
-    chances = np.zeros(doubled.sum() + 1)  # of each doubled sum
-    chances[0] = 1
+    probabilities = np.zeros(doubled.sum() + 1)  # of each doubled sum
+    probabilities[0] = 1
     for rank in doubled:
-        chances[rank:] = chances[rank:] + chances[:-rank]
-        chances /= 2
+        probabilities[rank:] = probabilities[rank:] + probabilities[:-rank]
+        probabilities /= 2
     found = doubled[differences[counted] > 0].sum()
-    return float(min(1.0, 2 * min(chances[: found + 1].sum(), chances[found:].sum())))
+    return float(min(1.0, 2 * min(probabilities[: found + 1].sum(), probabilities[found:].sum())))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values of one family, corrected by Holm's method, in their order."""
+    """Correct the p values of one family by Holm's method; the order is kept."""
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, (len(p_values) - rank) * p_values[index])
@@ -157,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(differences: np.ndarray) -> tuple[float | None, float | None]:
-    """Studentized bootstrap interval of the mean; None for a limit that so few, or so equal, values do not have."""
+    """Compute the studentized bootstrap interval of the mean; None for a limit that is not finite."""
     error = _standard_error(differences)
     if error == 0:
         return None, None
@@ -169,7 +173,7 @@ def mean_interval(differences: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def p_of_mean_above(differences: np.ndarray, bound: float) -> float | None:
-    """One-sided p value of the hypothesis that the true mean is `bound` or less; None where all values are equal."""
+    """Compute the one-sided p value of the hypothesis "true mean <= `bound`"; None if all values are equal."""
     error = _standard_error(differences)
     if error == 0:
         return None
@@ -178,14 +182,14 @@ def p_of_mean_above(differences: np.ndarray, bound: float) -> float | None:
 
 
 def _standard_error(values: np.ndarray) -> float:
-    """Of the mean; 0 where all are equal."""
+    """Return the standard error of the mean; 0 if all values are equal."""
     return float(values.std(ddof=1) / len(values) ** 0.5) if np.ptp(values) > 0 else 0.0
 
 
 def _resampled_t(values: np.ndarray) -> np.ndarray:
-    """How many of its standard errors the mean of each resample is above that of `values`, float (resamples,).
+    """Compute the t statistic of each resample, (its mean - mean of `values`) / its standard error, (resamples,).
 
-    Infinite (or 0) for a resample whose values are all equal.
+    It is infinite (or 0) for a resample whose values are all equal.
     """
     resamples = values[_resampled_patients(len(values))]
     above = resamples.mean(axis=1) - values.mean()
@@ -195,25 +199,25 @@ def _resampled_t(values: np.ndarray) -> np.ndarray:
 
 
 def _resampled_patients(count: int) -> np.ndarray:
-    """Indices of `count` patients drawn with replacement, (resamples, count); always the same."""
+    """Sample indices of `count` patients with replacement, (resamples, count), with a fixed seed."""
     return np.random.default_rng(_SEED).integers(0, count, (_RESAMPLES, count))
 
 
 def share_kept(
     single: np.ndarray, ensemble: np.ndarray, student: np.ndarray
 ) -> tuple[float | None, float | None, float | None]:
-    """The share of an ensemble's mean gain over a single network that a student keeps, and its 95% interval.
+    """Compute the share of an ensemble's mean gain over a single network that a student keeps, with its 95% interval.
 
-    (student - single) / (ensemble - single), of means of the same patients, (patients,). None where the ensemble
-    gains nothing. The interval is that of percentiles over resampled patients; a resample in which the ensemble
-    gains nothing counts as beyond either limit, and a limit that lies among those is None: the gain is not certain
-    enough.
+    (student - single) / (ensemble - single), with means over the same patients, (patients,). None if the ensemble
+    gains nothing. The interval is the percentile interval over resampled patients. A resample in which the ensemble
+    gains nothing counts as beyond both limits; a limit among such resamples is None, since the gain is then too
+    uncertain.
     """
     gain, kept = (ensemble - single).mean(), (student - single).mean()
     if gain <= 0:
         return None, None, None
-    drawn = _resampled_patients(len(single))
-    gains, shares = (ensemble - single)[drawn].mean(axis=1), (student - single)[drawn].mean(axis=1)
+    indices = _resampled_patients(len(single))
+    gains, shares = (ensemble - single)[indices].mean(axis=1), (student - single)[indices].mean(axis=1)
     gained = gains > 0
     limits = []
     for limit, beyond in zip(_LIMITS, (-np.inf, np.inf)):

@@ -1,4 +1,4 @@
-"""Picture of a comparison: Dice of the runs, and the differences patient by patient."""
+"""Picture of a comparison: Dice of the runs, and paired differences of patients."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +15,14 @@ def draw_comparison(
     limits: Mapping[tuple[str, str], tuple[float | None, float | None]],
     margin: float,
 ) -> None:
-    """Draw the Dice of runs as boxes, and beside them what the first has more than each other in every patient.
+    """Plot the Dice of runs as boxes, and beside them each patient's difference of the first run to each other run.
 
     Args:
         names: of the runs.
         dices: by class, float (runs, patients).
-        limits: of the interval of the mean difference, by class and name of the other run; None for none.
-        margin: of non-inferiority, in Dice.
+        limits: of the confidence interval of the mean difference, by class and name of the other run; None for a limit
+            that does not exist.
+        margin: non-inferiority margin, in Dice.
     """
     height = 0.9 + 0.45 * len(names)
     figure, axes = plt.subplots(

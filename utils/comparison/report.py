@@ -13,7 +13,7 @@ from base.errors import InputError
 from base.run_files import COMPARISON, COMPARISON_PICTURE, KEPT
 from base.run_record import RunRecord
 from utils.comparison.finished_runs import FinishedRun, check_alike
-from utils.comparison.gain_kept import report_kept
+from utils.comparison.gain_kept import report_gain_kept
 from utils.comparison.paired_tests import COLUMNS, PRIMARY, compare, paired
 from utils.comparison.picture import draw_comparison
 from utils.evaluation.case_measures import MEASURES
@@ -60,7 +60,7 @@ class ComparisonReport:
         self._draw(run, rows, margin)
         for other in self._others:
             _print_rows([row for row in rows if row["against"] == other.name], run.name, margin)
-        report_kept(run, self._others)
+        report_gain_kept(run, self._others)
 
     def _draw(self, run: FinishedRun, rows: Sequence[dict], margin: float) -> None:
         """Draw the Dice of the classes that all runs have."""

@@ -1,4 +1,4 @@
-"""Predictive entropy, and the mutual information of an ensemble's prediction and its members."""
+"""Predictive entropy, and mutual information between the prediction of an ensemble and its members."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from base.chunks import chunks
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy of class probabilities (classes, ...) in nats, float32 (...): -sum p log p."""
+    """Compute the entropy of class probabilities (classes, ...) in nats, float32 (...): -sum p log p."""
     flat = probabilities.reshape(len(probabilities), -1)
     total = np.zeros(flat.shape[1], np.float32)
     for chunk in chunks(len(total)):
@@ -17,10 +17,10 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 
 
 class RunningEntropy:
-    """Weighted mean over members of the entropy of each, one member at a time.
+    """Running weighted mean of the members' entropies.
 
-    The entropy of the mean less this is the mutual information of the prediction and the member (Depeweg et al.,
-    ICML 2018): what the members do not agree on, without what each of them is unsure of.
+    The entropy of the mean prediction minus this mean is the mutual information between prediction and member (Depeweg
+    et al., ICML 2018): the uncertainty from disagreement between members, without that of each single member.
     """
 
     def __init__(self):
@@ -28,7 +28,7 @@ class RunningEntropy:
         self._weight = 0.0
 
     def add(self, probabilities: np.ndarray, weight: float = 1.0) -> None:
-        """Take in the probabilities of one member, float32 (classes, z, y, x)."""
+        """Add the probabilities of one member, float32 (classes, z, y, x)."""
         self._weight += weight
         own = entropy(probabilities)
         if self.mean is None:
@@ -39,5 +39,5 @@ class RunningEntropy:
             self.mean += own
 
     def mutual_information(self, entropy_of_mean: np.ndarray) -> np.ndarray:
-        """Entropy of the members' mean less the mean of their entropies, in nats, at least 0, float32 (z, y, x)."""
+        """Return the entropy of the mean minus the mean of the entropies, in nats, at least 0, float32 (z, y, x)."""
         return np.maximum(entropy_of_mean - self.mean, 0)

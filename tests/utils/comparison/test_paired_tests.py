@@ -1,4 +1,4 @@
-"""Intervals and tests against examples by hand, against scipy, and against what simulated truths make of them."""
+"""Intervals and tests compared with examples by hand, with scipy, and in simulations with known truth."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ from utils.comparison.paired_tests import (
 
 @pytest.fixture
 def few_resamples(monkeypatch):
-    """A bootstrap that is quick enough to be repeated."""
+    """Make the bootstrap fast enough to be repeated."""
     monkeypatch.setattr(paired_tests, "_RESAMPLES", 299)
 
 
 def test_signed_ranks_by_hand():
     assert signed_rank_p(np.array([0.1, 0.3, 0.2])) == 2 / 8  # all three positive, or all negative
-    assert signed_rank_p(np.array([1.0, 2, 3, 4, -5])) == 2 * 10 / 32  # ten choices of 1 to 5 sum up to 5 or less
+    assert signed_rank_p(np.array([1.0, 2, 3, 4, -5])) == 2 * 10 / 32  # ten subsets of 1 to 5 have a sum of 5 or less
     assert signed_rank_p(np.array([0.0, 1, 1, 1, 2])) == 2 / 16
     assert signed_rank_p(np.zeros(3)) == 1
 
@@ -44,15 +44,15 @@ def test_holm_by_hand():
     assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
 
 
-def test_values_that_tell_too_little_have_no_interval():
+def test_too_few_or_equal_values_have_no_interval():
     assert mean_interval(np.array([0.2])) == mean_interval(np.full(9, 0.1)) == (None, None)
     assert mean_interval(np.array([0.1, 0.2, 0.3])) == (None, None)  # a ninth of the resamples are all equal
     assert p_of_mean_above(np.full(9, 0.1), 0.0) is None
 
 
-def rates(draw, bound: float, trials: int = 1000) -> tuple[float, float, float]:
-    """How often the interval covers `bound`, the mean is proved above it, and ranks prove that 0 is not the middle."""
-    samples = [draw() for _ in range(trials)]
+def rates(sample_differences, bound: float, trials: int = 1000) -> tuple[float, float, float]:
+    """Return the rates of intervals that cover `bound`, of means shown above it, and of significant signed ranks."""
+    samples = [sample_differences() for _ in range(trials)]
     intervals = [mean_interval(sample) for sample in samples]
     return tuple(
         np.mean(found)
@@ -70,8 +70,8 @@ def test_error_rates_where_there_is_no_effect(few_resamples):
     assert (covered, claimed, differs) == pytest.approx((0.95, 0.05, 0.05), abs=0.02)
 
 
-def test_a_few_failures_do_not_make_it_bold(few_resamples):
-    """Means of left-skewed differences exactly at the margin: the t test claims too often."""
+def test_a_few_failures_do_not_cause_false_positives(few_resamples):
+    """Left-skewed differences with a mean exactly at the margin: the t test gives too many false positives."""
     rng = np.random.default_rng(3)
     covered, claimed, _ = rates(lambda: 1 - rng.exponential(size=20), bound=0)
     t_tests = stats.ttest_1samp(1 - rng.exponential(size=(20, 1000)), 0, alternative="greater").pvalue
@@ -80,7 +80,7 @@ def test_a_few_failures_do_not_make_it_bold(few_resamples):
 
 
 def test_power_where_there_is_an_effect(few_resamples):
-    """That of the t tests, which are the best there are of normal differences; ranks are nearly as good."""
+    """Compare with t tests, which are optimal for normal differences; signed ranks are nearly as powerful."""
     rng = np.random.default_rng(4)
     count, effect, noncentrality = 20, 0.5, 0.5 * 20**0.5
     one_sided = stats.nct.sf(stats.t.ppf(0.95, count - 1), count - 1, noncentrality)
@@ -93,7 +93,7 @@ def test_power_where_there_is_an_effect(few_resamples):
 
 
 def values_of(measure: str, **classes: list) -> dict:
-    """One measure of each class in the cases a, b, ...; the others nowhere."""
+    """Return values of one measure of each class in the cases a, b, ...; other measures have none."""
     return {
         (name, some): dict(zip("abcdefgh", values)) if some == measure else {}
         for name, values in classes.items()
@@ -101,7 +101,7 @@ def values_of(measure: str, **classes: list) -> dict:
     }
 
 
-def test_only_cases_that_both_have_are_compared():
+def test_only_cases_of_both_runs_are_compared():
     own, other = values_of("asd_mm", x=[1.0, 2, None, 4]), values_of("asd_mm", x=[0.5, 1, 7, None], y=[1.0] * 4)
     (row,) = compare(own, {"other": other}, 0.005)
     assert (row["against"], row["class"], row["measure"], row["cases"]) == ("other", "x", "asd_mm", 2)
@@ -109,8 +109,8 @@ def test_only_cases_that_both_have_are_compared():
     assert "p_non_inferior" not in row
 
 
-def test_cases_of_a_patient_are_averaged_before_anything_is_tested():
-    """Six cases of three patients, one of which lacks a value: the same as three cases with the patients' means."""
+def test_cases_of_a_patient_are_averaged_before_tests():
+    """Six cases of three patients, one without a value, give the same as three cases with the patients' means."""
     patients = {"a": "p", "b": "p", "c": "q", "d": "q", "e": "r", "f": "r"}
     own, other = (
         values_of("dice", x=[0.9, 0.7, 0.8, 0.6, 0.9, None]),
@@ -123,14 +123,14 @@ def test_cases_of_a_patient_are_averaged_before_anything_is_tested():
     assert row["p_wilcoxon"] == 2 / 8
 
 
-def test_the_mean_is_over_classes_case_by_case():
+def test_the_mean_over_classes_is_per_case():
     own = with_mean(values_of("dice", x=[0.8, 0.6, 1.0], y=[0.4, None, 0.6]), ["x", "y"])
     assert own[MEAN, "dice"] == pytest.approx({"a": 0.6, "b": None, "c": 0.8})
     only = values_of("dice", x=[0.8])
     assert with_mean(only, ["x"]) is only
 
 
-def test_a_family_is_one_measure_against_all_runs():
+def test_a_family_is_all_tests_of_one_measure():
     rng = np.random.default_rng(5)
     runs = []
     for _ in range(3):
@@ -146,7 +146,7 @@ def test_a_family_is_one_measure_against_all_runs():
         assert [row["p_holm"] for row in family] == holm([row["p_wilcoxon"] for row in family])
 
 
-def test_not_inferior_is_by_the_margin():
+def test_non_inferiority_depends_on_the_margin():
     steps = 0.001 * np.arange(-4, 4)
     own, other = values_of("dice", x=0.85 + 2 * steps), values_of("dice", x=0.853 + steps)
     p = {margin: compare(own, {"other": other}, margin)[0]["p_non_inferior"] for margin in (0.001, 0.0035, 0.03)}
@@ -155,7 +155,7 @@ def test_not_inferior_is_by_the_margin():
     assert p[0.03] < 0.001
 
 
-def test_the_share_that_is_kept_by_hand():
+def test_the_share_kept_by_hand():
     single = np.linspace(0.7, 0.9, 10)
     share, low, high = share_kept(single, single + 0.02, single + 0.015)
     assert (share, low, high) == pytest.approx((0.75, 0.75, 0.75))
