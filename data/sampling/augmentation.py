@@ -1,6 +1,6 @@
-"""Augmentation: drawn once a patch, applied to image, reference and soft labels of a whole batch alike.
+"""Augmentation: parameters are sampled once per patch and applied to its image, reference and soft labels alike.
 
-Patches have two axes (slices) or three (boxes); everything here holds for both.
+Patches have two axes (slices) or three (boxes); all functions support both and process whole batches.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from scipy import ndimage
 
 @dataclass(frozen=True)
 class Strength:
-    """How far patches may be changed.
+    """Strength of the augmentation.
 
     Attributes:
-        rotation_degrees, largest_rotation: standard deviation and bound of the angle, about the plane's normal for
-            slices and about an axis of any direction for boxes.
-        zoom, largest_zoom: the same for the logarithm of the size.
-        intensity: standard deviation of shift and of relative scale, in units of the normalized image.
+        rotation_degrees, largest_rotation: standard deviation and bound of the angle; rotations are about the plane's
+            normal for slices and about a random axis for boxes.
+        zoom, largest_zoom: standard deviation and bound of the logarithm of the zoom factor.
+        intensity: standard deviation of the shift and of the relative scale, in normalized intensities.
         gamma: standard deviation of the logarithm of the exponent.
         noise, blur_voxels: largest standard deviation of the noise (normalized intensities) and of the Gaussian blur.
-        seldom: share of the patches that get noise, and share of those that are blurred.
+        seldom: fraction of patches with noise, and fraction of patches with blur.
     """
 
     rotation_degrees: float
@@ -39,19 +39,19 @@ STRENGTHS = {
     "light": Strength(10, 25, 0.05, 0.1, 0.1),
     "strong": Strength(15, 40, 0.1, 0.25, 0.2, gamma=0.2, noise=0.3, blur_voxels=1.0, seldom=0.3),
 }
-_BLUR_RADIUS = 3  # voxels, three standard deviations of the widest blur
+_BLUR_RADIUS = 3  # voxels: three standard deviations of the strongest blur
 
 
 @dataclass(frozen=True)
 class AugmentationDraw:
-    """What was drawn for a batch of n patches with d axes.
+    """Parameters sampled for a batch of n patches with d axes.
 
     Attributes:
-        matrices: float32 (n, d, d); takes an offset from the centre of the result (voxels, in the order of the axes)
-            to the offset in the patch whose value appears there.
-        scales, shifts, gammas: float32 (n,); intensities become ``image ** gamma * scale + shift``, the power taken
-            between the darkest and the brightest of the patch.
-        noises: float32 (n,), standard deviations; `noise_seeds`, int (n,), decide the noise itself.
+        matrices: float32 (n, d, d); maps an offset from the centre of the result (voxels, in the order of the axes) to
+            the offset from the centre of the patch at which the value is sampled.
+        scales, shifts, gammas: float32 (n,); intensities become ``image ** gamma * scale + shift``, with the power
+            applied after scaling the patch from its minimum and maximum to 0 and 1.
+        noises: float32 (n,), standard deviations; `noise_seeds`, int (n,), are the seeds of the noise.
         blurs: float32 (n,), standard deviations in voxels.
     """
 
@@ -64,23 +64,23 @@ class AugmentationDraw:
     noise_seeds: np.ndarray
 
     def part(self, which: slice) -> "AugmentationDraw":
-        """What was drawn for those patches."""
+        """Return the parameters of some of the patches."""
         return AugmentationDraw(**{name: values[which] for name, values in vars(self).items()})
 
     @property
     def enlargement(self) -> float:
-        """Share by which a patch's side must grow so that every transform finds its values inside."""
+        """Fraction by which the side of patches must grow so that all sampled positions are inside."""
         return max(0.0, float(np.abs(self.matrices).sum(axis=2).max()) - 1)
 
 
 def draw_augmentation(
     strength: Strength, rng: np.random.Generator, spacings_mm: np.ndarray, flip: bool = False
 ) -> AugmentationDraw:
-    """Draw a transform for each patch.
+    """Sample the parameters of a transform for each patch.
 
     Args:
-        spacings_mm: float (n, d), along the axes of the patches: a rotation is one of the anatomy, not of the grid.
-        flip: mirror each axis of every other patch.
+        spacings_mm: float (n, d), along the axes of the patches; rotations are rigid in mm, not in voxels.
+        flip: mirror each axis with probability 1/2.
     """
     n, d = spacings_mm.shape
     bound = strength.largest_rotation
@@ -106,13 +106,13 @@ def draw_augmentation(
 
 
 def rotations_in_plane(radians: np.ndarray) -> np.ndarray:
-    """Rotations (n, 2, 2) of a plane."""
+    """Return rotation matrices (n, 2, 2) of a plane."""
     cos, sin = np.cos(radians), np.sin(radians)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
 
 
 def rotations_about(rng: np.random.Generator, radians: np.ndarray) -> np.ndarray:
-    """Rotations (n, 3, 3) about axes of any direction, all directions equally likely (Rodrigues' formula)."""
+    """Return rotation matrices (n, 3, 3) about random axes, uniform over directions (Rodrigues' formula)."""
     axes = rng.normal(size=(len(radians), 3))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     cross = np.cross(np.eye(3), axes[:, None, :])
@@ -121,20 +121,20 @@ def rotations_about(rng: np.random.Generator, radians: np.ndarray) -> np.ndarray
 
 
 def in_voxels(transforms: np.ndarray, spacings_mm: np.ndarray) -> np.ndarray:
-    """Transforms (n, d, d) of offsets in mm as transforms of offsets in voxels: S^-1 R S, S = diag(spacing)."""
+    """Convert transforms (n, d, d) of offsets in mm to transforms of offsets in voxels: S^-1 R S, S = diag(spacing)."""
     return transforms * spacings_mm[:, None, :] / spacings_mm[:, :, None]
 
 
 def apply_augmentation(draw: AugmentationDraw, image, reference, soft, input_size: int, sample_size: int):
-    """Transform a batch of enlarged patches with d axes and crop it to its sizes.
+    """Transform a batch of enlarged patches with d axes and crop it to the given sizes.
 
-    What becomes of a patch does not depend on the others.
+    The result of a patch does not depend on the other patches.
 
     Args:
         image: float32 (n, input+, ...), interpolated linearly.
-        reference: uint8 (n, sample+, ...), of the nearest voxel.
-        soft: float32 (n, channels, sample+, ...) or None, interpolated linearly: rows of weights that sum to one, so
-            that probabilities stay probabilities.
+        reference: uint8 (n, sample+, ...), interpolated by nearest neighbour.
+        soft: float32 (n, channels, sample+, ...) or None, interpolated linearly: the weights sum to one, so that
+            probabilities remain probabilities.
 
     Returns:
         image (n, input, ...), reference (n, sample, ...), soft (n, channels, sample, ...) or None.
@@ -148,12 +148,12 @@ def apply_augmentation(draw: AugmentationDraw, image, reference, soft, input_siz
 
 
 def _warp(values: np.ndarray, matrices: np.ndarray, side: int, mode: str) -> np.ndarray:
-    """Sample `values`, float32 (n, channels, ...), on a square or cube of `side` about their centre."""
+    """Resample `values`, float32 (n, channels, ...), on a square or cube of `side` voxels around their centre."""
     n, d = len(values), values.ndim - 2
     offsets = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
     grid = np.empty((n, *[side] * d, d), np.float32)
     for row, extent in enumerate(values.shape[2:]):
-        # grid_sample wants the last axis first, with -1 and 1 at the outer edges of the outermost voxels.
+        # grid_sample expects the last axis first, with -1 and 1 at the outer edges of the outermost voxels.
         steps = matrices[:, row] * np.float32(2 / extent)
         along = (steps[:, axis, None] * offsets for axis in range(d))
         parts = [part.reshape(n, *[side if a == axis else 1 for a in range(d)]) for axis, part in enumerate(along)]
@@ -164,7 +164,7 @@ def _warp(values: np.ndarray, matrices: np.ndarray, side: int, mode: str) -> np.
 
 
 def _change_intensities(draw: AugmentationDraw, image: np.ndarray) -> None:
-    """Blur, gamma, scale and shift, and noise of a batch (n, ...), in place."""
+    """Apply blur, gamma, scale, shift and noise to a batch (n, ...), in place."""
     for patch, sigma, gamma in zip(image, draw.blurs, draw.gammas):
         if sigma > 0:
             ndimage.gaussian_filter(patch, sigma, output=patch, mode="nearest", radius=_BLUR_RADIUS)

@@ -1,4 +1,4 @@
-"""Batches as tensors, made in the background while the network works on the one before."""
+"""Batches as tensors, prepared in the background while the network processes the previous batch."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +14,12 @@ from data.soft_labels import DEVIATION_UNITS, MEAN_UNITS
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """What a network is trained on. Patches have two axes or three.
+    """A training batch. Patches have two or three axes.
 
     Attributes:
         image: float32 (n, 1, input, ...).
         reference: int64 (n, sample, ...) class indices, with `IGNORED`.
-        soft: float32 (n, classes, sample, ...) summing to 1, or to 0 where nothing is known; or None.
+        soft: float32 (n, classes, sample, ...) that sums to 1, or to 0 where it is unknown; or None.
         deviation: float32 (n, sample, ...), the ensemble's standard deviation; or None.
     """
 
@@ -29,11 +29,11 @@ class TensorBatch:
     deviation: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "TensorBatch":
-        """The batch on a device; one that is pinned is copied while the program goes on."""
+        """Copy the batch to a device; a pinned batch is copied asynchronously."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "TensorBatch":
-        """The batch in memory that CUDA devices can read by themselves."""
+        """Copy the batch to pinned (page-locked) memory, for asynchronous copies to CUDA devices."""
         return self._map(torch.Tensor.pin_memory)
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "TensorBatch":
@@ -42,12 +42,12 @@ class TensorBatch:
 
 
 def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
-    """Turn arrays into tensors, transformed as drawn."""
+    """Apply the augmentation to a batch of arrays and convert it to tensors."""
     image, reference, soft, deviation = batch.image, batch.reference, None, None
     if batch.soft is not None:
         soft = batch.soft.astype(np.float32)
         soft /= MEAN_UNITS
-    if batch.deviation is not None:  # travels with the soft labels, as one channel more
+    if batch.deviation is not None:  # transformed together with the soft labels, as an additional channel
         deviation = batch.deviation[:, None].astype(np.float32)
         deviation /= DEVIATION_UNITS
         soft = np.concatenate([soft, deviation], axis=1)
@@ -57,17 +57,17 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
         soft, deviation = soft[:, :-1], torch.from_numpy(soft[:, -1])
     if soft is not None:
         total = soft.sum(axis=1, keepdims=True)
-        # Voxels that lie mostly outside the image are outside.
+        # Voxels that are mostly outside the image count as outside.
         soft = torch.from_numpy(np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5))
     return TensorBatch(torch.from_numpy(image[:, None]), torch.from_numpy(reference).long(), soft, deviation)
 
 
 class BatchStream:
-    """The batches of one sampler, the next ones prepared in a thread.
+    """Batches of one sampler, prepared in a background thread.
 
     Args:
-        rank, count: of `count` processes that share out each batch, this is number `rank`.
-        pinned: for a CUDA device.
+        rank, count: rank of this process and number of processes that share each batch.
+        pinned: use pinned memory, for a CUDA device.
     """
 
     def __init__(self, sampler: PatchSampler, rank: int = 0, count: int = 1, pinned: bool = False):
@@ -82,8 +82,8 @@ class BatchStream:
 
     def numbered(self, first: int, end: int, ahead: int = 2) -> Iterator[TensorBatch]:
         """Yield batches `first` to `end` - 1 in order, `ahead` of them in preparation."""
-        # PyTorch uses one core in that thread: the others are the network's. A thread takes the number set last when
-        # PyTorch first meets it there, so this one has to be met before.
+        # PyTorch uses one core in the background thread and leaves the others to the network. PyTorch initializes a
+        # thread at its first call there, with the number that was set last: this call initializes this thread before.
         torch.get_num_threads()
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
             pending = [thread.submit(self.make, number) for number in range(first, min(first + ahead, end))]

@@ -1,4 +1,4 @@
-"""How much of the cases on disk stays in memory while patches are cut from them."""
+"""Limit on the memory of memory-mapped cases from which patches are extracted."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ _BYTES_IN_MEMORY = 256 * 2**20
 
 
 class RecentCases:
-    """Cases of which those that were looked at last stay in memory, as many as their files take `limit` bytes."""
+    """Keeps the most recently used cases in memory, up to a total file size of `limit` bytes."""
 
     def __init__(self, cases: Sequence[TrainingCase], limit: int = _BYTES_IN_MEMORY):
         self._cases = cases
         self._limit = limit
-        self._numbers: dict[int, None] = {}  # the last one last
+        self._numbers: dict[int, None] = {}  # from least to most recently used
         self._bytes = 0
 
     def look_at(self, number: int) -> TrainingCase:
-        """Case `number`, of which something is to be read."""
+        """Return case `number` for reading, and release the least recently used cases beyond the limit."""
         case = self._cases[number]
         if number in self._numbers:
             del self._numbers[number]

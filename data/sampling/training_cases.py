@@ -1,4 +1,4 @@
-"""Cases as patches are cut from them, and what tells their content."""
+"""Training cases from which patches are extracted, and a fingerprint of their content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from data.stored_arrays import StoredArrays
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A case whose arrays lie in memory, or are mapped into it.
+    """A case whose arrays are in memory or memory-mapped.
 
     Attributes:
-        image: (z, y, x), intensities as they are stored, a type whose values float32 can hold.
-        scaling: what makes of them what a network reads.
+        image: (z, y, x), stored intensities, of a type that float32 represents exactly.
+        scaling: converts stored to normalized intensities.
         table: uint8 (256,), the class index of each label.
-        labels: uint8 (z, y, x), of the reference; None without one.
+        labels: uint8 (z, y, x), of the reference; None without a reference.
         soft: uint8 (classes, z, y, x), the ensemble's mean in units of 1/255; None without soft labels.
-        deviation: uint8 (z, y, x), the ensemble's standard deviation in units of 1/510, of the class where it is
-            largest; None where it is not learnt.
-        index: the voxels by which patches are drawn.
-        stored: the files that arrays are mapped from.
+        deviation: uint8 (z, y, x), the ensemble's standard deviation in units of 1/510, maximum over the classes; None
+            if it is not learnt.
+        index: voxels from which patches are drawn.
+        stored: the memory-mapped files.
     """
 
     name: str
@@ -45,17 +45,17 @@ class TrainingCase:
         return sum(arrays.bytes for arrays in self.stored)
 
     def release(self) -> None:
-        """Let go of the memory that holds what was looked at of mapped arrays."""
+        """Release the memory of the pages of mapped arrays that were read."""
         for arrays in self.stored:
             arrays.release()
 
 
 def drawing_classes(table: np.ndarray, labels: np.ndarray | None, soft: np.ndarray | None) -> np.ndarray:
-    """Class indices by which voxels are drawn: the reference's, else the most probable of the soft labels."""
+    """Return the class indices by which voxels are drawn: of the reference, else the argmax of the soft labels."""
     return table[labels] if labels is not None else argmax(soft)
 
 
 def fingerprint(cases: Sequence[Case]) -> str:
-    """SHA-256 of the names and resampled contents of `cases`, as stage 1 recorded them."""
+    """Return the SHA-256 of the names and resampled contents of `cases`, as recorded by stage 1."""
     lines = [f"{case.name} {sorted(case.fingerprint.items())}" for case in cases]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

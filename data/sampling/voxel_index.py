@@ -1,4 +1,4 @@
-"""Which voxels patches are drawn by: groups of voxels, and an index that finds a voxel of a group at once."""
+"""Groups of voxels from which patches are drawn, and an index for uniform draws from a group."""
 
 import itertools
 
@@ -9,16 +9,16 @@ from base.label_classes import IGNORED
 
 
 class VoxelIndex:
-    """Voxels of each group of one volume, as runs of equal group along x.
+    """Voxels of each group of one volume, as runs (sequences of voxels of one group along x).
 
-    A volume has far fewer runs than voxels, and a uniform draw is a binary search among them: the same time however
-    rare the group.
+    A volume has far fewer runs than voxels. A uniform draw is a binary search among the runs of a group; its time does
+    not depend on how rare the group is.
 
     Args:
         shape: of the volume, (z, y, x).
-        starts: int64 (runs,), the first voxel of each run; the runs of group 0 first.
-        ends: int64 (runs,), how many voxels of its group a run and those before it hold.
-        bounds: of each group, the number of its first run; then the number of runs.
+        starts: int64 (runs,), flat index of the first voxel of each run, in the order of the groups.
+        ends: int64 (runs,), cumulative number of voxels within the group, including this run.
+        bounds: index of the first run of each group, followed by the number of runs.
     """
 
     def __init__(self, shape: tuple[int, ...], starts: np.ndarray, ends: np.ndarray, bounds: list[int]):
@@ -33,7 +33,7 @@ class VoxelIndex:
         return cls(groups.shape, starts, ends, bounds)
 
     def voxel(self, group: int, number: int) -> tuple[int, int, int]:
-        """Position (z, y, x) of voxel `number`, from 0 to ``counts[group] - 1``, of a group."""
+        """Return the position (z, y, x) of voxel `number`, from 0 to ``counts[group] - 1``, of a group."""
         starts, ends = self._runs[group]
         run = int(ends.searchsorted(number, side="right"))
         flat = int(starts[run]) + number - (int(ends[run - 1]) if run else 0)
@@ -43,7 +43,7 @@ class VoxelIndex:
 
 
 def find_runs(groups: np.ndarray, number_of_groups: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """`starts`, `ends` and `bounds` of a `VoxelIndex` of `groups`, uint8 (z, y, x)."""
+    """Return `starts`, `ends` and `bounds` of the `VoxelIndex` of `groups`, uint8 (z, y, x)."""
     flat = groups.ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     lengths = np.diff(starts, append=flat.size)
@@ -55,11 +55,12 @@ def find_runs(groups: np.ndarray, number_of_groups: int) -> tuple[np.ndarray, np
 def groups_of_voxels(
     classes: np.ndarray, number_of_classes: int, apart: int | None = None, around: int | None = None
 ) -> np.ndarray:
-    """Which group each voxel is drawn with, uint8 (z, y, x): its class, or `IGNORED` where it is not drawn.
+    """Return the group of each voxel, uint8 (z, y, x): its class, or `IGNORED` if it is not drawn.
 
     Args:
-        apart: background so many voxels from all else (chessboard distance) is a group of its own, after the classes.
-        around: voxels beyond the box around the foreground and so many voxels more are not drawn.
+        apart: background voxels at least this far (chessboard distance, in voxels) from the foreground are a group of
+            their own, after the classes.
+        around: only voxels in the bounding box of the foreground, enlarged by this number of voxels, are drawn.
     """
     foreground = (classes > 0) & (classes != IGNORED)
     groups = classes

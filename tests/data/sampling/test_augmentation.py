@@ -27,7 +27,7 @@ def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> Augmentatio
     return draw_of(matrices, **intensities)
 
 
-def test_a_quarter_turn_is_a_quarter_turn_of_everything():
+def test_a_quarter_turn_rotates_image_reference_and_soft_labels():
     rng = np.random.default_rng(0)
     image, reference = rng.normal(size=(1, 9, 9)).astype(np.float32), rng.integers(0, 3, (1, 9, 9)).astype(np.uint8)
     soft = rng.random((1, 3, 9, 9)).astype(np.float32)
@@ -36,7 +36,7 @@ def test_a_quarter_turn_is_a_quarter_turn_of_everything():
         np.testing.assert_allclose(result, np.rot90(original, -1, axes=(-2, -1)), atol=1e-4)
 
 
-def test_nothing_drawn_leaves_the_middle_as_it_is():
+def test_the_identity_only_crops():
     image = np.arange(81, dtype=np.float32).reshape(1, 9, 9)
     result, reference, soft = apply_augmentation(turn_of(0, (1, 2)), image, image.astype(np.uint8), None, 5, 3)
     np.testing.assert_allclose(result, image[:, 2:7, 2:7], atol=1e-4)
@@ -44,8 +44,8 @@ def test_nothing_drawn_leaves_the_middle_as_it_is():
     assert soft is None
 
 
-def test_a_rotation_is_one_of_the_anatomy_where_voxels_are_not_square():
-    """Rows 2 mm apart, columns 1 mm: a quarter turn takes what lies 2 rows away to 4 columns away."""
+def test_a_rotation_is_rigid_in_mm_for_anisotropic_voxels():
+    """Rows 2 mm apart, columns 1 mm: a quarter turn moves a voxel from 2 rows away to 4 columns away."""
     image = np.zeros((1, 9, 9), np.float32)
     image[0, 4 + 2, 4] = 1
     turned, *_ = apply_augmentation(turn_of(90, (2.0, 1.0)), image, image.astype(np.uint8), None, 9, 9)
@@ -62,8 +62,8 @@ def test_a_zoom_enlarges():
 
 @pytest.mark.parametrize("strength", STRENGTHS)
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (3.0, 1.0), (2.0, 1.0, 1.0)])
-def test_areas_are_enlarged_enough_for_every_draw(strength, spacing):
-    """Every corner of the result finds its value in the enlarged area, and one of them needs all of it."""
+def test_areas_are_enlarged_enough_for_every_transform(strength, spacing):
+    """Every corner of the result is sampled inside the enlarged area, and one corner lies on its border."""
     spacings = np.tile(np.float32(spacing), (500, 1))
     draw = draw_augmentation(STRENGTHS[strength], np.random.default_rng(0), spacings)
     corners = np.stack(np.meshgrid(*[[-1, 1]] * len(spacing)), -1).reshape(-1, len(spacing))
@@ -72,7 +72,7 @@ def test_areas_are_enlarged_enough_for_every_draw(strength, spacing):
 
 
 def test_image_reference_and_soft_labels_move_together():
-    """Where all three hold the same smooth pattern, they still do after every draw."""
+    """If all three contain the same smooth pattern, they still do after every transform."""
     rows, columns = np.meshgrid(np.arange(80), np.arange(80), indexing="ij")
     pattern = 0.5 + 0.5 * np.sin(rows / 9) * np.cos(columns / 7)
     n = 20
@@ -91,7 +91,7 @@ def test_image_reference_and_soft_labels_move_together():
     np.testing.assert_array_equal(batch.reference[sure], (moved > 0.5).long()[sure])
 
 
-def test_what_is_drawn_spreads_as_stated():
+def test_sampled_parameters_have_the_stated_deviation():
     draw = draw_augmentation(STRENGTHS["light"], np.random.default_rng(2), np.ones((5000, 2)))
     degrees = np.rad2deg(np.arctan2(draw.matrices[:, 1, 0], draw.matrices[:, 0, 0]))
     assert degrees.std() == pytest.approx(10, rel=0.05)
@@ -107,8 +107,8 @@ def test_soft_labels_outside_the_image_stay_unknown():
     assert set(np.unique(total.round(decimals=5))) == {0.0, 1.0}
 
 
-def test_a_quarter_turn_of_a_box_about_each_axis_is_one_of_everything():
-    """Against numpy.rot90, for image, reference, soft labels and their deviation together."""
+def test_a_quarter_turn_of_a_box_about_each_axis_rotates_everything():
+    """Compare image, reference, soft labels and their deviation with numpy.rot90."""
     rng = np.random.default_rng(3)
     image, reference = rng.normal(size=(1, 7, 7, 7)).astype(np.float32), rng.integers(0, 3, (1, 7, 7, 7))
     soft = rng.random((1, 4, 7, 7, 7)).astype(np.float32)
@@ -122,7 +122,7 @@ def test_a_quarter_turn_of_a_box_about_each_axis_is_one_of_everything():
             np.testing.assert_allclose(result, np.rot90(original, -1, axes=axes), atol=1e-4)
 
 
-def test_rotations_of_boxes_are_rotations_about_every_direction():
+def test_rotations_of_boxes_are_about_uniform_directions():
     angles = np.deg2rad(np.full(4000, 30.0))
     rotations = rotations_about(np.random.default_rng(0), angles)
     np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (4000, 1, 1)), atol=1e-12)
@@ -135,7 +135,7 @@ def test_rotations_of_boxes_are_rotations_about_every_direction():
     np.testing.assert_allclose(axes.T @ axes / 4000, np.eye(3) / 3, atol=0.03)
 
 
-def test_flips_are_off_unless_asked_for():
+def test_flips_are_off_by_default():
     spacings = np.ones((400, 3))
     straight = draw_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings)
     assert (np.linalg.det(straight.matrices) > 0).all()
@@ -144,14 +144,14 @@ def test_flips_are_off_unless_asked_for():
     np.testing.assert_allclose((diagonals < 0).mean(axis=0), 0.5, atol=0.1)
 
 
-def test_gamma_bends_between_the_darkest_and_the_brightest():
+def test_gamma_keeps_minimum_and_maximum():
     image = np.linspace(-1, 3, 25, dtype=np.float32).reshape(1, 5, 5)
     result, *_ = apply_augmentation(turn_of(0, (1, 1), gamma=2.0), image, image.astype(np.uint8), None, 5, 5)
     np.testing.assert_allclose(result, ((image + 1) / 4) ** 2 * 4 - 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("d", [2, 3])
-def test_blur_is_a_gaussian_one_for_each_patch(d):
+def test_blur_is_gaussian_for_each_patch(d):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(3, *[15] * d)).astype(np.float32)
     matrices = np.tile(np.eye(d), (3, 1, 1))
@@ -164,7 +164,7 @@ def test_blur_is_a_gaussian_one_for_each_patch(d):
         np.testing.assert_allclose(one, expected, atol=1e-4)
 
 
-def test_noise_has_its_deviation_and_follows_from_the_draw():
+def test_noise_has_its_deviation_and_is_reproducible():
     image = np.zeros((2, 100, 100), np.float32)
     draw = draw_of(np.tile(np.eye(2), (2, 1, 1)))
     draw = AugmentationDraw(**{**vars(draw), "noises": np.float32([0.0, 0.2])})
@@ -174,7 +174,7 @@ def test_noise_has_its_deviation_and_follows_from_the_draw():
     assert float(one[1].std()) == pytest.approx(0.2, rel=0.05)
 
 
-def test_strong_is_stronger_than_light_in_everything():
+def test_strong_varies_more_than_light_in_every_parameter():
     spacings = np.ones((2000, 3))
     light, strong = (draw_augmentation(STRENGTHS[name], np.random.default_rng(1), spacings) for name in STRENGTHS)
     for name in ("scales", "shifts", "gammas", "noises", "blurs", "matrices"):

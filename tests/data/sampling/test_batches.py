@@ -1,4 +1,4 @@
-"""A batch in shares is the batch, and batches are prepared without taking the network's cores from it."""
+"""Shares of a batch make up the batch, and the background thread leaves the network its threads."""
 
 import os
 import subprocess
@@ -38,9 +38,9 @@ assert len(list(stream.numbered(0, 3))) == 3
 
 
 def threads_after(program: str) -> str:
-    """Of PyTorch, in a new process in which nothing was computed before."""
+    """Return PyTorch's number of threads in a new process, after a program."""
     program = f"import torch\n{program}\nprint(torch.get_num_threads())"
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout

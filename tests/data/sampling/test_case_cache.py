@@ -25,7 +25,7 @@ KINDS = ("ct", "zscore", "none")
 
 @pytest.fixture
 def data(kidneys, tmp_path):
-    """The training cases of `kidneys`, in a folder of the test's own."""
+    """Copy the training cases of `kidneys` to a folder of the test."""
     shutil.copytree(kidneys / "train", tmp_path / "DATA" / "train")
     return tmp_path / "DATA"
 
@@ -36,7 +36,7 @@ def cases(data) -> list[Case]:
 
 
 def write_soft_labels(folder, cases, seed=0) -> TrainingLabels:
-    """Random soft labels of `CLASSES` for `cases`."""
+    """Write random soft labels of `CLASSES` for `cases`."""
     rng = np.random.default_rng(seed)
     soft_labels = SoftLabels(folder, CLASSES)
     for case in cases:
@@ -46,7 +46,7 @@ def write_soft_labels(folder, cases, seed=0) -> TrainingLabels:
 
 
 def slow_batch(sampler, number, cases, normalization, soft_labels):
-    """Batch `number` out of whole volumes, in double precision; NaN where it is in doubt which voxel is the nearest."""
+    """Compute batch `number` from whole volumes in double precision; NaN where the nearest voxel is ambiguous."""
     places, draw = sampler.places(number)
     options = sampler.options
     patches = []
@@ -90,7 +90,7 @@ def slow_batch(sampler, number, cases, normalization, soft_labels):
 
 
 @pytest.mark.parametrize(("dimensions", "kind"), [(2, "ct"), (2, "zscore"), (3, "none")])
-def test_a_batch_is_what_whole_volumes_give(cases, tmp_path, dimensions, kind):
+def test_a_batch_equals_that_of_whole_volumes(cases, tmp_path, dimensions, kind):
     labels = write_soft_labels(tmp_path / "soft", cases)
     normalization = settle_normalization(tmp_path / "cache", kind, cases)
     opened = [open_case(tmp_path / "cache", case, normalization, Drawing(CLASSES), labels) for case in cases]
@@ -109,7 +109,7 @@ def test_a_batch_is_what_whole_volumes_give(cases, tmp_path, dimensions, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cases_are_normalized_as_whole_images_are(cases, tmp_path, kind):
+def test_cases_are_normalized_like_whole_images(cases, tmp_path, kind):
     normalization = settle_normalization(tmp_path, kind, cases)
     for case in cases:
         opened = open_case(tmp_path, case, normalization, Drawing(CLASSES), None)
@@ -137,8 +137,8 @@ def test_a_case_that_was_opened_before_is_not_read_again(cases, tmp_path, monkey
     np.testing.assert_array_equal(first.index.counts, second.index.counts)
 
 
-def test_a_case_that_is_open_takes_no_memory_before_it_is_cut_from(cases, tmp_path):
-    for _ in range(2):  # the first time it is made
+def test_an_open_case_takes_no_memory_before_patches_are_extracted(cases, tmp_path):
+    for _ in range(2):  # the first time, the cache is written
         opened = open_case(tmp_path, cases[0], Normalization("none"), Drawing(CLASSES), None)
         for file in opened.stored:
             assert resident_bytes(file.path) == 0
@@ -146,7 +146,7 @@ def test_a_case_that_is_open_takes_no_memory_before_it_is_cut_from(cases, tmp_pa
     assert resident_bytes(opened.stored[0].path) > 0
 
 
-def test_everything_in_the_cache_may_go_while_it_is_in_use(cases, tmp_path):
+def test_the_cache_may_be_deleted_while_it_is_in_use(cases, tmp_path):
     cache = tmp_path / "cache"
     first = open_case(cache, cases[0], Normalization("none"), Drawing(CLASSES), None)
     shutil.rmtree(cache)
@@ -155,7 +155,7 @@ def test_everything_in_the_cache_may_go_while_it_is_in_use(cases, tmp_path):
     np.testing.assert_array_equal(again.image, first.image)
 
 
-def test_files_that_changed_behind_stage_1_are_found_out(cases, tmp_path):
+def test_files_changed_after_stage_1_are_detected(cases, tmp_path):
     one, other = cases[:2]
     open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
     shutil.copy(other.folder / "imaging_rs.nii.gz", one.folder / "imaging_rs.nii.gz")
@@ -163,7 +163,7 @@ def test_files_that_changed_behind_stage_1_are_found_out(cases, tmp_path):
         open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
 
 
-def test_a_case_that_stage_1_made_anew_is_read_anew(cases, tmp_path):
+def test_a_case_that_was_resampled_again_is_read_again(cases, tmp_path):
     one, other = cases[:2]
     open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
     for name in ("imaging_rs.nii.gz", "segmentation_rs.nii.gz", "resampling.json"):
@@ -172,8 +172,8 @@ def test_a_case_that_stage_1_made_anew_is_read_anew(cases, tmp_path):
     np.testing.assert_array_equal(renewed.image, other.stored_image())
 
 
-def test_soft_labels_that_were_made_anew_are_read_anew(cases, tmp_path):
-    """Also where there is no reference and they say where to draw."""
+def test_soft_labels_that_were_written_again_are_read_again(cases, tmp_path):
+    """Also without a reference, when patches are drawn by the soft labels."""
     record = cases[0].folder / "resampling.json"
     content = json.loads(record.read_text())
     del content["sha256"]["reference"]
@@ -190,7 +190,7 @@ def test_soft_labels_that_were_made_anew_are_read_anew(cases, tmp_path):
             assert soft.argmax(axis=0)[opened.index.voxel(group, 5)] == group
 
 
-def test_soft_labels_of_other_members_do_not_take_the_place_of_these(cases, tmp_path):
+def test_soft_labels_of_other_members_are_not_confused(cases, tmp_path):
     labels = [write_soft_labels(tmp_path / f"soft {seed}", cases[:1], seed) for seed in (0, 1)]
     stamp = 1_600_000_000
     for one in labels:  # files of the same size and time
@@ -202,7 +202,7 @@ def test_soft_labels_of_other_members_do_not_take_the_place_of_these(cases, tmp_
         np.testing.assert_array_equal(opened.soft, one.soft_labels.read_mean(cases[0]))
 
 
-def test_each_way_of_drawing_has_its_own_index(cases, tmp_path):
+def test_each_drawing_option_has_its_own_index(cases, tmp_path):
     ways = [Drawing(CLASSES), Drawing(parse_classes("0,2")), Drawing(CLASSES, apart=3), Drawing(CLASSES, around=2)]
     indices = [open_case(tmp_path, cases[0], Normalization("none"), way, None).index for way in ways]
     reference = cases[0].resampled_reference()

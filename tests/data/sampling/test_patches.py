@@ -23,14 +23,14 @@ TABLE = np.arange(256, dtype=np.uint8)
 def case_of(
     image, labels, soft=None, deviation=None, spacing_mm=(1.0, 1.0, 1.0), low=OUTSIDE, apart=None, around=None
 ) -> TrainingCase:
-    """A case in memory whose intensities stay as they are."""
+    """Return a case in memory whose intensities are not scaled."""
     groups = groups_of_voxels(drawing_classes(TABLE, labels, soft), 3, apart, around)
     index = VoxelIndex.of(groups, 3 + (apart is not None))
     return TrainingCase("case", image, Scaling(low, 1e9, 0.0, 1.0), spacing_mm, TABLE, labels, soft, deviation, index)
 
 
 def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
-    """A case whose intensities are numbers of voxels, so that a patch tells where it is from."""
+    """Return a case whose intensities are voxel indices, so that the position of a patch can be read from it."""
     rng = np.random.default_rng(seed)
     reference = (rng.random(SHAPE) < 0.2).astype(np.uint8)
     if rare:
@@ -40,7 +40,7 @@ def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
 
 
 def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, seed=(3,), dimensions=2, **options):
-    """A sampler of batches of `count` patches that classify 4 (x 4) x 4 voxels and read 6 (x 6) x 6."""
+    """Return a sampler of batches of `count` patches with a sample size of 4 and an input size of 6."""
     patches = PatchOptions(dimensions, 4, 6, (0, 1, 2), criterion, ratios, count, **options)
     return PatchSampler(cases, NAMES, patches, seed)
 
@@ -55,7 +55,7 @@ def test_index_counts_and_finds_every_voxel_once():
 
 
 def locate(cases, image):
-    """Case number and position (z, y, x) of each voxel of a patch, by its intensity; None outside."""
+    """Return the case number, the position (z, y, x) of each voxel of a patch, and the mask of voxels inside."""
     inside = image != OUTSIDE
     numbers = image[inside].astype(int)
     case_number = numbers[0] // 1000
@@ -65,15 +65,15 @@ def locate(cases, image):
 
 
 @pytest.mark.parametrize("criterion", ["entire-sample-area", "patch-center-voxel"])
-def test_patches_are_cut_where_they_say(criterion):
-    """Each voxel of image and reference is compared with its case, one by one."""
+def test_patches_match_their_cases(criterion):
+    """Compare each voxel of image and reference with its case."""
     cases = [case(0), case(1), case(2)]
     batch = sampler(cases, criterion, count=200).batch(5)
     flat_axes, compared = set(), 0
     for image, reference in zip(batch.image, batch.reference):
         number, places, inside = locate(cases, image)
         flat = [a for a in range(3) if len(np.unique(places[inside][:, a])) == 1]
-        if len(flat) > 1:  # only one row is inside: it does not tell the plane
+        if len(flat) > 1:  # only one row is inside: the plane is ambiguous
             continue
         (axis,) = flat
         flat_axes.add(axis)
@@ -96,7 +96,7 @@ def test_patches_are_cut_where_they_say(criterion):
     assert compared > 180
 
 
-def test_boxes_are_cut_where_they_say():
+def test_boxes_match_their_cases():
     cases = [case(0), case(1)]
     batch = sampler(cases, dimensions=3, count=60).batch(2)
     assert batch.image.shape == (60, 6, 6, 6)
@@ -115,8 +115,8 @@ def test_boxes_are_cut_where_they_say():
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_patches_that_are_to_lie_inside_do_and_hold_the_drawn_class(dimensions):
-    """Sides of 4 fit into the case, of 10 do not: then the whole case lies in the patch, in its middle."""
+def test_patches_inside_the_volume_contain_the_drawn_class(dimensions):
+    """A side of 4 fits into the case, a side of 10 does not: the whole case is then in the middle of the patch."""
     cases = [case(0), case(1)]
     for side in (4, 10):
         options = PatchOptions(dimensions, side, side, (0, 1, 2), "entire-sample-area", (0, 0, 1), 100, inside=True)
@@ -136,7 +136,7 @@ def test_the_centre_of_a_box_has_the_drawn_class():
 
 
 def corner_case(**drawn) -> TrainingCase:
-    """A large case with foreground in one corner only, whose intensities are numbers of voxels."""
+    """Return a large case with foreground in one corner only, whose intensities are voxel indices."""
     reference = np.zeros((20, 20, 20), np.uint8)
     reference[:3, :3, :3] = 1
     reference[1, 1, 1] = 2
@@ -145,13 +145,13 @@ def corner_case(**drawn) -> TrainingCase:
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.7, 0.7), (1.0, 1.0)])
-def test_a_share_of_the_background_patches_holds_nothing_else(dimensions, share, expected):
+def test_a_share_of_the_background_patches_is_pure_background(dimensions, share, expected):
     patches = sampler(
         [corner_case(apart=4, around=4)], ratios=(1, 0, 0), count=1000, dimensions=dimensions, background_share=share
     )
     references = patches.batch(0).reference.reshape(1000, -1)
     pure = ((references == 0) | (references == IGNORED)).all(axis=1)
-    if share < 1:  # near background lies within a sample area of the foreground: only some of its patches meet it
+    if share < 1:  # near background is within a sample area of the foreground, which only some patches contain
         assert not pure.all()
         assert pure.mean() >= expected - 0.05
     else:
@@ -160,18 +160,18 @@ def test_a_share_of_the_background_patches_holds_nothing_else(dimensions, share,
     assert 0.9 < ((plain == 0) | (plain == IGNORED)).reshape(1000, -1).all(axis=1).mean() < 1
 
 
-def test_a_share_of_background_that_no_case_has_is_an_error():
+def test_a_background_share_without_such_background_is_an_error():
     full = case_of(np.zeros(SHAPE, np.float32), case(0).labels, apart=4)
     with pytest.raises(InputError, match="--background-share"):
         sampler([full], background_share=0.5)
 
 
-def test_cropped_to_labels_nothing_far_away_is_drawn():
+def test_cropped_to_labels_no_distant_voxel_is_drawn():
     def reach(**drawn):
         batch = sampler([corner_case(**drawn)], "patch-center-voxel", (1, 1, 1), 500).batch(0)
         return np.stack(np.unravel_index(batch.image[:, 3, 3].astype(int), (20, 20, 20))).max()
 
-    assert reach(around=4) == 6  # the foreground's last voxel is 2, a sample area is 4 voxels
+    assert reach(around=4) == 6  # the last foreground voxel is 2, the margin 4 voxels
     assert reach() > 15
 
 
@@ -180,7 +180,7 @@ def test_center_voxel_has_the_drawn_class():
     assert (batch.reference[:, 2, 2] == 2).all()
 
 
-def test_entire_sample_area_holds_the_drawn_class_anywhere():
+def test_entire_sample_area_contains_the_drawn_class_anywhere():
     batch = sampler([case(0), case(1)], "entire-sample-area", ratios=(0, 0, 1), count=400).batch(0)
     where = batch.reference == 2
     assert where.any(axis=(1, 2)).all()
@@ -188,14 +188,14 @@ def test_entire_sample_area_holds_the_drawn_class_anywhere():
     assert stats.chisquare(times).pvalue > 0.001
 
 
-def test_ratios_are_the_chances_of_the_classes():
+def test_ratios_are_the_probabilities_of_the_classes():
     batch = sampler([case(0), case(1)], "patch-center-voxel", ratios=(1, 0, 3), count=2000).batch(0)
     counts = np.bincount(batch.reference[:, 2, 2], minlength=3)
     assert counts[1] == 0
     assert counts[2] / 2000 == pytest.approx(0.75, abs=0.04)
 
 
-def test_a_batch_follows_from_seed_and_number_alone():
+def test_a_batch_depends_on_seed_and_number_alone():
     cases = [case(0), case(1)]
     one, other = sampler(cases), sampler(cases)
     for number in range(3):
@@ -206,7 +206,7 @@ def test_a_batch_follows_from_seed_and_number_alone():
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_processes_that_share_out_a_batch_have_it_all_to_the_last_bit(dimensions):
+def test_shares_of_processes_make_up_the_batch_bit_for_bit(dimensions):
     options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 10)
     soft = np.full((3, *SHAPE), 85, np.uint8)
     cases = [case_of(one.image, one.labels, soft) for one in (case(0), case(1))]
@@ -218,20 +218,20 @@ def test_processes_that_share_out_a_batch_have_it_all_to_the_last_bit(dimensions
             np.testing.assert_array_equal(getattr(share, name), getattr(whole, name)[rank::3])
 
 
-def test_only_holders_of_a_rare_class_are_drawn():
+def test_only_cases_with_a_rare_class_are_drawn():
     cases = [case(0, rare=False), case(1), case(2, rare=False)]
     batch = sampler(cases, ratios=(0, 0, 1), count=20).batch(0)
     assert {locate(cases, image)[0] for image in batch.image} == {1}
 
 
-def test_a_class_that_no_case_holds_is_named_unless_it_is_never_drawn():
+def test_a_class_without_cases_is_an_error_unless_it_is_never_drawn():
     cases = [case(0, rare=False)]
     with pytest.raises(InputError, match="holds class 2"):
         sampler(cases)
     sampler(cases, ratios=(1, 1, 0))
 
 
-def test_validation_draws_the_classes_that_are_there():
+def test_validation_draws_the_classes_that_exist():
     cases = [case(0, rare=False)]
     options = sampler(cases, ratios=(1, 1, 0)).options
     lacking = PatchSampler(cases, NAMES, replace(options, ratios=(1, 1, 5)), (3,), may_lack=True)
@@ -240,7 +240,7 @@ def test_validation_draws_the_classes_that_are_there():
         PatchSampler(cases, NAMES, replace(options, ratios=(0, 0, 1)), (3,), may_lack=True)
 
 
-def test_without_a_reference_the_soft_labels_say_where_to_draw():
+def test_without_a_reference_patches_are_drawn_by_the_soft_labels():
     soft = np.zeros((3, *SHAPE), np.uint8)
     soft[0] = 255
     soft[:, 2, 3, 4] = (55, 0, 200)
@@ -251,7 +251,7 @@ def test_without_a_reference_the_soft_labels_say_where_to_draw():
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_soft_labels_are_cut_as_the_reference_is(dimensions):
+def test_soft_labels_match_the_reference(dimensions):
     one = case(1)
     soft = np.stack([255 * (one.labels == c) for c in range(3)]).astype(np.uint8)
     deviation = (10 * one.labels).astype(np.uint8)
@@ -264,7 +264,7 @@ def test_soft_labels_are_cut_as_the_reference_is(dimensions):
     assert (batch.soft.sum(axis=1)[outside] == 0).all()
 
 
-def test_thick_slices_are_cut_axially_only():
+def test_thick_slices_give_axial_patches_only():
     shapes = [(30, 40, 50)]
     assert choose_planes("auto", [(5.0, 1.0, 1.0)], shapes) == (0,)
     assert choose_planes("auto", [(3.0, 1.0, 1.0)], shapes) == (0, 1, 2)
@@ -278,18 +278,18 @@ def test_thick_slices_are_cut_axially_only():
         ([(1, 48, 48)], (0,)),
         ([(2, 48, 48), (7, 30, 30)], (0, 1, 2)),
         ([(48, 1, 48)], (1,)),
-        ([(1, 48, 48), (1, 48, 48), (30, 48, 48)], (0,)),  # too few for the other two
+        ([(1, 48, 48), (1, 48, 48), (30, 48, 48)], (0,)),  # too few volumes for the other two planes
         ([(1, 48, 48), (30, 48, 48)], (0, 1, 2)),
         ([(1, 48, 48), (48, 1, 48), (48, 48, 1)], (0, 1, 2)),
     ],
 )
-def test_planes_in_which_most_slices_are_lines_are_left_out(shapes, planes):
+def test_planes_whose_slices_are_mostly_lines_are_omitted(shapes, planes):
     assert choose_planes("auto", [(1.0, 1.0, 1.0)] * len(shapes), shapes) == planes
     assert choose_planes("auto", [(5.0, 1.0, 1.0)] * len(shapes), shapes) == ((0,) if 0 in planes else planes)
     assert choose_planes("all", [(1.0, 1.0, 1.0)] * len(shapes), shapes) == (0, 1, 2)
 
 
-def test_a_single_slice_among_volumes_is_cut_along_its_own_plane():
+def test_a_single_slice_among_volumes_gives_patches_of_its_own_plane():
     thick = case_of(np.zeros((9, 9, 9), np.float32), np.ones((9, 9, 9), np.uint8))
     thin = case_of(np.zeros((9, 1, 9), np.float32), np.ones((9, 1, 9), np.uint8))
     options = PatchOptions(2, 4, 6, (0, 1, 2), "entire-sample-area", (0, 1, 0), 200)

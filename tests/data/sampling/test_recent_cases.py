@@ -3,7 +3,7 @@ from types import SimpleNamespace
 from data.sampling.recent_cases import RecentCases
 
 
-def test_what_was_looked_at_last_stays_and_the_rest_goes():
+def test_the_most_recently_used_cases_are_kept():
     released = []
     sizes = (100, 100, 100, 900)
     cases = [
