@@ -11,7 +11,7 @@ import pytest
 
 from studies.steps import Step, StepError, Steps
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def step(name: str, program: str) -> Step:

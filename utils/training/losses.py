@@ -17,7 +17,7 @@ from utils.training.global_batch import sum_over_processes
 
 AllSum = Callable[[torch.Tensor], torch.Tensor]
 
-_SMOOTHING = 1.0  # voxels; keeps the loss of an absent class finite, and small if the network predicts hardly any voxel of it
+_SMOOTHING = 1.0  # voxels; keeps the loss of an absent class finite, and small if hardly any voxel is predicted
 
 
 def _alone(values: torch.Tensor) -> torch.Tensor:
