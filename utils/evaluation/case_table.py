@@ -52,7 +52,7 @@ class CaseTable:
         self._write()
 
     def gather(self, kept: Container[str] | None = None) -> None:
-        """Merge all parts, or their cases in `kept`, into the table; for the first process, after all rows are added."""
+        """Merge all parts (only cases in `kept`) into the table; call it in the first process, after the last `add`."""
         parts = self._parts()
         for part in parts:
             self._merge(part, kept)
