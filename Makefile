@@ -1,9 +1,9 @@
-# make demo: every stage on phantoms.  make test: style and tests.  make benchmark: speed and memory, on the case folders
-# in DATA=... or on phantoms.  Each installs what it needs into .venv first.
+# make demo: run every stage on phantoms.  make test: check style and run tests.  make benchmark: measure speed and
+# memory on the case folders in DATA=... or on phantoms.  Each installs its requirements into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The versions that were tested.
+# constraints.txt holds the tested versions.
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .PHONY: demo test benchmark

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Every stage on phantoms, as a user would run them: about 6 minutes on 2 cores. Run it with `make demo`.
+"""Run every stage on phantoms, as a user would: about 6 minutes on 2 cores. Start it with `make demo`.
 
-Kidney and tumour together (0,3): three teachers, their soft labels, a student. Kidney and tumour apart (0,1,2): one
-teacher, clipped to the reference. Everything goes to demo_output/; a demo that was stopped goes on where it was.
+Kidney and tumour as one class (0,3): three teachers, their soft labels, a student. Kidney and tumour as two classes
+(0,1,2): one teacher, clipped to the reference. Everything is written to demo_output/; a stopped demo is resumed by the
+same command.
 """
 
 import argparse
@@ -41,11 +42,9 @@ def main(args) -> None:
     for experiment in (*teachers, student, second):
         test(experiment)
 
-    print("\nKidney and tumour together (classes 0,3), test cases")
+    print("\nKidney and tumour as one class (classes 0,3), test cases")
     print_table({"teacher": teachers, "ensemble": ["ensemble_c0-3_rf35_s16"], "student": [student]})
-    print(
-        "\nKidney (1) and tumour (2) apart (classes 0,1,2), test cases; the ensemble of one is clipped to the reference"
-    )
+    print("\nKidney (1) and tumour (2), classes 0,1,2, test cases; the ensemble of one is clipped to the reference")
     print_table({"teacher": [second], "clipped": ["ensemble_c0-1-2_rf35_s10"]})
     print("\nPictures")
     for picture in sorted(SAVE.glob("*/test/*_overlay.png")) + sorted(SAVE.glob("*/curves.png")):
@@ -53,7 +52,7 @@ def main(args) -> None:
 
 
 def run(arguments: list) -> None:
-    """Run one of the program's commands; stop where it fails."""
+    """Run a command of the program; exit with its status if it fails."""
     words = [str(word) for word in arguments]
     print("\n$ python " + " ".join(words).replace(f"{ROOT}/", ""), flush=True)
     status = subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
@@ -62,7 +61,7 @@ def run(arguments: list) -> None:
 
 
 def train(seed: int, network: list[str], criterion: str, *more: str) -> str:
-    """Train a network; return the experiment's name."""
+    """Train a network and return the name of the experiment."""
     command = ["training_network.py", "-d", DATA, "-s", SAVE, "-x", seed, *TRAINING, *network]
     name = f"{'student' if '--soft' in more else 'teacher'}_{network[-1].replace(',', '-')}_x{seed}"
     run([*command, "--patch-inclusion-criteria", criterion, *more, "-r", name])
@@ -90,7 +89,7 @@ def print_table(runs: dict[str, list[str]]) -> None:
 
 
 def count_parameters(run_name: str) -> int:
-    """Parameters of all networks behind a run's predictions."""
+    """Return the number of parameters of all networks of a run."""
     members = json.loads((SAVE / run_name / "test" / "predictions.json").read_text())["weights"]
     return sum(json.loads((SAVE / member / "experiment.json").read_text())["parameters"] for member in members)
 
