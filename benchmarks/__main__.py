@@ -1,8 +1,9 @@
-"""Every benchmark in turn, one table and one JSON file at the end.
+"""Run all benchmarks; print one table and write one JSON file at the end.
 
     python -m benchmarks --data KITS19/ --json benchmark_output/benchmarks.json
 
-A program is a module with `run(data_folder, work_folder)`, which gives its rows. One that fails costs a line.
+A benchmark is a module with `run(data_folder, work_folder)`, which returns rows. A failure is reported in one line, and
+the next benchmark runs.
 """
 
 import importlib
@@ -24,13 +25,13 @@ PROGRAMS = (
 
 
 def main() -> None:
-    args = parse_options("Every benchmark in turn.")
+    args = parse_options("Run all benchmarks.")
     rows, failures = [], []
     for name in PROGRAMS:
         print(f"\n== {name}", flush=True)
         try:
             measured = importlib.import_module(f"benchmarks.{name}").run(args.data, args.work)
-        except Exception as error:  # whatever it is: the others shall run
+        except Exception as error:  # the other benchmarks must run nevertheless
             failures.append(f"{name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
             print(failures[-1], flush=True)
         else:

@@ -1,4 +1,4 @@
-"""What an ensemble costs as it grows: memory beside that of a small one, time beside its members' arithmetic."""
+"""Peak memory of a large ensemble against a small one, and its time against the forward passes of its members."""
 
 import sys
 from functools import partial
@@ -39,7 +39,7 @@ def _average(options: list[str]) -> None:
 
 
 def _options(data: Path, save: Path, members: list[Path], work_folder: Path) -> list[str]:
-    """Options of ensemble.py for some members."""
+    """Return the options of ensemble.py for some members."""
     listed = work_folder / f"{len(members)}_members.txt"
     listed.write_text("\n".join(str(path) for path in members), encoding="utf-8")
     options = ["-d", data, "-s", save, "-e", "val", "--classes", CLASSES, "-r", f"ensemble_of_{len(members)}"]

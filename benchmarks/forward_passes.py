@@ -1,4 +1,4 @@
-"""The arithmetic of a network alone: its forward passes, recorded while it predicts and then taken again."""
+"""Forward passes of a network alone, recorded during prediction and repeated."""
 
 from collections.abc import Callable
 from unittest import mock
@@ -9,7 +9,7 @@ from utils.inference.forward import ForwardPass
 
 
 class ForwardPasses:
-    """The forward passes that networks take while `predict` runs."""
+    """Records the forward passes of all networks while `predict` runs, and repeats them when called."""
 
     def __init__(self, predict: Callable[[], object]):
         self._calls = []
@@ -24,6 +24,6 @@ class ForwardPasses:
 
     @torch.inference_mode()
     def __call__(self) -> None:
-        """Take them again, with the same inputs."""
+        """Repeat the forward passes with the same inputs."""
         for network, images, rest in self._calls:
             network(images, *rest)

@@ -18,15 +18,15 @@ TRAINING = ["-i", 20, "-b", 40, "--visdom-port", 0]
 
 
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
-    """On a phantom, whatever `data_folder` holds: few scans are that large."""
+    """Measure every stage on a phantom; `data_folder` is not used, since few scans are that large."""
     work = (work_folder / "largest_case").resolve()
     write_phantoms(work / "scans", 1, shape=SHAPE, spacing_mm=SPACING_MM)
-    with TemporaryDirectory(dir=work) as made:  # what is measured is made anew
+    with TemporaryDirectory(dir=work) as made:  # measured outputs are written anew
         return _measure(work / "scans", Path(made) / "data", Path(made) / "save")
 
 
 def _measure(scans: Path, data: Path, save: Path) -> list[Row]:
-    """Bring the scan through every stage, by way of two new folders."""
+    """Run every stage on the scan, with two new folders for data and experiments."""
     rows = [_row("stage 1", "resample_data.py", "-d", scans, "-o", data / "train")]
     for split in SPLITS[1:]:
         shutil.copytree(data / "train", data / split, symlinks=True)

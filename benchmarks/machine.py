@@ -1,4 +1,4 @@
-"""On what a benchmark ran."""
+"""Description of the machine of a benchmark."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "monai")
 
 
 def describe_machine() -> dict:
-    """Processor, cores that may be used, memory in GB, system, versions, and the date."""
+    """Return processor, usable cores, memory in GB, system, versions and date."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Training on 1,000 cases against training on 50: memory, time of a step, time to start.
+"""Training with 1,000 cases against training with 50: memory, time per step, time to start.
 
     python -m benchmarks.many_cases
 
-The cases, 80 × 128 × 128 voxels, are made of a few phantoms and kept in the work folder, some 6 GB with what trainings
-keep of them.
+The cases of 80 × 128 × 128 voxels are shifted copies of a few phantoms. They are kept in the work folder and take, with
+the cache of the trainings, about 6 GB.
 """
 
 import gzip
@@ -34,11 +34,11 @@ NETWORK = ("dil2D", 35, 10, 40)
 
 
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
-    """The rows; `data_folder` does not matter."""
+    """Return the rows; `data_folder` is not used."""
     folder = work_folder / "many_cases"
     many, few = _write_cases(folder)
     save = folder / "SAVE"
-    open_cases(find_cases(many, "train"), save / "cache")  # from here on, all cases are indexed
+    open_cases(find_cases(many, "train"), save / "cache")  # writes the cache of all cases
     seconds = {few: [], many: []}
     for _ in range(STARTS):
         for data, durations in seconds.items():
@@ -55,7 +55,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _training(data: Path, save: Path, iterations: int) -> list:
-    """The command of a whole training of so many steps."""
+    """Return the command of a training with the given number of steps."""
     network, receptive_field, sample_size, batch_size = NETWORK
     sizes = ["--receptive-field-size", receptive_field, "--sample-size", sample_size, "-b", batch_size]
     where = ["-d", data, "-s", save, "-r", f"run_{secrets.token_hex(4)}"]
@@ -64,7 +64,7 @@ def _training(data: Path, save: Path, iterations: int) -> list:
 
 
 def _time_steps(few: list, many: list, cache: Path) -> tuple[float, float]:
-    """Seconds a step with few and with many cases, in turn."""
+    """Return seconds per step with few and with many cases, measured alternately."""
     blocks = []
     for cases in (few, many):
         training, _ = training_of(*NETWORK[:2])
@@ -73,7 +73,7 @@ def _time_steps(few: list, many: list, cache: Path) -> tuple[float, float]:
 
 
 def _write_cases(folder: Path) -> tuple[Path, Path]:
-    """Folders of many and of few of the same cases, as stage 1 leaves them. Made once."""
+    """Return folders of many and of few of the same cases in the format of stage 1, written once."""
     many, few = folder / "many", folder / "few"
     phantoms = []
     for number in range(CASES + 1):
@@ -91,7 +91,7 @@ def _write_cases(folder: Path) -> tuple[Path, Path]:
 
 
 def _write_case(folder: Path, image: sitk.Image, reference: sitk.Image, number: int) -> None:
-    """Write a phantom, moved by a number of voxels that makes it one of its own, as stage 1 would."""
+    """Write a phantom in the format of stage 1, shifted so that every case is different."""
     shift = (number // (PHANTOMS * 10) - 6, number // PHANTOMS % 10 - 5)
     arrays = [np.roll(to_array(one), shift, (1, 2)) for one in (image, reference)]
     spacing = SPACING_MM[::-1]
@@ -110,7 +110,7 @@ def _write_case(folder: Path, image: sitk.Image, reference: sitk.Image, number: 
 
 
 def _write_quickly(image: sitk.Image, path: Path) -> None:
-    """Write compressed NIfTI, compressed no more than a little."""
+    """Write compressed NIfTI with the fastest compression level."""
     plain = path.with_suffix("")  # .nii
     plain.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(plain), False)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Volumes of 300 shapes through one process: how far its resident memory grows.
+"""Growth of resident memory when one process predicts volumes of 300 different shapes.
 
     python -m benchmarks.many_shapes
 
-Each kind of network has a process of its own. The first volumes load libraries and fill caches, and do not count.
+Each network runs in its own process. The first volumes load libraries and fill caches, and do not count.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ from benchmarks.networks_at_hand import untrained_network
 from utils.inference.volumes import predictor_of
 from utils.runtime.resident_memory import resident_bytes
 
-NETWORKS = {"dil2D": None, "ResNet2D": None, "UNet3D": 8}  # features; None: as many as it has unless told otherwise
+NETWORKS = {"dil2D": None, "ResNet2D": None, "UNet3D": 8}  # features; None for the default
 SHAPES, FIRST = 300, 50
 SIDES = (20, 60)  # fewest and most voxels along an axis
 CLASSES = 3
@@ -25,7 +25,7 @@ TARGET_MB = 200.0
 
 
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
-    """The rows; neither folder matters."""
+    """Return the rows; neither folder is used."""
     rows = []
     for name, features in NETWORKS.items():
         with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -1,4 +1,4 @@
-"""What benchmarks work on: cases of real size, as they come and as stage 1 leaves them."""
+"""Cases of realistic size for benchmarks, before and after stage 1."""
 
 import subprocess
 import sys
@@ -9,28 +9,28 @@ from data.case_folder import IMAGE, REFERENCE
 from data.phantom import write_phantoms
 
 ROOT = Path(__file__).resolve().parents[1]
-LARGE = {"shape": (97, 512, 512), "spacing_mm": (3.0, 0.8, 0.8)}  # a scan of KiTS19's kind
+LARGE = {"shape": (97, 512, 512), "spacing_mm": (3.0, 0.8, 0.8)}  # a typical scan of KiTS19
 
 _CASES = 4
 
 
 def raw_cases(data_folder: Path | None, work_folder: Path) -> list[Path]:
-    """Up to four case folders with a reference, in `data_folder` or, without one, of large phantoms.
+    """Return up to four case folders with a reference, of `data_folder` or, if it is None, of large phantoms.
 
     Raises:
-        RuntimeError: there are fewer than three.
+        RuntimeError: there are fewer than three cases.
     """
     if data_folder is None:
         data_folder = work_folder / "phantoms"
         write_phantoms(data_folder, 3, **LARGE)
     folders = [path.parent for path in sorted(data_folder.glob(f"*/{IMAGE}")) if (path.parent / REFERENCE).exists()]
     if len(folders) < 3:
-        raise RuntimeError(f"{data_folder}: holds {len(folders)} cases with {IMAGE} and {REFERENCE}; give at least 3")
+        raise RuntimeError(f"{data_folder}: has {len(folders)} cases with {IMAGE} and {REFERENCE}; give at least 3")
     return folders[:_CASES]
 
 
 def prepared_cases(data_folder: Path | None, work_folder: Path) -> Path:
-    """A DATA folder of the `raw_cases` after stage 1: one in val, one in test, the rest in train. Made once."""
+    """Return a DATA folder with the `raw_cases` after stage 1 (one in val, one in test, others in train), made once."""
     folders = raw_cases(data_folder, work_folder)
     output = work_folder / "prepared"
     names = [folder.name for folder in folders]

@@ -1,4 +1,4 @@
-"""What every benchmark stands on: rows of a table, times side by side, memory of a command, the table itself."""
+"""Common parts of all benchmarks: rows of a table, paired timing, memory of a command, the report."""
 
 import argparse
 import os
@@ -21,9 +21,9 @@ _POLLS_PER_SECOND = 50
 
 @dataclass(frozen=True)
 class Row:
-    """One measured figure, which is to be small: `value` of `name` over `reference`, that of `against`, both in `unit`.
+    """One measurement, smaller is better: `value` of `name`, relative to the `reference` of `against`, in `unit`.
 
-    Without a `reference` the value itself is held against the `target`, see `absolute`.
+    The ratio of both is compared with `target`; without a `reference`, the value itself is (see `absolute`).
     """
 
     name: str
@@ -35,12 +35,12 @@ class Row:
 
     @classmethod
     def absolute(cls, name: str, value: float, target: float, unit: str) -> "Row":
-        """A figure that is compared with nothing but its target, which is in the same unit."""
+        """Return a row whose value is compared directly with a target in the same unit."""
         return cls(name, "", value, None, target, unit)
 
     @property
     def ratio(self) -> float | None:
-        """`value` over `reference`; None without one."""
+        """`value` / `reference`; None without a reference."""
         return self.value / self.reference if self.reference else None
 
     @property
@@ -49,7 +49,7 @@ class Row:
 
 
 def side_by_side(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median wall times, in seconds, of two callables that run in turn, each after one run that does not count."""
+    """Return the median wall times in seconds of two callables that run alternately, after one warm-up run each."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(repeats + 1):
         for call, times in zip((first, second), seconds):
@@ -61,14 +61,14 @@ def side_by_side(first: Callable[[], object], second: Callable[[], object], repe
 
 
 def run_measured(command: Sequence[object]) -> tuple[float, int]:
-    """Run a command; give its wall time in seconds and its peak resident memory in bytes (on Linux).
+    """Run a command; return its wall time in seconds and its peak resident memory in bytes (on Linux).
 
-    The memory is that of the process and of all that it starts, together: anonymous pages, and those of files that are
-    mapped (libraries too), as far as they are resident; a page that two processes share counts in each. It is looked at
-    50 times a second, and of each process alone the kernel's own record of its peak counts too.
+    The memory is the sum over the process and all processes that it starts, of resident pages, anonymous or of mapped
+    files (libraries included); a page shared by two processes counts twice. It is sampled 50 times per second; the
+    kernel's record of the peak of each single process is taken into account.
 
     Raises:
-        RuntimeError: the command failed; with the end of its output.
+        RuntimeError: the command failed; the message contains the end of its output.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
@@ -81,7 +81,7 @@ def run_measured(command: Sequence[object]) -> tuple[float, int]:
                 sizes = _resident_bytes(process.pid)
                 peak = max([peak, sum(now for now, _ in sizes), *(highest for _, highest in sizes)])
                 time.sleep(1 / _POLLS_PER_SECOND)
-        except BaseException:  # Ctrl-C does not reach another session
+        except BaseException:  # such as Ctrl-C, which does not reach another session
             os.killpg(process.pid, signal.SIGKILL)
             raise
         seconds = time.perf_counter() - began
@@ -93,22 +93,22 @@ def run_measured(command: Sequence[object]) -> tuple[float, int]:
 
 
 def _resident_bytes(session: int) -> list[tuple[int, int]]:
-    """Of each process of a session: resident bytes now, and the most there ever were."""
-    memories = set()  # a child that does not yet run its own program is in its parent's, and shows the very same
+    """Return the current and the largest number of resident bytes of each process of a session."""
+    memories = set()  # a child before its exec shares the memory of its parent and reports the same numbers
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit() and os.getsid(int(folder.name)) == session:
                 lines = (folder / "status").read_text().splitlines()
                 memories.add(tuple(line for line in lines if line.startswith("Vm")))
-        except OSError:  # it ended meanwhile
+        except OSError:  # the process has ended
             continue
     sizes = [{name: int(value.split()[0]) for name, value in (line.split(":") for line in m)} for m in memories]
-    # A process that has ended, and is not yet waited for, has none.
+    # A zombie process has no memory.
     return [(1024 * kilobytes["VmRSS"], 1024 * kilobytes["VmHWM"]) for kilobytes in sizes if kilobytes]
 
 
 def report(title: str, rows: Sequence[Row], json_path: Path | None) -> None:
-    """Print a table of `rows`; write it, with the machine, as JSON."""
+    """Print a table of `rows`; write it as JSON, with a description of the machine."""
     width = max([len(title), *(len(row.name) for row in rows)])
     against = max([len("against"), *(len(row.against) for row in rows)])
     print(
@@ -128,22 +128,22 @@ def report(title: str, rows: Sequence[Row], json_path: Path | None) -> None:
 
 
 def parse_options(description: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options that every benchmark has: `data`, `work` and `json`."""
+    """Parse the options of every benchmark: `data`, `work` and `json`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="folder of case folders like KiTS19's, of real size (default: phantoms)",
+        help="folder of case folders in the format of KiTS19 (default: phantoms)",
     )
     parser.add_argument(
-        "--work", type=Path, default=WORK_FOLDER, metavar="FOLDER", help=f"for what is made (default: {WORK_FOLDER})"
+        "--work", type=Path, default=WORK_FOLDER, metavar="FOLDER", help=f"folder for outputs (default: {WORK_FOLDER})"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table to this file")
     return parser.parse_args(arguments)
 
 
 def run_alone(title: str, run: Callable[[Path | None, Path], list[Row]]) -> None:
-    """What the `main` of a benchmark does: its options, its `run`, its report."""
+    """Parse the options of a benchmark, run it and report its rows."""
     args = parse_options(title)
     report(title, run(args.data, args.work), args.json)

@@ -1,4 +1,4 @@
-"""Trained networks: what they predict looks like a prediction, so that measuring it costs what it does."""
+"""Trained networks, whose predictions are realistic, so that the time to process them is as well."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ CLASSES = "0,1,2"
 
 
 def trained_network(data_folder: Path, save_folder: Path, receptive_field: int, iterations: int = 300) -> Path:
-    """Weights of a dil2D that was trained for a few minutes at most. Trained once."""
+    """Return the weights of a dil2D, trained once for a few minutes at most."""
     name = f"rf{receptive_field}"
     command = [sys.executable, "training_network.py", "-n", "dil2D", "-d", data_folder, "-s", save_folder, "-r", name]
     command += ["-i", iterations, "--receptive-field-size", receptive_field, "--sample-size", "24", "-b", "8"]
@@ -45,7 +45,7 @@ def untrained_network(
 
 
 def members_like(weights: Path, folder: Path, count: int) -> list[Path]:
-    """Weights of `count` networks that differ a little from those at `weights`, as members of an ensemble do."""
+    """Return the weights of `count` networks, those at `weights` with noise, as members of an ensemble."""
     trained = load_weights(weights)
     paths = []
     for number in range(count):

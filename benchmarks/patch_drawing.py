@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drawing a batch of patches around tumours, against trying voxels until one is a tumour's.
+"""Drawing a batch of patches around tumours, against rejection sampling of voxels.
 
 python -m benchmarks.patch_drawing --data KITS19/
 """
@@ -37,7 +37,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def by_rejection(volumes: list, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of slices out of volumes in memory, each (image, labels, value outside): voxels are tried one by one."""
+    """Draw a batch of slices by rejection sampling, from volumes in memory, each (image, labels, padding value)."""
     images, references = [], []
     while len(images) < BATCH_SIZE:
         image, labels, outside = volumes[rng.integers(len(volumes))]
@@ -51,7 +51,7 @@ def by_rejection(volumes: list, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 
 def _slice_around(volume: np.ndarray, voxel: tuple, normal: int, side: int, fill: float) -> np.ndarray:
-    """The square of `side` around `voxel` in the slice across axis `normal`, `fill` beyond the volume."""
+    """Return the square of `side` around `voxel` in the slice normal to axis `normal`, padded with `fill`."""
     plane = np.moveaxis(volume, normal, 0)[voxel[normal]]
     starts = [place - side // 2 for axis, place in enumerate(voxel) if axis != normal]
     square = np.full((side, side), fill, volume.dtype)

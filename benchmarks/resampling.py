@@ -1,4 +1,4 @@
-"""Stage 1's resampling, and the way back of probabilities, beside what scipy.ndimage does."""
+"""Resampling of stage 1, and of probabilities back to the original grid, against scipy.ndimage."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ REPEATS = 3
 
 
 def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
-    """On the case with the most slices."""
+    """Measure on the case with the most slices."""
     cases = [
         [to_lps(read_image(folder / name)) for name in (IMAGE, REFERENCE)]
         for folder in raw_cases(data_folder, work_folder)
@@ -58,7 +58,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _blur_and_zoom(values: np.ndarray, old: Grid, new: Grid) -> np.ndarray:
-    """What stage 1 does to an image: a blur along the axes whose voxels grow, and a cubic B-spline."""
+    """Resample an image like stage 1: blur along the axes whose voxels grow, then interpolate by a cubic B-spline."""
     growth = [max(0.0, (after / before) ** 2 - 1) for before, after in zip(old.spacing_mm, new.spacing_mm)]
     return _zoom(ndimage.gaussian_filter(values, SIGMA_PER_FWHM * np.sqrt(growth)), new.shape, order=3)
 
@@ -69,7 +69,7 @@ def _zoom(values: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
 
 
 def _like_a_networks(labels: np.ndarray) -> np.ndarray:
-    """Probabilities, float32 (classes, z, y, x), that are sure inside `labels` and unsure at noisy boundaries."""
+    """Return probabilities, float32 (classes, z, y, x), certain inside `labels` and uncertain at noisy boundaries."""
     rng = np.random.default_rng(0)
     logits = [
         16 * ndimage.gaussian_filter((labels == label).astype(np.float32), 1)

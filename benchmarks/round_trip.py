@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How much of a reference survives stage 1 and the way back: Dice per label, on every reference below a folder.
+"""Dice per label of references after resampling by stage 1 and back, for every reference below a folder.
 
     python -m benchmarks.round_trip KITS19/ --voxel-size 1.5 1.5 2.5
 
-Each reference goes to the new voxels and comes back as a certain prediction would. Beside it, the same with bare
-nearest neighbours on both ways.
+Each reference is resampled to the new voxels, and back like a prediction with probabilities 0 and 1. It is compared
+with nearest-neighbour interpolation in both directions.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from utils.evaluation.metrics import dice
 
 
 def there_and_back(reference: sitk.Image, grid: Grid) -> np.ndarray:
-    """The labels (z, y, x) of a reference in LPS order after stage 1 and the way back of a certain prediction."""
+    """Return the labels (z, y, x) of a reference in LPS order, resampled by stage 1 and back like a prediction."""
     labels = resample_reference(reference, grid)
     known = np.unique(labels)
     certain = np.stack([labels == label for label in known]).astype(np.float32)
@@ -30,7 +30,7 @@ def there_and_back(reference: sitk.Image, grid: Grid) -> np.ndarray:
 
 
 def by_nearest_neighbours(reference: sitk.Image, grid: Grid) -> np.ndarray:
-    """The same with bare nearest neighbours."""
+    """Return the labels after nearest-neighbour interpolation in both directions."""
     empty = from_array(np.zeros(grid.shape, np.uint8), grid)
     new = sitk.Resample(reference, empty, sitk.Transform(), sitk.sitkNearestNeighbor)
     resample = sitk.ResampleImageFilter()
@@ -41,7 +41,7 @@ def by_nearest_neighbours(reference: sitk.Image, grid: Grid) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Dice of references that went to new voxels and back.")
+    parser = argparse.ArgumentParser(description="Dice of references that were resampled to new voxels and back.")
     parser.add_argument("folder", type=Path, help=f"folder of case folders with {REFERENCE}")
     parser.add_argument(
         "--voxel-size", nargs=3, type=float, default=[1.5, 1.5, 2.5], help="x y z, mm (default: 1.5 1.5 2.5)"

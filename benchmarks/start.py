@@ -1,4 +1,4 @@
-"""How long `--help` of each script takes."""
+"""Time of `--help` of each script."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _seconds_of_help(script: str) -> float:
-    """Median wall time, after one run that fills the system's cache."""
+    """Return the median wall time, after one run that fills the file cache."""
     seconds = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()

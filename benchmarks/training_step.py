@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A step of training, its batch included, against the network's arithmetic alone.
+"""Training step including its batch, against the computations of the network alone.
 
     python -m benchmarks.training_step --data KITS19/
 
-The bare step is forward pass, loss, backward pass and the optimizer's step of the same network on one batch that stays.
+The bare step is forward pass, loss, backward pass and optimizer step of the same network on one fixed batch.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from utils.training.trainer import OPTIMIZERS
 
 @dataclass(frozen=True)
 class Program:
-    """A training, and how many steps of it are timed at once, how many times."""
+    """A training, the number of steps that are timed together, and the number of repeats."""
 
     network: str
     receptive_field: int
@@ -56,7 +56,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _soft_labels(folder: Path, cases: list[Case]) -> TrainingLabels:
-    """Soft labels that give the reference's class 0.8: an ensemble's cost no more. Made once."""
+    """Return soft labels with 0.8 for the reference class, written once; real ones take the same time."""
     soft_labels = SoftLabels(folder, CLASSES)
     for case in cases:
         if not soft_labels.is_complete(case):
@@ -66,7 +66,7 @@ def _soft_labels(folder: Path, cases: list[Case]) -> TrainingLabels:
 
 
 def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabels, cache: Path) -> Row:
-    """Time blocks of whole steps and of bare ones in turn."""
+    """Time blocks of whole steps and of bare steps alternately."""
     opened = open_cases(cases, cache, labels if program.soft else None)
     stream = stream_of(opened, program.network, program.receptive_field, program.sample_size, program.batch_size)
     training, loss = training_of(program.network, program.receptive_field, program.soft)
@@ -86,7 +86,7 @@ def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabe
 
 
 def _layouts(cases: list[Case], cache: Path) -> Row:
-    """The bare step of a large network in the layout of its features that training chooses, and in PyTorch's own."""
+    """Time the bare step of a large network in the memory format of training, and in PyTorch's default format."""
     batch = stream_of(open_cases(cases, cache), "dil2D", 131, 54, LARGE_BATCH).make(0)
 
     def step_in(layout: torch.memory_format | None) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Trainings for benchmarks: a network with its stream of batches, and blocks of steps to be timed."""
+"""Trainings for benchmarks: networks, streams of batches, and blocks of steps to be timed."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ NEVER = 10**9
 
 
 def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None = None) -> list[TrainingCase]:
-    """Open cases as a training does, by way of `cache`."""
+    """Open cases through `cache`, as a training does."""
     normalization = settle_normalization(cache, "auto", cases)
     return [open_case(cache, case, normalization, Drawing(CLASSES), labels) for case in cases]
 
@@ -31,7 +31,7 @@ def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None
 def stream_of(
     cases: Sequence[TrainingCase], network: str, receptive_field: int, sample_size: int, batch_size: int
 ) -> BatchStream:
-    """Batches as `training_network.py` makes them by default."""
+    """Return a stream of batches with the defaults of `training_network.py`."""
     architecture = find_architecture(network)
     options = PatchOptions(
         architecture.dimensions,
@@ -48,7 +48,7 @@ def stream_of(
 
 
 def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Training, TrainingLoss]:
-    """A new training on the CPU, and its loss."""
+    """Return a new training on the CPU, and its loss."""
     torch.manual_seed(0)
     loss = TrainingLoss("CE+dice", "KL" if soft else None, 0.1)
     model = find_architecture(network).build(receptive_field, len(CLASSES))
@@ -56,7 +56,7 @@ def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple
 
 
 def block_of_steps(training: Training, stream: BatchStream, steps: int) -> Callable[[], None]:
-    """What takes the next `steps` steps of a training each time that it is called, as `training_network.py` does."""
+    """Return a function that takes the next `steps` steps of a training, as `training_network.py` does."""
 
     def take_block() -> None:
         end = training.iteration + steps

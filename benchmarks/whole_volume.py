@@ -1,4 +1,4 @@
-"""Whole volumes through dil2D, beside the plain way; what a stage takes for a case beside the network; and a clip."""
+"""Prediction of whole volumes with dil2D: against single slices, against the forward passes alone, with a clip."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +27,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
-    """What is measured of one network."""
+    """Return the rows of one network."""
     (case,) = find_cases(data, "val")
     weights = trained_network(data, save, receptive_field)
     trained = load_weights(weights)
@@ -63,7 +63,7 @@ def _slice_by_slice(trained: TrainedNetwork, volume: np.ndarray, padding_value: 
 
 
 def _stage_beside_network(receptive_field: int, split: str, data: Path, save: Path, weights: Path) -> Row:
-    """Stage 3 for the case of a split, from its options to its tables, beside the forward passes alone."""
+    """Time stage 3 for the case of a split, from options to tables, against the forward passes alone."""
     (case,) = find_cases(data, split)
     options = ["-d", data, "-s", save, "-e", split, "-r", weights.parent.name, "--network-weights", weights]
     words = [*map(str, options), "--overwrite"]

@@ -1,4 +1,4 @@
-"""UNet3D in windows, beside MONAI's sliding window inference: time of a small case, memory of a large one."""
+"""Sliding window inference of UNet3D, against MONAI's: time for a small case, memory for a large case."""
 
 import math
 import multiprocessing
@@ -20,7 +20,7 @@ from utils.inference.volumes import InferenceOptions, predictor_of
 WINDOW, OVERLAP = 64, 0.5
 FEATURES, CLASSES = 8, 3
 NORMALIZATION = Normalization("ct", (-60.0, 300.0), 100.0, 75.0)
-AT_ONCE = (4, 1)  # windows that MONAI runs together: as many as in its tutorials, and as few as can be
+AT_ONCE = (4, 1)  # window batch sizes of MONAI: that of its tutorials, and the smallest
 REPEATS = 3
 
 
@@ -33,16 +33,16 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 
 
 def _time(case: Case, at_once: int) -> Row:
-    """How long both ways take, which agree."""
-    ours, theirs, shape = _ways(case, at_once)
-    # MONAI lifts small weights to a thousandth: near the volume's borders, where all are small, that is another mean.
+    """Time both implementations, after a check that they agree."""
+    ours, theirs, shape = _implementations(case, at_once)
+    # MONAI raises small window weights to 0.001, which changes the mean near the borders, where all weights are small.
     inside = (slice(None), *[slice(WINDOW // 4, -WINDOW // 4)] * 3)
     np.testing.assert_allclose(np.abs(ours() - theirs())[inside].mean(), 0, atol=1e-2)
     return Row(_name(shape), _against(at_once), *side_by_side(ours, theirs, REPEATS), 0.9, "s")
 
 
 def _memory(case: Case) -> list[Row]:
-    """The most memory that our way and MONAI's take."""
+    """Measure the peak memory of both implementations."""
     ours, shape = _peak(case, AT_ONCE[0], 0)
     theirs = [_peak(case, at_once, 1)[0] for at_once in AT_ONCE]
     return [
@@ -59,8 +59,8 @@ def _against(at_once: int) -> str:
     return f"MONAI sliding_window_inference, {at_once} at once"
 
 
-def _ways(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]]:
-    """Our way and MONAI's to predict a case with the same network, and the shape of what they predict."""
+def _implementations(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]]:
+    """Return our and MONAI's prediction of a case with the same network, and the shape of the volume."""
     from monai.inferers import sliding_window_inference
 
     stride = int(WINDOW * (1 - OVERLAP))
@@ -86,19 +86,16 @@ def _ways(case: Case, at_once: int) -> tuple[Callable, Callable, tuple[int, ...]
 
 
 def _peak(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:
-    """The most memory, in MB, that a way takes beyond what is there before it begins, in a process of its own.
-
-    Also the shape of what it predicts.
-    """
+    """Return the peak memory in MB that an implementation adds, in its own process, and the shape of the volume."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (case, at_once, number))
 
 
 def _measure(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:
-    *ways, shape = _ways(case, at_once)
-    Path("/proc/self/clear_refs").write_text("5")  # from here on the kernel looks for the peak anew
+    *implementations, shape = _implementations(case, at_once)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the kernel's record of the peak
     before = _status("VmRSS")
-    ways[number]()
+    implementations[number]()
     return (_status("VmHWM") - before) / 1e6, shape
 
 

@@ -1,4 +1,4 @@
-"""The frame of the benchmarks: what a row says, whose time and whose memory is measured, what a failure costs."""
+"""Common parts of the benchmarks: rows, timing, memory, and failures."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def test_a_row_is_met_by_its_ratio_or_by_its_value():
     assert not Row.absolute("memory", 4.1, 4.0, "GB").is_met
 
 
-def test_callables_run_in_turn_and_the_first_round_does_not_count():
+def test_callables_run_alternately_and_the_first_round_does_not_count():
     calls, pauses = [], iter([0.2, 0.01, 0.01, 0.2, 0.01])
 
     def first():
@@ -37,7 +37,7 @@ def allocate(megabytes: int, then: str = "") -> list[str]:
     return [sys.executable, "-c", f"held = bytearray({megabytes * MEGABYTE}); {then or 'import time; time.sleep(0.2)'}"]
 
 
-def test_memory_is_the_peak_of_a_command_with_what_it_starts():
+def test_memory_is_the_peak_of_a_command_and_its_children():
     seconds, alone = run_measured(allocate(100))
     assert seconds > 0.2
     assert 100 * MEGABYTE < alone < 150 * MEGABYTE
@@ -45,7 +45,7 @@ def test_memory_is_the_peak_of_a_command_with_what_it_starts():
     assert 160 * MEGABYTE < together < 210 * MEGABYTE
 
 
-def test_a_command_that_fails_says_how():
+def test_a_failed_command_raises_its_status_and_output():
     with pytest.raises(RuntimeError, match="exit status 3\nto a reader"):
         run_measured([sys.executable, "-c", "print('to a reader'); raise SystemExit(3)"])
 
@@ -65,7 +65,7 @@ def test_a_table_is_printed_and_written(tmp_path, capsys):
     assert written["machine"]["cores"] >= 1
 
 
-def test_a_program_that_fails_costs_a_line_and_not_the_rest(tmp_path, monkeypatch, capsys):
+def test_a_failed_benchmark_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
     def fail(data_folder, work_folder):
         raise ValueError("no such scan")
 
