@@ -1,1 +1,1 @@
-"""What a study of accuracy stands on: steps that run once, the four scripts, results that are kept, claims tested."""
+"""Studies of accuracy: steps that run once, calls of the four scripts, stored results, tests of claims."""

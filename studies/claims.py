@@ -1,7 +1,7 @@
-"""Claims about groups of runs, tested on kept results.
+"""Claims about groups of runs, tested on stored results.
 
-Runs that differ in their seeds alone are one group: each case counts once, with the mean over the seeds. All tests are
-paired, over cases; `utils/comparison/paired_tests.py` has them. Holm's correction is over all claims of one kind.
+Runs that differ only in their seeds form a group: each case counts once, with the mean over the seeds. All tests are
+paired over cases (see `utils/comparison/paired_tests.py`). Holm's correction is over all claims of one kind.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ CLAIM_COLUMNS += ("margin", "p", "p_holm", "bar", "met")
 
 @dataclass(frozen=True)
 class Claim:
-    """That a group (or run) is better than another, or not inferior to it, with a p value below `bar`.
+    """A claim that a group (or run) is better than another, or not inferior to it, with a p value below `bar`.
 
     Attributes:
-        margin: of non-inferiority, in Dice; None for better.
+        margin: non-inferiority margin, in Dice; None for a claim of being better.
     """
 
     group: str
@@ -35,13 +35,13 @@ class Claim:
 
 
 def decide_claims(claims: Sequence[Claim], values: Callable[[str], Values]) -> list[dict]:
-    """A row of `CLAIM_COLUMNS` for each claim, about the mean Dice over classes.
+    """Test the claims, about the mean Dice over classes; return a row of `CLAIM_COLUMNS` for each.
 
-    `p` is that of Wilcoxon's signed-rank test, or of the test of non-inferiority; what is claimed is met where it is
-    below the bar after Holm's correction.
+    `p` is that of Wilcoxon's signed-rank test or of the non-inferiority test. A claim is met if p, after Holm's
+    correction, is below the bar.
 
     Args:
-        values: of a group or run, by its name; no two have cases that differ.
+        values: returns the values of a group or run by its name; all must have the same cases.
     """
     rows = [_row(claim, values) for claim in claims]
     for is_kind in (lambda row: row["margin"] is None, lambda row: row["margin"] is not None):
@@ -64,7 +64,7 @@ def _row(claim: Claim, values: Callable[[str], Values]) -> dict:
 
 
 def median_run(rows: Sequence[dict], group: str, split: str) -> str:
-    """The run of a group with the median of the mean Dice; of an even number, the better of the two in the middle.
+    """Return the run of a group with the median of the mean Dice; of an even number, the better of the two middle ones.
 
     Args:
         rows: of ``runs.csv``.

@@ -10,11 +10,11 @@ from utils.runtime.figures import plt, save_figure
 
 
 def draw_means(path: Path, dices: Mapping[str, np.ndarray], single: str) -> None:
-    """Draw the mean Dice of groups of runs with its 95% interval, one below the other.
+    """Plot the mean Dice of groups of runs with 95% intervals, one below the other.
 
     Args:
         dices: mean over the classes, float (cases,), by group.
-        single: the group whose mean is drawn as a line through all.
+        single: the group whose mean is plotted as a vertical line.
     """
     figure, axis = plt.subplots(figsize=(9, 0.8 + 0.32 * len(dices)), constrained_layout=True)
     for place, values in enumerate(dices.values()):

@@ -1,9 +1,9 @@
-"""What is kept of a study: tables of every run and every case, a folder for each of its parts.
+"""Stored results of a study: tables of all runs and cases, one folder for each part.
 
-RESULTS/<part>/part.json      settings, machine, date, what was chosen
-               runs.csv       a row for each run and split
-               cases.csv      a row for each run, split, case and class
-               choices.csv    what was tried on validation cases, and what was taken
+RESULTS/<part>/part.json      settings, machine, date, chosen options
+               runs.csv       one row per run and split
+               cases.csv      one row per run, split, case and class
+               choices.csv    options that were tried on validation cases, and the chosen ones
 """
 
 import json
@@ -30,7 +30,7 @@ CHOICE_COLUMNS = ("question", "option", "run", "mean_dice", "chosen")
 
 @dataclass
 class Part:
-    """The results of one part of a study; `group` of a run says which runs differ in nothing but their seeds."""
+    """Results of one part of a study; runs that differ only in their seeds have the same `group`."""
 
     runs: list[dict] = field(default_factory=list)
     cases: list[dict] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Part:
     chosen: dict = field(default_factory=dict)
 
     def add_networks(self, group: str, scripts: Scripts, networks: Sequence[Network], *splits: str) -> None:
-        """The results of networks that were predicted, on these splits."""
+        """Add the results of networks on some splits."""
         for network in networks:
             for split in splits:
                 training = {"seed": network.seed, "minutes": scripts.minutes(network)}
@@ -46,20 +46,20 @@ class Part:
                 self._add(group, scripts.result(network.name, split), split, training)
 
     def add_ensemble(self, group: str, scripts: Scripts, name: str, *splits: str) -> None:
-        """The results of an ensemble on these splits."""
+        """Add the results of an ensemble on some splits."""
         for split in splits:
             self._add(group, scripts.result(name, split), split, {})
 
     def _add(self, group: str, run: FinishedRun, split: str, training: Mapping) -> None:
-        place = {"group": group, "run": run.name, "split": split}
-        self.runs.append({**place, **training, **_summary(run)})
+        key = {"group": group, "run": run.name, "split": split}
+        self.runs.append({**key, **training, **_summary(run)})
         for region in run.classes:
             for case in run.rows:
                 values = {measure: run.values[region, measure].get(case) for measure in MEASURES}
-                self.cases.append({**place, "case": case, "class": region, **values})
+                self.cases.append({**key, "case": case, "class": region, **values})
 
     def choose(self, question: str, options: Mapping[object, Network], scripts: Scripts, split: str):
-        """The option whose network has the highest mean Dice on `split`; the first of equal ones."""
+        """Record and return the option whose network has the highest mean Dice on `split`; the first of equal ones."""
         dices = {option: mean_dice(scripts.result(network.name, split)) for option, network in options.items()}
         best = max(dices, key=dices.get)
         self.chosen[question] = best
@@ -72,7 +72,7 @@ class Part:
 
 
 def mean_dice(run: FinishedRun) -> float:
-    """Over the cases, of the mean over the classes."""
+    """Return the mean over the cases of the mean Dice over the classes."""
     return mean(_known(run, run.overall, PRIMARY))
 
 
@@ -98,28 +98,28 @@ def _summary(run: FinishedRun) -> dict:
 
 
 class Results:
-    """The folder of a study's results."""
+    """Folder with the results of a study."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def has(self, name: str, settings: Mapping) -> bool:
-        """Whether a part is kept.
+        """Return True if a part is stored.
 
         Raises:
-            StepError: it is, and was made with other settings.
+            StepError: it was stored with other settings.
         """
         path = self.folder / name / "part.json"
         if not path.exists():
             return False
-        before = read_json(path, {"settings": {str: object}}, "remove it, and do the part again")["settings"]
+        before = read_json(path, {"settings": {str: object}}, "remove it, and run the part again")["settings"]
         for key, value in json.loads(json.dumps(settings)).items():
             if before.get(key) != value:
-                raise StepError(f"{path}: was made with {key} {before.get(key)}, not {value}; name another --results")
+                raise StepError(f"{path}: was made with {key} {before.get(key)}, not {value}; choose another --results")
         return True
 
     def keep(self, name: str, settings: Mapping, part: Part) -> None:
-        """Write a part; its record last, so that what has one is whole."""
+        """Write a part, its record last, so that a part with a record is complete."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         write_table(folder / "runs.csv", RUN_COLUMNS, map(rounded, part.runs))
@@ -130,18 +130,18 @@ class Results:
         write_json(folder / "part.json", {**record, "finished": date.today().isoformat()})
 
     def chosen(self, name: str) -> dict:
-        """What a part that is kept has chosen, by question.
+        """Return the options that a stored part has chosen, by question.
 
         Raises:
-            StepError: it is not kept.
+            StepError: the part is not stored.
         """
         path = self.folder / name / "part.json"
         if not path.exists():
-            raise StepError(f"{path}: is missing; do part {name} first")
-        return read_json(path, {"chosen": {str: object}}, "remove it, and do the part again")["chosen"]
+            raise StepError(f"{path}: is missing; run part {name} first")
+        return read_json(path, {"chosen": {str: object}}, "remove it, and run the part again")["chosen"]
 
     def read(self, table: str) -> list[dict]:
-        """The rows of a table (``runs``, ``cases``, ``choices``) of all parts, each with its ``part``."""
+        """Return the rows of a table (``runs``, ``cases`` or ``choices``) of all parts, each with its ``part``."""
         rows = []
         for path in sorted(self.folder.glob(f"*/{table}.csv")):
             rows += [{"part": path.parent.name, **row} for row in read_table(path)]
@@ -149,7 +149,7 @@ class Results:
 
 
 def values_of(rows: Iterable[dict], name: str, split: str) -> Values:
-    """Every measure of each case, of a run or a group of runs: the mean over seeds; of the classes, and of their mean.
+    """Return all measures of each case, for each class and their mean, of a run or, averaged over seeds, of a group.
 
     Args:
         rows: of ``cases.csv``.

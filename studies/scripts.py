@@ -1,4 +1,4 @@
-"""The four scripts as a study calls them, all in one work folder."""
+"""Calls of the four scripts in the work folder of a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Network:
 
     Attributes:
         name: of the experiment, and of its predictions.
-        options: of ``training_network.py``, but for data, classes, seed and iterations; without spaces in one.
-        data: which of the study's prepared data it is trained and tested on.
-        teacher: the ensemble whose soft labels it is a student of.
+        options: of ``training_network.py``, without data, classes, seed and iterations; values contain no spaces.
+        data: name of the prepared data on which it is trained and tested.
+        teacher: ensemble whose soft labels a student is trained on; None for a network without soft labels.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Network:
 
 
 class Scripts:
-    """Calls the stages, each with each input once.
+    """Runs the stages, each only once for the same inputs.
 
     Args:
         work: folder for prepared data, experiments and predictions.
         classes: as on the command line.
-        at_once: trainings that run beside each other; everything else has the machine to itself.
-        share: of the iterations of every training that are run; less than 1 to try the study out.
+        at_once: number of trainings that run in parallel; all other steps run alone.
+        share: fraction of the iterations of every training; less than 1 for a trial run of the study.
     """
 
     def __init__(self, work: Path, root: Path, classes: str, cores: int, at_once: int, share: float = 1):
@@ -53,15 +53,15 @@ class Scripts:
         return self._work / "SAVE"
 
     def iterations(self, network: Network) -> int:
-        """As many as it is really trained for."""
+        """Return the number of iterations after scaling by `share`."""
         return max(10, round(network.iterations * self._share))
 
     def resample(self, data: str, *options: object) -> None:
-        """Stage 1, into the prepared data of this name."""
+        """Run stage 1 and store the prepared data under a name."""
         self._run(f"resample_{data}", "resample_data.py", *options, "-o", self._work / data)
 
     def train(self, networks: Sequence[Network]) -> None:
-        """Stages 2 and 5: networks, and students of ensembles that have labelled the train cases."""
+        """Run stages 2 and 5: train networks, and students of ensembles that have labelled the train cases."""
         self._networks |= {network.name: network for network in networks}
         self._steps.run([self._training(network) for network in networks], self._at_once)
 
@@ -73,14 +73,14 @@ class Scripts:
         return _step(f"train_{network.name}", "training_network.py", *options, "--visdom-port", 0, "--resume")
 
     def predict(self, networks: Sequence[Network], split: str) -> None:
-        """Stage 3."""
+        """Run stage 3: predict and score a split with each network."""
         for network in networks:
             weights = self._weights(network.name)
             options = [*self._places(network.data), "-e", split, "--network-weights", weights]
             self._run(f"predict_{network.name}_{split}", "testing_network.py", *options)
 
     def average(self, name: str, members: Sequence[Network], split: str, *options: object, data: str = "ALL") -> None:
-        """Stage 4: the ensemble `name` on a split: its predictions and its soft labels."""
+        """Run stage 4: compute predictions and soft labels of the ensemble `name` on a split."""
         listing = self._work / "members" / f"{name}.txt"
         listing.parent.mkdir(parents=True, exist_ok=True)
         write_text(listing, "".join(f"{self._weights(member.name)}\n" for member in members))
@@ -89,18 +89,18 @@ class Scripts:
         self._run(f"average_{name}_{split}", "ensemble.py", *named, *options)
 
     def result(self, name: str, split: str) -> FinishedRun:
-        """What a network or an ensemble reached on a split."""
+        """Read the results of a network or an ensemble on a split."""
         return FinishedRun.read(self.save, name, split)
 
     def minutes(self, network: Network) -> float:
-        """That its training steps took, by its log: with stops or without, validations and start left out."""
+        """Return the minutes of its training steps from its log, without start-up, validation and interruptions."""
         rows = read_table(self.save / network.name / "log.csv")
         ends = [int(row["iteration"]) for row in rows]
         rates = [float(row["iterations_per_second"]) for row in rows]
         return sum((end - begin) / rate for begin, end, rate in zip([0, *ends], ends, rates)) / 60
 
     def cases(self, network: Network) -> int:
-        """How many it was trained on."""
+        """Return the number of cases on which it was trained."""
         path = self.save / network.name / "experiment.json"
         return len(read_json(path, {"training_cases": [str]}, "train the network again")["training_cases"])
 

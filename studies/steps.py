@@ -1,4 +1,4 @@
-"""Commands of a study that takes hours: each is run once, and a study that was stopped goes on with the next one."""
+"""Commands of a long study: each runs once, and a stopped study resumes with the next command."""
 
 import os
 import subprocess
@@ -16,22 +16,22 @@ _POLLS_PER_SECOND = 50
 
 @dataclass(frozen=True)
 class Step:
-    """A command of Python, without the interpreter; its name is that of its record and its log."""
+    """Arguments of a Python command; record and log have the name of the step."""
 
     name: str
     command: tuple[str, ...]
 
 
 class StepError(Exception):
-    """A step cannot be taken, or failed; the message says why, and where its output lies."""
+    """A step cannot run or has failed; the message gives the reason and the path of its output."""
 
 
 class Steps:
-    """Runs steps, records in `folder` which are done (``<name>.json``), and keeps their output (``<name>.log``).
+    """Runs steps; stores records of finished steps (``<name>.json``) and their output (``<name>.log``) in `folder`.
 
     Args:
-        root: where the commands run.
-        cores: that steps which run beside each other share.
+        root: working directory of the commands.
+        cores: shared by steps that run in parallel.
     """
 
     def __init__(self, folder: Path, root: Path, cores: int):
@@ -40,13 +40,14 @@ class Steps:
         self._cores = cores
 
     def run(self, steps: Sequence[Step], at_once: int = 1) -> None:
-        """Run those that are not done, in order, up to `at_once` beside each other.
+        """Run the steps that are not finished, in order, up to `at_once` in parallel.
 
-        They share the cores; what is left after full rounds shares them among fewer, as if all took equally long.
-        When one fails, or the study is stopped, those that run are asked to stop, and waited for.
+        Parallel steps share the cores equally. Steps of an incomplete last round share them among fewer, on the
+        assumption that all steps take equally long. If a step fails or the study is stopped, running steps are
+        terminated and waited for.
 
         Raises:
-            StepError: a step failed, or was done with another command.
+            StepError: a step failed, or was finished with another command.
         """
         waiting = [step for step in steps if not self._is_done(step)]
         last_round = len(waiting) - len(waiting) % at_once
@@ -77,17 +78,17 @@ class Steps:
         path = self._record_path(step)
         if not path.exists():
             return False
-        before = read_json(path, {"command": [str]}, "remove it, and what the step made")["command"]
+        before = read_json(path, {"command": [str]}, "remove it and the outputs of the step")["command"]
         if before != list(step.command):
-            raise StepError(f"{path}: was done as {' '.join(before)}; name another --work, or remove what it made")
+            raise StepError(f"{path}: was run as {' '.join(before)}; choose another --work, or remove its outputs")
         return True
 
-    def _start(self, step: Step, beside: int) -> subprocess.Popen:
+    def _start(self, step: Step, in_parallel: int) -> subprocess.Popen:
         print(f"{datetime.now():%H:%M} {step.name}: python {' '.join(step.command)}", flush=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ)
-        if beside > 1:
-            environment["OMP_NUM_THREADS"] = str(max(1, self._cores // beside))
+        if in_parallel > 1:
+            environment["OMP_NUM_THREADS"] = str(max(1, self._cores // in_parallel))
         with self._log_path(step).open("a", encoding="utf-8") as log:
             return subprocess.Popen(
                 [sys.executable, *step.command], cwd=self._root, env=environment, stdout=log, stderr=subprocess.STDOUT

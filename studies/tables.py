@@ -1,10 +1,10 @@
-"""Tables of a study in Markdown, for its document."""
+"""Markdown tables of a study."""
 
 from collections.abc import Mapping, Sequence
 
 
 def markdown_table(columns: Mapping[str, str], rows: Sequence[Mapping]) -> str:
-    """`rows` under headings; `columns` are headings by key, and what a row lacks or is None stays empty."""
+    """Return a table of `rows`; `columns` are headings by key, and missing or None values are left empty."""
     lines = [list(columns.values()), ["---"] * len(columns)]
     lines += [["" if row.get(key) is None else str(row[key]) for key in columns] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

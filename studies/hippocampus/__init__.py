@@ -1,1 +1,1 @@
-"""The study of docs/hippocampus.md: command, settings, parts, and what is made of their results."""
+"""Study of docs/hippocampus.md: command, settings, parts, and the report of their results."""

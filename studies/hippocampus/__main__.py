@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Is an ensemble better than its members, and a student as good as its ensemble? On 200 real MR scans.
+"""Compare ensembles with their members, and students with their ensembles, on 200 real MR scans.
 
     python -m studies.hippocampus --data hippocampus/ --work STUDY/ --results STUDY/results/ --at-once 2
 
-The whole study of docs/hippocampus.md, from the scans to its tables: it calls the four scripts as a user would, and
-takes hours. Stopped at any time, it goes on with the same command; a part whose results are kept is not done again.
-Options of the students are chosen by the program itself, on validation cases, before a test case is predicted.
+Runs the whole study of docs/hippocampus.md, from the scans to its tables: it calls the four scripts as a user would,
+and takes hours. A stopped study is resumed by the same command; parts with stored results are not run again. The
+options of the students are chosen automatically on validation cases, before any test case is predicted.
 """
 
 import argparse
@@ -28,28 +28,28 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of the Decathlon's Task04 with a split.json (required)"
     )
-    parser.add_argument("--work", type=Path, required=True, help="folder for all that is computed (required)")
+    parser.add_argument("--work", type=Path, required=True, help="folder for all intermediate files (required)")
     parser.add_argument("--results", type=Path, help="folder for tables and pictures (default: WORK/results)")
     parser.add_argument(
-        "--parts", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="what to do, in this order (default: all)"
+        "--parts", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="parts to run, in order (default: all)"
     )
     parser.add_argument(
-        "--at-once", type=int, default=1, help="trainings beside each other, which share the cores (default: 1)"
+        "--at-once", type=int, default=1, help="number of parallel trainings, which share the cores (default: 1)"
     )
     parser.add_argument(
-        "--share", type=float, default=1.0, help="of all iterations; less than 1 to try the program out (default: 1)"
+        "--share", type=float, default=1.0, help="fraction of all iterations; less than 1 for a trial run (default: 1)"
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
-    """The study; `root` is the folder of the four scripts."""
+    """Run the study; `root` is the folder of the four scripts."""
     parser = build_parser()
     args = parser.parse_args(arguments)
     if not (args.data / "split.json").is_file():
-        parser.error(f"--data {args.data}: there is no split.json")
+        parser.error(f"--data {args.data}: has no split.json")
     if args.at_once < 1 or not 0 < args.share <= 1:
-        parser.error("--at-once is 1 or more, --share above 0 and at most 1")
+        parser.error("--at-once must be 1 or more, --share above 0 and at most 1")
 
     from studies.hippocampus.parts import PARTS, Study
     from studies.hippocampus.report import report

@@ -1,4 +1,4 @@
-"""The kept results of the study, as its targets and tables ask for them: by groups of runs."""
+"""Access to the stored results of the study by groups of runs, for targets and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from utils.comparison.paired_tests import MEAN, PRIMARY, Values
 
 @dataclass(frozen=True)
 class Distillation:
-    """A group of students, that of its ensemble, and that of the same network without soft labels.
+    """A group of students, the group of its ensemble, and that of the same network without soft labels.
 
     Attributes:
-        bar: of the p value with which the student is to be better than the network alone.
+        bar: bound of the p value for the claim that the student is better than the network alone.
     """
 
     student: str
@@ -23,7 +23,7 @@ class Distillation:
     bar: float = 0.05
 
     def is_in(self, groups: Sequence[str]) -> bool:
-        """Whether all three are."""
+        """Return True if all three groups are among `groups`."""
         return {self.student, self.ensemble, self.alone} <= set(groups)
 
 
@@ -45,7 +45,7 @@ DISTILLATIONS = (
     Distillation("student of few references, KL+dice", "ensemble of few references", "few references alone", 0.01),
     Distillation("few diverse student", "few diverse ensemble", "few references alone, fp32", 0.01),
 )
-# Students with a Dice loss for soft labels, and those without that are otherwise alike.
+# Pairs of students that differ only in the Dice loss for soft labels.
 WITH_AND_WITHOUT_DICE = (
     ("small UNet3D student, KL+dice", "small UNet3D student"),
     ("student of few references, KL+dice", "student of few references"),
@@ -54,7 +54,7 @@ STUDENTS = (*(distillation.student for distillation in DISTILLATIONS), "UNet3D s
 
 
 class Figures:
-    """The kept results, as the targets ask for them."""
+    """Stored results by groups of runs."""
 
     def __init__(self, results: Results):
         self.runs = results.read("runs")
@@ -64,20 +64,20 @@ class Figures:
         self.groups = [group for group in GROUPS if group in known]
 
     def values(self, name: str, split: str = "test") -> Values:
-        """Of a group of runs, or of one run."""
+        """Return the values of a group of runs, or of one run."""
         return values_of(self._cases, name, split)
 
     def mean(self, name: str, measure: str = PRIMARY, split: str = "test", region: str = MEAN) -> float:
-        """Over the cases that have it; NaN where none has."""
+        """Return the mean over the cases with a value; NaN without any."""
         values = [value for value in self.values(name, split)[region, measure].values() if value is not None]
         return mean(values) if values else nan
 
     def of_runs(self, group: str, column: str, split: str = "test") -> list[float]:
-        """A column of `runs.csv` for each run of a group; nothing where it is empty."""
+        """Return a column of `runs.csv` for the runs of a group, without empty fields."""
         found = [row[column] for row in self.runs if (row["group"], row["split"]) == (group, split)]
         return [float(value) for value in found if value]
 
     def speedup(self, distillation: Distillation) -> float:
-        """The ensemble's time per case over the student's."""
+        """Return the ensemble's time per case divided by the student's."""
         (ensemble,) = self.of_runs(distillation.ensemble, "seconds")
         return ensemble / mean(self.of_runs(distillation.student, "seconds"))

@@ -1,4 +1,4 @@
-"""The parts of the study: which networks are trained, averaged and distilled, and which of them are compared."""
+"""Parts of the study: networks that are trained, averaged and distilled, and the groups that are compared."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ from studies.scripts import Network, Scripts
 
 @dataclass(frozen=True)
 class Study:
-    """What the parts of the study work with; `scans` is the data set, with its split.json."""
+    """Scripts and folders of the study; `scans` is the data set with its split.json."""
 
     scripts: Scripts
     results: Results
@@ -43,11 +43,11 @@ class Study:
     work: Path
 
     def resample(self) -> None:
-        """Stage 1 of all scans."""
+        """Run stage 1 on all scans."""
         self._resample("ALL", "-d", self.scans)
 
     def resample_few(self) -> None:
-        """Stage 1 again, with the references of `ANNOTATED` train cases, drawn at random, and of val and test alone."""
+        """Run stage 1 with only the references of `ANNOTATED` random train cases, and of all val and test cases."""
         split = read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
         annotated = random.Random(0).sample(sorted(split["train"]), ANNOTATED)
         references = self.work / "few_references"
@@ -62,7 +62,7 @@ class Study:
         self.scripts.resample(data, *source, "--voxel-size", 1, 1, 1, "--split-file", self.scans / "split.json")
 
     def train_diverse(self) -> list[Network]:
-        """Networks of two and of three dimensions; each leaves out a fold of the train cases."""
+        """Train 2D and 3D networks, each without one fold of the train cases."""
         members = [
             network(f"diverse_{kind}_{fold}", recipe.with_options(f"--fold {fold}/{FOLDS}"), fold)
             for fold in range(1, FOLDS + 1)
@@ -72,14 +72,14 @@ class Study:
         return members
 
     def label(self, name: str, members: list[Network], chosen: Mapping, data: str = "ALL") -> str:
-        """Soft labels of the train cases; returns the name of the ensemble that made them."""
+        """Compute soft labels of the train cases; return the name of the ensemble."""
         name = f"{name}_{chosen['labels']}_t{chosen['temperature']}"
         cross_fit = ["--cross-fit"] if chosen["labels"] == "cross-fitted" else []
         self.scripts.average(name, members, "train", "--temperature", chosen["temperature"], *cross_fit, data=data)
         return name
 
     def choose(self, part: Part, first: Mapping, questions: Mapping, trial: Callable[[dict], Network]) -> dict:
-        """Answer one question after the other with the option whose trial is best on validation cases."""
+        """Choose one option after the other, each by the trial that is best on validation cases."""
         chosen = dict(first)
         for question, options in questions.items():
             trials = {option: trial({**chosen, question: option}) for option in options}
@@ -104,20 +104,20 @@ class Study:
 
 
 def network(name: str, recipe: Recipe, seed: int = SEEDS[0], data: str = "ALL") -> Network:
-    """A network trained on references alone."""
+    """Return a network that is trained on references alone."""
     return Network(name, recipe.options, recipe.iterations, seed, data)
 
 
 def student(
     name: str, recipe: Recipe, teacher: str, chosen: Mapping, seed: int = SEEDS[0], data: str = "ALL"
 ) -> Network:
-    """A student of the ensemble `teacher` with the loss that was chosen."""
+    """Return a student of the ensemble `teacher` with the chosen loss."""
     options = f"{recipe.options} --softloss {chosen['softloss']} --alpha {chosen['alpha']}"
     return Network(name, options, recipe.iterations, seed, data, teacher)
 
 
 def choose_options(study: Study) -> Part:
-    """Which soft labels and which loss make the best dil2D student: one question after the other."""
+    """Choose soft labels and loss of the dil2D students, one option after the other."""
     scripts, part = study.scripts, Part()
     study.resample()
     members = study.train_diverse()
@@ -135,7 +135,7 @@ def choose_options(study: Study) -> Part:
 
 
 def study_small_unet(study: Study) -> Part:
-    """A small U-Net in three dimensions, without and with the diverse ensemble's soft labels, chosen anew for it."""
+    """Train small 3D U-Nets without and with soft labels of the diverse ensemble, with options chosen for them."""
     part = Part()
     study.resample()
     members = study.train_diverse()
@@ -152,7 +152,7 @@ def study_small_unet(study: Study) -> Part:
 
 
 def study_diverse(study: Study) -> Part:
-    """The diverse ensemble, and its students: as wide as a single network, narrower, and a U-Net."""
+    """Evaluate the diverse ensemble and its students: of full width, narrower, and a U-Net."""
     chosen = study.results.chosen("choices")
     study.resample()
     members = study.train_diverse()
@@ -173,7 +173,7 @@ def study_diverse(study: Study) -> Part:
 
 
 def study_few(study: Study) -> Part:
-    """Few references: networks trained on them, their ensemble, and students that see its labels of all scans."""
+    """Train networks on few references, and students on their ensemble's soft labels of all scans."""
     alone, teacher, chosen = teach_from_few(study)
     learners = [student(f"few_student_{seed}", SMALL_UNET3D, teacher, chosen, seed, "FEW") for seed in SEEDS]
     study.scripts.train(learners)
@@ -182,7 +182,7 @@ def study_few(study: Study) -> Part:
 
 
 def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
-    """Networks trained on few references, the name of their ensemble that labelled all train cases, what was chosen."""
+    """Train networks on few references and label all train cases; return networks, ensemble name, chosen options."""
     chosen = choice_for_few(study)
     study.resample_few()
     alone = [network(f"few_alone_{seed}", SMALL_UNET3D, seed, "FEW") for seed in SEEDS]
@@ -191,12 +191,12 @@ def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
 
 
 def choice_for_few(study: Study) -> dict:
-    """The small U-Net's; no member has seen a case without reference, so that there is nothing to cross-fit."""
+    """Return the small U-Net's options, without cross-fitting: no member was trained on the cases without reference."""
     return SMALL_FIRST_CHOICE | study.results.chosen("small") | {"labels": "all"}
 
 
 def study_dice(study: Study) -> Part:
-    """The small U-Net's students again, of all references and of few, with a Dice loss for soft labels beside KL."""
+    """Train the small U-Net students with all and with few references, with KL and a Dice loss for soft labels."""
     chosen = SMALL_FIRST_CHOICE | study.results.chosen("small") | DICE_CHOICE
     study.resample()
     teacher = study.label("diverse", study.train_diverse(), chosen)
@@ -210,7 +210,7 @@ def study_dice(study: Study) -> Part:
 
 
 def study_few_diverse(study: Study) -> Part:
-    """Few references again: an ensemble of two kinds of networks, all of them trained on all of the references."""
+    """Train a diverse ensemble on few references, each member on all of them, and its students."""
     chosen = choice_for_few(study) | DICE_CHOICE
     study.resample_few()
     alone = [network(f"few_UNet3D_{seed}", SMALL_UNET3D_FP32, seed, "FEW") for seed in SEEDS]
@@ -226,7 +226,7 @@ def study_few_diverse(study: Study) -> Part:
 
 
 def study_uniform(study: Study) -> Part:
-    """Single networks, the uniform ensemble that they and others of their kind make, and its students."""
+    """Train the uniform ensemble, whose first members are the single networks, and its students."""
     members, teacher, chosen = teach_uniform(study)
 
     def students(name: str, recipe: Recipe) -> list[Network]:
@@ -240,8 +240,8 @@ def study_uniform(study: Study) -> Part:
 
 
 def teach_uniform(study: Study) -> tuple[list[Network], str, dict]:
-    """Networks that differ by their seeds, the name of their ensemble that labelled train cases, what was chosen."""
-    chosen = study.results.chosen("choices") | {"labels": "all"}  # each member has seen all cases
+    """Train networks that differ in their seeds and label the train cases; return networks, ensemble name, options."""
+    chosen = study.results.chosen("choices") | {"labels": "all"}  # each member was trained on all cases
     study.resample()
     members = [network(f"dil2D_{seed}", DIL2D_SHORT, seed) for seed in range(1, MEMBERS + 1)]
     study.scripts.train(members)
@@ -249,7 +249,7 @@ def teach_uniform(study: Study) -> tuple[list[Network], str, dict]:
 
 
 def study_alone(study: Study) -> Part:
-    """Single networks as long as the diverse ensemble's dil2D students, on references alone."""
+    """Train single networks on references alone, as long as the dil2D students of the diverse ensemble."""
     study.resample()
     alone = [network(f"dil2D_alone_{seed}", DIL2D_FP32, seed) for seed in SEEDS]
     study.scripts.train(alone)
@@ -257,7 +257,7 @@ def study_alone(study: Study) -> Part:
 
 
 def study_defaults(study: Study) -> Part:
-    """The uniform ensemble's student again, with the loss that training_network.py has by default."""
+    """Train the student of the uniform ensemble with the default loss of training_network.py."""
     _, teacher, _ = teach_uniform(study)
     learners = [student(f"uniform_default_{seed}", DIL2D_SHORT, teacher, SOFT_DEFAULTS, seed) for seed in SEEDS[:1]]
     study.scripts.train(learners)

@@ -1,10 +1,11 @@
-"""What is made of the study's kept results, whichever of its parts there are.
+"""Report of the stored results of the study; parts may be missing.
 
 RESULTS/claims.csv     differences between groups of runs, with intervals and tests
-        targets.csv    every target, the figure, and whether it is met
-        tables.md      all tables, to be read
-        means.png      all groups of runs
-        <student>.png  each group of students beside its ensemble and the same network without soft labels, case by case
+        targets.csv    every target, its value, and if it is met
+        tables.md      all tables as Markdown
+        means.png      mean Dice of all groups of runs
+        <student>.png  paired differences of each group of students to its ensemble and to the same network without
+                       soft labels
 """
 
 import re
@@ -32,7 +33,7 @@ from utils.comparison.picture import draw_comparison
 
 
 def report(results: Results) -> None:
-    """Write and print all tables of the parts that are kept, and draw the pictures."""
+    """Write and print all tables of the stored parts, and plot the pictures."""
     figures = Figures(results)
     claims = decide_claims(claims_of(figures), figures.values)
     targets = targets_of(figures, claims)
@@ -47,7 +48,7 @@ def report(results: Results) -> None:
 
 
 def draw(figures: Figures, results: Results) -> None:
-    """The means of all groups, and each student beside its ensemble and the single network, case by case."""
+    """Plot the means of all groups, and paired differences of each student to its ensemble and the single network."""
 
     def dices(*names: str) -> np.ndarray:
         return paired(*(figures.values(name)[MEAN, PRIMARY] for name in names))

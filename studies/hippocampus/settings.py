@@ -1,4 +1,4 @@
-"""What determines the results of each part of the study: they are kept with these, and do not hold for others."""
+"""Settings of each part of the study; they are stored with its results, which are valid for these settings only."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from utils.cli.training_options import SOFT_DEFAULTS
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: options of ``training_network.py``, and iterations."""
+    """Training of a network: options of ``training_network.py``, and iterations."""
 
     options: str
     iterations: int
@@ -20,10 +20,10 @@ DIL2D = Recipe(
     "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000
 )
 DIL2D_MEMBER = replace(DIL2D, iterations=8000)  # of the diverse ensemble
-# For a processor that does not calculate in bfloat16; that is why most of these dil2D are short.
+# For a CPU without bfloat16 arithmetic; this is why most of these dil2D are trained for fewer iterations.
 DIL2D_FP32 = replace(DIL2D, options=DIL2D.options.replace("bf16", "fp32"))
 DIL2D_SHORT = replace(DIL2D_FP32, iterations=4000)
-DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students among which options are chosen
+DIL2D_TRIAL = replace(DIL2D, iterations=3000)  # of the students by which options are chosen
 _UNET3D = "-n UNet3D --features {} --sample-size 40 -b 2 --deep-supervision --augmentation strong --precision bf16"
 UNET3D = Recipe(_UNET3D.format(16), 1500)
 KINDS = {"UNet3D": UNET3D, "dil2D": DIL2D_MEMBER}  # of the members of diverse ensembles
@@ -33,9 +33,9 @@ SMALL_UNET3D_FP32 = replace(SMALL_UNET3D, options=SMALL_UNET3D.options.replace("
 CLASSES = "0,1,2"
 SEEDS = (1, 2, 3)
 MEMBERS = 5  # of the uniform ensemble
-FOLDS = 3  # of the diverse one: each fold is left out by a network of each kind
+FOLDS = 3  # of the diverse ensemble: each fold is left out by one network of each kind
 WIDTHS = {"half": 16, "quarter": 8}  # features of narrower students
-ANNOTATED = 30  # of the train cases, where most have no reference
+ANNOTATED = 30  # train cases with a reference in the parts with few references
 
 FIRST_CHOICE = {"labels": "cross-fitted", "alpha": 1, "softloss": "KL", "temperature": 1}
 QUESTIONS = {
@@ -46,7 +46,7 @@ QUESTIONS = {
 }
 SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
 SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
-DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", which else are those of "small" and "few"
+DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", otherwise as in "small" and "few"
 
 _NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
 _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
@@ -55,7 +55,7 @@ _DIVERSE = {**_NETWORKS, "member_iterations": _MEMBER_LENGTHS, "folds": FOLDS}
 _SMALL = {"small_UNet3D": SMALL_UNET3D.options, "small_iterations": SMALL_UNET3D.iterations, "seeds": SEEDS}
 _UNIFORM = {"dil2D": DIL2D_SHORT.options, "iterations": DIL2D_SHORT.iterations, "members": MEMBERS}
 _SMALL_CHOICES = {"first_choice": SMALL_FIRST_CHOICE, "questions": SMALL_QUESTIONS}
-# By part, in the order in which they are done: those that choose come first.
+# By part, in the order of execution: parts that choose options come first.
 SETTINGS: dict[str, dict] = {
     "choices": {**_DIVERSE, "trial_iterations": DIL2D_TRIAL.iterations},
     "small": {**_DIVERSE, **_SMALL, **_SMALL_CHOICES},

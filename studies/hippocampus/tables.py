@@ -1,4 +1,4 @@
-"""All tables of the study, as Markdown."""
+"""Markdown tables of the study."""
 
 from statistics import mean
 
@@ -64,7 +64,7 @@ RUN_HEADINGS = {
 def tables_of(
     figures: Figures, claims: list[dict], alone_claims: list[dict], loss_claims: list[dict], targets: list[dict]
 ) -> str:
-    """All tables, as Markdown; `alone_claims` are about networks without soft labels, `loss_claims` val cases."""
+    """Return all tables; `alone_claims` are about networks without soft labels, `loss_claims` about val cases."""
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
@@ -93,7 +93,7 @@ def _row_of_claim(row: dict) -> dict:
 
 
 def _kept_rows(figures: Figures) -> list[dict]:
-    """Of each student: how far it comes on the way from the same network without soft labels to its ensemble."""
+    """Return the rows of the students: share of the ensemble's gain over the network without soft labels, and costs."""
     rows = []
     for each in filter(lambda each: each.is_in(figures.groups), DISTILLATIONS):
         alone, student, ensemble = (figures.mean(group) for group in (each.alone, each.student, each.ensemble))
@@ -106,7 +106,7 @@ def _kept_rows(figures: Figures) -> list[dict]:
 
 
 def _choice_rows(figures: Figures) -> list[dict]:
-    """What was tried, and beside it the network without soft labels that was trained as long."""
+    """Return the rows of all tried options, and of the network without soft labels that was trained as long."""
     rows = [{**row, "mean_dice": f"{float(row['mean_dice']):.4f}"} for row in figures.choices]
     alone = [row for row in figures.runs if row["part"] == "choices"]
     return rows + [
@@ -115,7 +115,7 @@ def _choice_rows(figures: Figures) -> list[dict]:
 
 
 def _run_rows(figures: Figures) -> list[dict]:
-    """A row for each network that was trained and tested; one of two groups comes once."""
+    """Return a row for each trained and tested network; a network of two groups is listed once."""
     rows = {}
     for group in figures.groups:
         for row in figures.runs:

@@ -1,4 +1,4 @@
-"""What the study was to reach, held against its kept results."""
+"""Targets of the study, compared with its stored results."""
 
 from studies.claims import Claim, median_run
 from studies.hippocampus.figures import DISTILLATIONS, ENSEMBLES, STUDENTS, WITH_AND_WITHOUT_DICE, Figures
@@ -7,12 +7,12 @@ from studies.tables import p_text
 MARGIN = 0.005
 LEAST_SINGLE, LEAST_STUDENT = 0.885, 0.895
 MOST_MINUTES, MOST_PARAMETERS = 15, 100_000
-LEAST_SPEEDUP = 0.9  # of the number of members
+LEAST_SPEEDUP = 0.9  # times the number of members
 TARGET_COLUMNS = ("target", "bar", "figure", "met")
 
 
 def claims_of(figures: Figures) -> list[Claim]:
-    """Those of which both groups were run."""
+    """Return the claims whose two groups have results."""
     claims = [
         Claim(f"{kind} ensemble", median_run(figures.runs, f"{kind} member", "test"), 0.01)
         for kind in ENSEMBLES
@@ -27,18 +27,18 @@ def claims_of(figures: Figures) -> list[Claim]:
 
 
 def alone_claims_of(figures: Figures) -> list[Claim]:
-    """That networks without soft labels are as near to the ensembles as students are to be: if so, it proves little."""
+    """Return claims that networks without soft labels are not inferior: if met, the students' claims mean little."""
     pairs = dict.fromkeys((each.alone, each.ensemble) for each in DISTILLATIONS)
     return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
 
 
 def loss_claims_of(figures: Figures) -> list[Claim]:
-    """That a Dice loss for soft labels makes a better student: to be decided on validation cases."""
+    """Return the claims, tested on validation cases, that a Dice loss for soft labels improves students."""
     return [Claim(*pair, 0.05) for pair in WITH_AND_WITHOUT_DICE if set(pair) <= set(figures.groups)]
 
 
 def targets_of(figures: Figures, claims: list[dict]) -> list[dict]:
-    """Rows of `TARGET_COLUMNS`."""
+    """Compare targets with results; return rows of `TARGET_COLUMNS`."""
     rows = []
 
     def add(target: str, bar: object, figure: str, met: bool) -> None:

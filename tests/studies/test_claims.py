@@ -1,4 +1,4 @@
-"""Claims, on values whose answers are known by hand."""
+"""Claims on values with results known by hand."""
 
 import pytest
 
@@ -8,7 +8,7 @@ CASES = [f"case_{number}" for number in range(10)]
 
 
 def values(base: float, step: float = 0.0):
-    """Dice of two classes in ten cases, `step` further apart from case to case."""
+    """Return the Dice of two classes in ten cases, increasing by `step` from case to case."""
     dices = {case: base + step * number for number, case in enumerate(CASES)}
     return {(region, "dice"): dices for region in ("1", "2", "mean")}
 
@@ -23,17 +23,17 @@ def test_better_is_decided_by_wilcoxon_and_holm():
     assert better["p"] == pytest.approx(2 / 2**10)  # all ten differences are positive
     assert better["p_holm"] == pytest.approx(3 * 2 / 2**10)
     assert better["met"]
-    assert worse["p"] == better["p"] and not worse["met"]  # as certain, and in the wrong direction
+    assert worse["p"] == better["p"] and not worse["met"]  # as significant, but in the wrong direction
     assert unsure["p"] > 0.05 and not unsure["met"]
 
 
-def test_the_correction_can_take_a_claim_back():
+def test_a_claim_can_fail_by_the_correction():
     claim = Claim("high", "low", 0.003)
     assert decide_claims([claim], GROUPS.get)[0]["met"]
     assert not decide_claims([claim, Claim("alike", "low", 0.05)], GROUPS.get)[0]["met"]
 
 
-def test_not_inferior_is_held_against_the_margin_and_is_a_family_of_its_own():
+def test_non_inferiority_depends_on_the_margin_and_is_a_family_of_its_own():
     claims = [Claim("alike", "low", 0.05, 0.005), Claim("alike", "high", 0.05, 0.005), Claim("high", "low", 0.05)]
     alike, inferior, _ = decide_claims(claims, GROUPS.get)
     assert alike["met"] and alike["p_holm"] == pytest.approx(2 * alike["p"])
@@ -42,7 +42,7 @@ def test_not_inferior_is_held_against_the_margin_and_is_a_family_of_its_own():
 
 
 @pytest.mark.parametrize(("dices", "expected"), [((0.7, 0.9, 0.8), 0.8), ((0.7, 0.9, 0.8, 0.6), 0.8)])
-def test_the_median_run_is_of_its_group_and_split_alone(dices, expected):
+def test_the_median_run_is_of_its_group_and_split_only(dices, expected):
     rows = [{"group": "g", "split": "test", "run": str(dice), "mean_dice": str(dice)} for dice in dices]
     rows += [{"group": "g", "split": "val", "run": "x", "mean_dice": "0.1"}]
     rows += [{"group": "h", "split": "test", "run": "y", "mean_dice": "0.1"}]

@@ -1,4 +1,4 @@
-"""The study's own way, with scripts that stand in for the four: what it calls, chooses, keeps, and does not repeat."""
+"""The study with stubs of the four scripts: calls, choices, stored results, and what is not run again."""
 
 import json
 
@@ -8,7 +8,7 @@ from studies.hippocampus.__main__ import main
 from tests.material import rows_of
 from utils.evaluation.run_results import COLUMNS
 
-# Stands in for every script. How good a network is, is told by its options.
+# A stub of every script. The Dice of a network follows from its options.
 STAND_IN = """
 import argparse, csv, json, sys, zlib
 from pathlib import Path
@@ -49,7 +49,7 @@ def predict(name, networks, dice):
                 row = dict.fromkeys(COLUMNS, 0.5)
                 seconds = 0.1 * len(networks)
                 row |= {"case": case, "class": region, "dice": dice + noise + number / 1000, "seconds": seconds}
-                if name.startswith("quarter"):  # which finds nothing: there is no distance
+                if name.startswith("quarter"):  # predicts no foreground: distances are undefined
                     row |= {"asd_mm": "", "hausdorff95_mm": ""}
                 writer.writerow(row)
 
@@ -81,7 +81,7 @@ else:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
-    """A folder with a split.json like that of the data set."""
+    """Return a folder with a split.json like that of the data set."""
     folder = tmp_path_factory.mktemp("scans")
     (folder / "labelsTr").mkdir()
     split = {name: [f"{name}_{number}" for number in range(count)] for name, count in (("train", 40), ("val", 2))}
@@ -91,7 +91,7 @@ def scans(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(scans, tmp_path_factory):
-    """Run the study with the stand-ins; gives the call, with more options, and its folder."""
+    """Run the study with the stubs; return a function that runs it with more options, and its folder."""
     folder = tmp_path_factory.mktemp("study")
     root = folder / "scripts"
     root.mkdir()
@@ -105,7 +105,7 @@ def study(scans, tmp_path_factory):
     return run, folder / "work"
 
 
-def test_all_parts_are_kept_and_options_chosen_on_validation_cases(study):
+def test_all_parts_are_stored_and_options_chosen_on_validation_cases(study):
     _, work = study
     results = work / "results"
     kept = json.loads((results / "choices" / "part.json").read_text())
@@ -126,7 +126,7 @@ def test_all_parts_are_kept_and_options_chosen_on_validation_cases(study):
 
 
 def test_test_cases_are_predicted_after_the_last_choice(study):
-    """By the order in which steps were finished; records are of a second each, so by their files."""
+    """Compare the modification times of the records, as their dates have a resolution of one second."""
     _, work = study
     times = {path.stem: path.stat().st_mtime_ns for path in (work / "steps").glob("*.json")}
     trials = {"predict_small_all_0.1_1_val", "predict_small_cross-fitted_1_1_val"}
@@ -136,20 +136,20 @@ def test_test_cases_are_predicted_after_the_last_choice(study):
     assert tested and min(tested.values()) > last_trial
 
 
-def test_few_references_are_those_of_some_train_cases_and_of_all_others(study):
+def test_few_references_are_of_some_train_cases_and_all_other_cases(study):
     _, work = study
     links = [path.name.split("_")[0] for path in (work / "few_references").iterdir()]
     assert {split: links.count(split) for split in links} == {"train": 30, "val": 2, "test": 1}
 
 
-def test_measures_that_no_case_has_stop_nothing(study):
+def test_measures_without_values_are_no_error(study):
     _, work = study
     assert {row["asd_mm"] for row in rows_of(work / "results" / "diverse" / "runs.csv")} == {"0.5", ""}
     (row,) = [line for line in (work / "results" / "tables.md").read_text().splitlines() if line[:9] == "| quarter"][:1]
     assert "| nan |" in row
 
 
-def test_targets_say_what_was_met_and_what_was_not(study):
+def test_targets_that_are_met_and_not_met(study):
     _, work = study
     rows = {row["target"]: row for row in rows_of(work / "results" / "targets.csv")}
     assert rows["single dil2D, mean Dice"]["met"] == "NO"  # 0.80
@@ -170,7 +170,7 @@ def test_targets_say_what_was_met_and_what_was_not(study):
         assert (work / "results" / picture).stat().st_size > 1000
 
 
-def test_a_second_run_does_nothing_again(study, capsys):
+def test_a_second_run_repeats_nothing(study, capsys):
     run, work = study
     before = {path: path.stat().st_mtime_ns for path in (work / "steps").iterdir()}
     (work / "results" / "few" / "part.json").unlink()
@@ -182,12 +182,12 @@ def test_a_second_run_does_nothing_again(study, capsys):
 
 def test_a_part_made_with_other_settings_is_refused(study, scans):
     run, _ = study
-    with pytest.raises(SystemExit, match=r"was made with share 0\.001, not 0\.5; name another --results"):
+    with pytest.raises(SystemExit, match=r"was made with share 0\.001, not 0\.5; choose another --results"):
         run("--share", "0.5")
 
 
-def test_a_part_whose_choice_is_missing_says_which_comes_first(scans, tmp_path):
-    with pytest.raises(SystemExit, match=r"error: .*is missing; do part choices first"):
+def test_a_part_without_chosen_options_names_the_part_to_run_first(scans, tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*is missing; run part choices first"):
         main(["--data", str(scans), "--work", str(tmp_path / "work"), "--parts", "diverse"])
 
 

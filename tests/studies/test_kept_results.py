@@ -1,4 +1,4 @@
-"""The study's kept results: its tables are made of them, and the documents quote the tables."""
+"""Stored results of the study: they reproduce the tables, and the documents quote the tables."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ RESULTS = ROOT / "docs" / "results"
 WRITTEN = ("claims.csv", "targets.csv", "tables.md")
 
 
-def test_the_tables_are_those_of_the_kept_runs_and_cases(tmp_path):
+def test_the_tables_follow_from_the_stored_runs_and_cases(tmp_path):
     results = Results(tmp_path / "results")
     shutil.copytree(RESULTS, results.folder)
     for name in WRITTEN:
@@ -26,7 +26,7 @@ def test_the_tables_are_those_of_the_kept_runs_and_cases(tmp_path):
 
 @pytest.mark.parametrize("document", ["README.md", "docs/hippocampus.md"])
 def test_figures_in_the_documents_are_those_of_the_tables(document):
-    """Every number with four digits behind the point: Dice, its differences, limits, p values."""
+    """Check every number with four decimals: Dice, differences, limits, p values."""
     figure = re.compile(r"\b0\.\d{4}\b")
     quoted = set(figure.findall((ROOT / document).read_text(encoding="utf-8")))
     assert quoted

@@ -1,4 +1,4 @@
-"""What is kept of a study comes back as it was, and never for another study."""
+"""Stored results of a study are read back unchanged, and only with the same settings."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from studies.steps import StepError
 
 
 def case_rows(group: str, run: str, split: str, dices: dict[str, tuple[float, float]]) -> list[dict]:
-    """Rows of cases.csv; `dices` are those of classes 1 and 2, by case."""
+    """Return rows of cases.csv; `dices` are those of classes 1 and 2, by case."""
     empty = dict.fromkeys(
         ("surface_dice", "asd_mm", "hausdorff_mm", "hausdorff95_mm", "ece", "brier"),
     )
@@ -37,17 +37,17 @@ def test_a_case_of_a_group_counts_once_with_the_mean_of_its_runs(tmp_path):
     assert values_of(results.read("cases"), "one", "test")["mean", "dice"] == pytest.approx({"a": 0.7, "b": 0.6})
 
 
-def test_a_part_holds_for_its_own_settings_alone(tmp_path):
+def test_a_part_is_valid_for_its_own_settings_only(tmp_path):
     results, settings = Results(tmp_path), {"seeds": (1, 2), "share": 1}
     assert not results.has("some", settings)
     results.keep("some", settings, Part(chosen={"alpha": 0.5}))
     assert results.has("some", settings)
     assert results.chosen("some") == {"alpha": 0.5}
-    with pytest.raises(StepError, match=r"was made with seeds \[1, 2\], not \[1, 2, 3\]; name another --results"):
+    with pytest.raises(StepError, match=r"was made with seeds \[1, 2\], not \[1, 2, 3\]; choose another --results"):
         results.has("some", {"seeds": (1, 2, 3), "share": 1})
 
 
-def test_a_part_that_was_not_written_to_its_end_is_none(tmp_path):
+def test_an_incomplete_part_does_not_count(tmp_path):
     results = Results(tmp_path)
     results.keep("some", {}, Part())
     (tmp_path / "some" / "part.json").unlink()

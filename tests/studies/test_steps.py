@@ -1,4 +1,4 @@
-"""A step runs once, whatever becomes of the study in between."""
+"""A step runs once, also if the study is stopped in between."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def step(name: str, program: str) -> Step:
 
 
 def counting(name: str, counter: Path, then: str = "") -> Step:
-    """A step that adds a line to a file each time it runs."""
+    """Return a step that adds a line to a file each time it runs."""
     return step(name, f"open({str(counter)!r}, 'a').write('{name}\\n'); {then}")
 
 
@@ -28,14 +28,14 @@ def steps(tmp_path) -> Steps:
     return Steps(tmp_path / "steps", tmp_path, cores=2)
 
 
-def test_what_is_done_is_not_done_again(steps, tmp_path):
+def test_finished_steps_do_not_run_again(steps, tmp_path):
     counter = tmp_path / "ran"
     steps.run([counting("a", counter), counting("b", counter)])
     steps.run([counting("b", counter), counting("c", counter)])
     assert counter.read_text().split() == ["a", "b", "c"]
 
 
-def test_a_step_that_failed_says_why_and_is_done_again(steps, tmp_path):
+def test_a_failed_step_reports_why_and_runs_again(steps, tmp_path):
     counter = tmp_path / "ran"
     failing = counting("a", counter, "raise SystemExit('out of paper')")
     for _ in range(2):
@@ -44,14 +44,14 @@ def test_a_step_that_failed_says_why_and_is_done_again(steps, tmp_path):
     assert counter.read_text().split() == ["a", "a"]
 
 
-def test_a_step_that_was_done_otherwise_is_refused(steps):
+def test_a_step_finished_with_another_command_is_refused(steps):
     steps.run([step("a", "print(1)")])
-    with pytest.raises(StepError, match=r"was done as -c print\(1\); name another --work"):
+    with pytest.raises(StepError, match=r"was run as -c print\(1\); choose another --work"):
         steps.run([step("a", "print(2)")])
 
 
-def test_steps_beside_each_other_share_the_cores(steps, tmp_path, monkeypatch):
-    """Each waits for the other to begin: one after the other they would never end. The third is left alone."""
+def test_parallel_steps_share_the_cores(steps, tmp_path, monkeypatch):
+    """Each of two steps waits for the other to start, so that they must run in parallel. The third runs alone."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     program = (
         "import os, pathlib, time; pathlib.Path('{own}').write_text(os.environ.get('OMP_NUM_THREADS', ''))\n"
@@ -65,7 +65,7 @@ def test_steps_beside_each_other_share_the_cores(steps, tmp_path, monkeypatch):
     assert [(tmp_path / name).read_text() for name in ("a.txt", "b.txt", "c.txt")] == ["1", "1", ""]
 
 
-def test_one_that_fails_stops_the_other(steps, tmp_path):
+def test_a_failed_step_stops_the_other(steps, tmp_path):
     waiting = step("a", "import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(StepError, match="b ended"):
@@ -83,7 +83,7 @@ Steps(Path("steps"), Path.cwd(), 2).run([Step("a", ("-c", child))])
 """
 
 
-def test_a_study_that_is_stopped_leaves_nothing_running(tmp_path):
+def test_a_stopped_study_leaves_no_process(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     study = subprocess.Popen([sys.executable, "-c", STUDY], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     while not (tmp_path / "pid").exists():
