@@ -1,1 +1,1 @@
-"""A campaign against the stages: damaged files, kills, full disks and simultaneous commands, in thousands of trials."""
+"""Robustness campaign: thousands of trials of the stages with damaged files, kills, full disks, parallel commands."""

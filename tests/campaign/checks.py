@@ -1,4 +1,4 @@
-"""Check how a run ended: status, one line of error, no traceback, limits kept."""
+"""Checks of the end of a run: status, one line of error, no traceback, limits."""
 
 import re
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ _LAST = 300  # characters of output that a problem quotes
 
 
 def problems_of(run: Run, statuses: tuple[int, ...] = (0, 2), named: Iterable[str] = ()) -> list[str]:
-    """Return what is wrong with the end of a run.
+    """Return the problems with the end of a run.
 
     Args:
-        statuses: allowed ones. With status 2, there must be one line of error.
-        named: strings of which the line of error must contain at least one; none for any line.
+        statuses: allowed statuses. With status 2, there must be one line of error.
+        named: strings of which the line of error must contain at least one; empty for no such check.
     """
     problems = []
     if run.excess:
-        problems.append(run.excess + _whereabouts(run))
+        problems.append(run.excess + _last_calls(run))
     elif run.status < 0:
         problems.append(f"died of signal {-run.status}")
     if run.left:
@@ -42,13 +42,13 @@ def error_lines(run: Run) -> list[str]:
 
 
 def last_line(run: Run) -> str:
-    """Return the last line of standard error that is no progress bar."""
+    """Return the last line of standard error that is not a progress bar."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", run.stderr) if line.strip() and "%|" not in line]
     return lines[-1][:_LAST] if lines else "(nothing on standard error)"
 
 
-def _whereabouts(run: Run) -> str:
-    """Return where a run was, if it said so before its time was over."""
-    _, told, stack = run.stderr.rpartition("(most recent call first):")
+def _last_calls(run: Run) -> str:
+    """Return the last calls of a run, if it printed a traceback before its time limit."""
+    _, found, stack = run.stderr.rpartition("(most recent call first):")
     calls = re.findall(r'File "(?:.*/)?(\S+)", line (\d+) in (\S+)', stack)
-    return f" (in {', '.join(f'{name}:{line} {function}' for name, line, function in calls[:4])})" if told else ""
+    return f" (in {', '.join(f'{name}:{line} {function}' for name, line, function in calls[:4])})" if found else ""

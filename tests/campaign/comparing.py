@@ -1,4 +1,4 @@
-"""Compare the results of two runs: bit for bit, apart from times, memory, versions and the folders' own paths."""
+"""Comparison of the results of two runs, bit for bit except for times, memory, versions and folder paths."""
 
 import csv
 import json
@@ -14,18 +14,18 @@ import torch
 from tests.campaign.folders import check_intact
 
 _MAY_DIFFER = re.compile(r"second|memory|version|modified")
-_LARGEST_LISTS = 8  # differences that are worth telling
+_MOST_DIFFERENCES = 8  # that are reported
 
 
 def differences(
     expected: Path, found: Path, parts: Iterable[str] = ("",), ignored: Iterable[str] = (), names: bool = True
 ) -> list[str]:
-    """Return how the files of a work folder differ from those expected.
+    """Return the differences of the files of a work folder from those expected.
 
     Args:
         parts: folders or files below both that are compared.
         ignored: keys of records that may differ.
-        names: whether files that are not expected are differences.
+        names: also report files that are not expected.
     """
     words = []
     for part in parts:
@@ -40,11 +40,11 @@ def differences(
                 words += [f"{part}/{name}: {word}" for word in _compare(*paths, (expected, found), frozenset(ignored))]
             except Exception as error:  # libraries raise nearly anything about damaged files
                 words.append(f"{part}/{name}: cannot be read ({type(error).__name__}: {error})")
-    return words[:_LARGEST_LISTS]
+    return words[:_MOST_DIFFERENCES]
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Yield the files of a folder; those of the cache are checked by what comes out, temporary ones elsewhere."""
+    """Yield the files of a folder, without those of the cache and temporary ones, which are checked otherwise."""
     if root.is_file():
         yield ""
     for path in root.rglob("*") if root.is_dir() else ():
@@ -95,7 +95,7 @@ def _without_paths(value, root: str):
 
 
 def _unequal(one, other, ignored: frozenset[str], place: str = "") -> Iterator[str]:
-    """Yield the places where two trees of plain values and tensors differ."""
+    """Yield the positions at which two trees of plain values and tensors differ."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         same = one.dtype == other.dtype and one.shape == other.shape
         if not same or one.contiguous().numpy().tobytes() != other.contiguous().numpy().tobytes():

@@ -1,4 +1,4 @@
-"""Craft weights and checkpoints that are whole files, but say what they must not."""
+"""Crafted weights and checkpoints: intact files with invalid or malicious content."""
 
 import os
 import pickle
@@ -16,7 +16,7 @@ def craft(path: Path, rng: np.random.Generator, bait: Path) -> tuple[str, bool]:
     """Replace the file at `path` by a crafted one.
 
     Returns:
-        what it is, and whether it could be a network like any other, with other results.
+        a description, and True if the file may be a valid network with other results.
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
     forgeries = [*_OF_ALL, *(_OF_WEIGHTS if "description" in content else _OF_CHECKPOINTS)]
@@ -44,7 +44,7 @@ def _plain_pickle_with_code(content, path: Path, rng, bait: Path) -> None:
 
 
 def _compressed_bomb(content, path: Path, rng, bait: Path) -> None:
-    """Let one entry of the archive unpack to a gigabyte of zeros."""
+    """Write an archive in which one entry decompresses to a gigabyte of zeros."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     victim = sorted(name for name in entries if "/data/" in name)[0]
@@ -148,7 +148,7 @@ def _planes_without_sense(content, path: Path, rng, bait: Path):
 
 
 def _voxel_size_without_sense(content, path: Path, rng, bait: Path):
-    sizes = [[0, 0, 0], [3.0, 3.0], "3", [float("nan")] * 3, [-3.0, 3.0, 5.0]]  # None is that of --voxel-size none
+    sizes = [[0, 0, 0], [3.0, 3.0], "3", [float("nan")] * 3, [-3.0, 3.0, 5.0]]  # None is valid: --voxel-size none
     return _described(content, voxel_size_mm=sizes[rng.integers(len(sizes))])
 
 

@@ -1,21 +1,21 @@
-"""Damage files byte by byte: whatever a disk, a transfer or a hand may do to them."""
+"""Damage to the bytes of files, as by faulty disks, transfers or manual edits."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-Damaged = tuple[bytes, str]  # and what was done, in words
+Damaged = tuple[bytes, str]  # content, and description of the damage
 
 
 def flip(content: bytes, rng: np.random.Generator, first: int = 0, end: int | None = None, count: int = 1) -> Damaged:
-    """Flip `count` bits between two places."""
+    """Flip `count` bits between two positions."""
     damaged = bytearray(content)
     places = rng.integers(first, min(end or len(content), len(content)), count)
     bits = rng.integers(0, 8, count)
     for place, bit in zip(places, bits):
         damaged[place] ^= 1 << bit
-    told = ", ".join(f"{place}.{bit}" for place, bit in zip(places[:4], bits[:4]))
-    return bytes(damaged), f"{count} bits flipped ({told}{', ...' if count > 4 else ''})"
+    flipped = ", ".join(f"{place}.{bit}" for place, bit in zip(places[:4], bits[:4]))
+    return bytes(damaged), f"{count} bits flipped ({flipped}{', ...' if count > 4 else ''})"
 
 
 def flip_many(content: bytes, rng: np.random.Generator) -> Damaged:
@@ -66,5 +66,5 @@ ALL: tuple[Callable[[bytes, np.random.Generator], Damaged], ...] = (
 
 
 def damage(content: bytes, rng: np.random.Generator) -> Damaged:
-    """Do one kind of damage, chosen at random."""
+    """Apply a random kind of damage."""
     return ALL[rng.integers(len(ALL))](content, rng)

@@ -1,4 +1,4 @@
-"""Fill the disk under a stage, make room, run it again, and compare with a run that always had room."""
+"""Trials with a full disk: make room, run the stage again, and compare with a run that always had room."""
 
 import contextlib
 import subprocess
@@ -16,19 +16,19 @@ from tests.campaign.trials import Kind, Outcome
 from tests.campaign.world import World
 
 _FILLED = ("resample_in_place", "resample_output", "resample_split", "training", "testing", "ensemble", "student")
-_TRIALS_OF_EACH = 16  # in turns: a small disk for the output, one for the temporary folder too, a limit of file size
+_TRIALS_OF_EACH = 16  # in turn: a small disk for the output, one also for the temporary folder, a file size limit
 _ROOM = "1g"
-_LARGEST_SHARE = 0.95  # of the room that a clean run takes
+_LARGEST_SHARE = 0.95  # of the space that a clean run needs
 _SMALLEST_LIMIT = 100  # bytes of a file
 _TRAININGS = Limits(seconds=120)
 
 
 def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) -> Outcome:
     scenario = SCENARIOS[_FILLED[number % len(_FILLED)]]
-    way = number // len(_FILLED) % 3
-    if way == 2 or not _can_mount(folder / "probe"):
+    method = number // len(_FILLED) % 3
+    if method == 2 or not _can_mount(folder / "probe"):
         return _with_small_files(world, scenario, rng, folder)
-    return _with_small_disk(world, scenario, rng, folder, temporary_too=way == 1)
+    return _with_small_disk(world, scenario, rng, folder, temporary_too=method == 1)
 
 
 def _with_small_disk(world: World, scenario: Scenario, rng, folder: Path, temporary_too: bool) -> Outcome:
@@ -45,7 +45,7 @@ def _with_small_disk(world: World, scenario: Scenario, rng, folder: Path, tempor
         room = max(4, int(growth * rng.uniform(0, _LARGEST_SHARE)))
         _resize(disk, f"{used + room}k")
         what = f"{scenario.name} with {room} kB on the disk of the output{' and TMPDIR' if temporary_too else ''}"
-        return Outcome(what, _fill_and_go_on(world, scenario, work, temporary, None, lambda: _resize(disk, _ROOM)))
+        return Outcome(what, _run_full_then_again(world, scenario, work, temporary, None, lambda: _resize(disk, _ROOM)))
 
 
 def _with_small_files(world: World, scenario: Scenario, rng, folder: Path) -> Outcome:
@@ -54,11 +54,11 @@ def _with_small_files(world: World, scenario: Scenario, rng, folder: Path) -> Ou
     output = world.expected(scenario) / scenario.output
     largest = max(path.stat().st_size for path in output.rglob("*") if path.is_file() and not path.is_symlink())
     limit = int(np.exp(rng.uniform(np.log(_SMALLEST_LIMIT), np.log(largest))))
-    problems = _fill_and_go_on(world, scenario, work, folder / "tmp", limit, lambda: None)
+    problems = _run_full_then_again(world, scenario, work, folder / "tmp", limit, lambda: None)
     return Outcome(f"{scenario.name} with files of {limit} bytes at most", problems)
 
 
-def _fill_and_go_on(world: World, scenario: Scenario, work: Path, temporary: Path, limit, make_room) -> list[str]:
+def _run_full_then_again(world: World, scenario: Scenario, work: Path, temporary: Path, limit, make_room) -> list[str]:
     words = scenario.command(work)
     run = run_forked(words, temporary, Limits(seconds=120, file_bytes=limit))
     problems = problems_of(run, named=(str(work), str(work.parent), *_names_below(work)))
@@ -70,7 +70,7 @@ def _fill_and_go_on(world: World, scenario: Scenario, work: Path, temporary: Pat
     problems += stray_files(work / scenario.output) + left_in_temporary(temporary)
     make_room()
     again = run_forked([*words, *(scenario.again if run.status else ())], temporary, _TRAININGS)
-    if run.status == 0 and scenario.again:  # a finished training is refused; its results count
+    if run.status == 0 and scenario.again:  # a finished training refuses to run again; its results count
         again = run_forked([*words, *scenario.again], temporary, _TRAININGS)
     problems += [f"with room again: {word}" for word in problems_of(again, statuses=(0,))]
     if again.status == 0:
@@ -79,7 +79,7 @@ def _fill_and_go_on(world: World, scenario: Scenario, work: Path, temporary: Pat
 
 
 def _parts(scenario: Scenario, work: Path) -> list[str]:
-    """Return the output, and the inputs that are no part of it."""
+    """Return the output, and the inputs outside it."""
     return [scenario.output, *(name for name in scenario.inputs if not name.startswith(scenario.output))]
 
 
@@ -116,7 +116,7 @@ def _used_kilobytes(disk: Path) -> int:
 
 
 def _kilobytes(folder: Path) -> int:
-    """Return the room that the files of a folder take on a disk of pages of 4 kB."""
+    """Return the space that the files of a folder take on a disk with pages of 4 kB."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     return sum(4 * -(-size // 4096) for size in sizes)
 

@@ -1,4 +1,4 @@
-"""Folders of a trial: copies, snapshots, files that should not be there, and files that are damaged."""
+"""Folders of a trial: copies, snapshots, detection of leftover and damaged files."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ Snapshot = dict[str, tuple]
 
 
 def copy_into(source: Path, target: Path) -> None:
-    """Copy a file or a folder, times included; links stay links."""
+    """Copy a file or a folder with modification times; links stay links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
@@ -25,7 +25,7 @@ def copy_into(source: Path, target: Path) -> None:
 
 
 def snapshot(root: Path, without: tuple[Path, ...] = ()) -> Snapshot:
-    """Return type, mode, time and content of everything below `root`, but for the folders `without`."""
+    """Return type, mode, time and content of everything below `root`, except for the folders `without`."""
     found = {}
     for folder, folders, files in os.walk(root):
         here = Path(folder)
@@ -40,13 +40,13 @@ def snapshot(root: Path, without: tuple[Path, ...] = ()) -> Snapshot:
             elif stat.S_ISLNK(kind):
                 content = str(path.readlink())
             else:
-                changed = 0  # a folder's time changes with what is written into it, which is seen by itself
+                changed = 0  # changes with the content of the folder, which is compared separately
             found[str(path.relative_to(root))] = (kind, status.st_mode, changed, content)
     return found
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[str]:
-    """Return what was added, removed or changed between two snapshots."""
+    """Return the additions, removals and changes between two snapshots."""
     words = [f"{name} was removed" for name in before if name not in after]
     words += [f"{name} was made" for name in after if name not in before]
     words += [f"{name} was changed" for name in before if name in after and before[name] != after[name]]
@@ -64,13 +64,13 @@ def stray_files(root: Path) -> list[str]:
 
 
 def left_in_temporary(temporary: Path) -> list[str]:
-    """Return what a run left in its temporary folder; caches of libraries may stay."""
+    """Return what a run left in its temporary folder, except for caches of libraries."""
     names = sorted(path.name for path in temporary.iterdir()) if temporary.is_dir() else []
     return [f"{name} was left in the temporary folder" for name in names if not name.startswith("torchinductor")]
 
 
 def damaged_files(root: Path) -> list[str]:
-    """Return which files below `root`, those with temporary names left out, are damaged, and how."""
+    """Return the damaged files below `root`, except for temporary ones, with the error."""
     found = []
     for path in sorted(root.rglob("*")):
         if not path.is_file() or path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""Damage image files: their bytes, the fields of their headers, their compression, and what their names lead to."""
+"""Damage to image files: bytes, header fields, compression, and special files in their place."""
 
 import gzip
 import os
@@ -16,7 +16,7 @@ _NUMBERS = ("nan", "inf", "-inf", "0", "-1", "1e30", "-1e30", "1e-30", "1e400", 
 
 
 def damage_image(path: Path, rng: np.random.Generator) -> str:
-    """Damage the image at `path`, or what its header names; say how."""
+    """Damage the image at `path`, or a file that its header names; return a description."""
     chance = rng.random()
     if chance < 0.08:
         return _special(path, rng)
@@ -28,18 +28,18 @@ def damage_image(path: Path, rng: np.random.Generator) -> str:
 
 
 def _one_of_files(path: Path, rng: np.random.Generator) -> Path:
-    """Return the file itself, or the one with its voxels."""
+    """Return the file itself, or the separate file with its voxels."""
     voxels = [other for other in path.parent.glob(f"{path.stem}.*") if other.suffix in (".raw", ".zraw", ".gz")]
     return voxels[0] if path.suffix in (".mhd", ".nhdr") and voxels and rng.random() < 0.5 else path
 
 
 def _damage_bytes(path: Path, rng: np.random.Generator) -> str:
-    content, told = damage(path.read_bytes(), rng)
+    content, description = damage(path.read_bytes(), rng)
     path.write_bytes(content)
-    return told
+    return description
 
 
-# ---- what a name may lead to
+# ---- special files
 
 
 def _special(path: Path, rng: np.random.Generator) -> str:
@@ -92,24 +92,24 @@ def _damage_nifti(path: Path, rng: np.random.Generator) -> str:
     content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
     way = rng.random()
     if packed and way < 0.2:
-        content, told = _repack(content, rng)
+        content, description = _repack(content, rng)
         path.write_bytes(content)
-        return told
+        return description
     if way < 0.3:
-        content, told = flip(content, rng, 0, 352)
-        told = f"in the header, {told}"
+        content, description = flip(content, rng, 0, 352)
+        description = f"in the header, {description}"
     elif way < 0.35:
-        content, told = _with_extension(content, rng)
+        content, description = _with_extension(content, rng)
     elif way < 0.38:
         sizes = (30_000, 30_000, 30_000)
-        content, told = content[:42] + struct.pack("<3h", *sizes) + content[48:], f"sizes {sizes}"
+        content, description = content[:42] + struct.pack("<3h", *sizes) + content[48:], f"sizes {sizes}"
     elif way < 0.45 and packed:
-        content, told = damage(content, rng)
-        told = f"before its compression: {told}"
+        content, description = damage(content, rng)
+        description = f"before its compression: {description}"
     else:
-        content, told = _with_field(content, rng)
+        content, description = _with_field(content, rng)
     path.write_bytes(gzip.compress(content, 1) if packed else content)
-    return told
+    return description
 
 
 def _with_field(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
@@ -154,7 +154,7 @@ def _repack(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
 
 
 def bomb(content: bytes, size: int) -> bytes:
-    """Return gzip of `content` and `size` zeros, made fast: one compressed block of zeros is repeated."""
+    """Return `content` and `size` zeros in gzip format, fast, by repeating one compressed block of zeros."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     first = packer.compress(content) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(_BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -203,19 +203,19 @@ def _damage_text(path: Path, rng: np.random.Generator) -> str:
     head, rest = content[:end], content[end:]
     way = rng.random()
     if way < 0.2:
-        head, told = flip(head, rng)
-        told = f"in the header, {told}"
+        head, description = flip(head, rng)
+        description = f"in the header, {description}"
     elif way < 0.3:
-        head, told = damage(head, rng)
-        told = f"in the header: {told}"
+        head, description = damage(head, rng)
+        description = f"in the header: {description}"
     elif way < 0.4:
-        rest, told = _damaged_lines(head, rest, rng)
+        rest, description = _damaged_lines(head, rest, rng)
         path.write_bytes(rest)
-        return told
+        return description
     else:
-        head, told = _with_value(path, head, rng)
+        head, description = _with_value(path, head, rng)
     path.write_bytes(head + rest)
-    return told
+    return description
 
 
 def _end_of_header(path: Path, content: bytes) -> int:
@@ -225,7 +225,7 @@ def _end_of_header(path: Path, content: bytes) -> int:
 
 
 def _damaged_lines(head: bytes, rest: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
-    """Remove a line of the header, or write one twice."""
+    """Remove or duplicate a line of the header."""
     lines = head.split(b"\n")
     number = int(rng.integers(0, max(1, len(lines) - 2)))
     name = lines[number][:30]
@@ -235,7 +235,7 @@ def _damaged_lines(head: bytes, rest: bytes, rng: np.random.Generator) -> tuple[
 
 
 def _with_value(path: Path, head: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
-    """Give a field another value, or one number of it."""
+    """Replace the value of a field, or one number of it."""
     sign = " = " if path.suffix in (".mha", ".mhd") else ": "
     text = head.decode()
     names = [line.split(sign)[0] for line in text.split("\n") if sign in line and not line.startswith("#")]

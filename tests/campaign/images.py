@@ -1,4 +1,4 @@
-"""Give stage 1 a data set of many damaged images and two intact ones, and check each case by an independent reader."""
+"""Trials of stage 1 on many damaged images and two intact ones, with an independent reader to check each case."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ _ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 _OF_EACH, _AT_ONCE = 500, 25
 _REFERENCE_SHARE = 0.35
 _COMPRESSED_SHARE = 0.4  # of the text formats
-_LIMITS = Limits(seconds=55)  # 40 for what hangs, and a little
+_LIMITS = Limits(seconds=55)  # 40 for a case that hangs, and some more
 _INTACT = ("intact_1", "intact_2")
 _TOLERANCE = 1e-4
 _HALFWAY_SHARE = 1e-3  # of the voxels may lie on the border of two values
@@ -29,11 +29,11 @@ _HALFWAY_SHARE = 1e-3  # of the voxels may lie on the border of two values
 
 @dataclass(frozen=True)
 class _Damaged:
-    """A case of which one file was damaged."""
+    """A case with one damaged file."""
 
     name: str
     path: Path
-    told: str
+    description: str
 
 
 def perform(world: World, number: int, rng: np.random.Generator, folder: Path, at_once: int = _AT_ONCE) -> Outcome:
@@ -52,7 +52,7 @@ def perform(world: World, number: int, rng: np.random.Generator, folder: Path, a
     before = snapshot(folder, outside)
     run = _resample(source, output, folder / "tmp")
     problems = _problems_of_run(run)
-    if problems:  # whose fault was it?
+    if problems:  # find the cases that cause them
         problems += _culprits(damaged, source, folder)
     else:
         problems = _check_cases(damaged, world, run, output, folder)
@@ -69,7 +69,7 @@ def _write_case(world: World, folder: Path, ending: str, compressed: bool) -> No
     for name in ("imaging", "segmentation"):
         original = sitk.ReadImage(str(world.base / "RAW" / "case_00000" / f"{name}.nii.gz"))
         voxels = sitk.GetArrayFromImage(original).astype(np.int16 if name == "imaging" else np.uint8)
-        image = sitk.GetImageFromArray(voxels)  # without what the other format's header said
+        image = sitk.GetImageFromArray(voxels)  # without metadata of the other format's header
         image.CopyInformation(original)
         sitk.WriteImage(image, str(folder / f"{name}{ending}"), compressed and ending != ".nii")
 
@@ -93,7 +93,7 @@ def _resample(source: Path, output: Path, temporary: Path, limits: Limits = _LIM
 
 
 def _culprits(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
-    """Run fewer and fewer of the damaged cases; return what is wrong with which."""
+    """Find the cases that cause problems by bisection; return the problems of each."""
     few, output = folder / "clean" / "few", folder / "clean" / "out"
     few.mkdir(parents=True)
     for case in damaged:
@@ -102,7 +102,7 @@ def _culprits(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
     shutil.rmtree(folder / "clean")
     problems = _problems_of_run(run)
     if len(damaged) == 1:
-        return [f"{damaged[0].name}, {damaged[0].told}: {word}" for word in problems]
+        return [f"{damaged[0].name}, {damaged[0].description}: {word}" for word in problems]
     if not problems:
         return []
     half = len(damaged) // 2
@@ -112,7 +112,7 @@ def _culprits(damaged: list[_Damaged], source: Path, folder: Path) -> list[str]:
 def _problems_of_run(run: Run) -> list[str]:
     problems = problems_of(run)
     if not problems and run.status == 2 and "refused: " not in run.stdout:
-        problems.append(f"not a word of which case is refused: {last_line(run)}")
+        problems.append(f"no line names a refused case: {last_line(run)}")
     return problems
 
 
@@ -129,14 +129,14 @@ def _check_cases(damaged: list[_Damaged], world: World, run: Run, output: Path, 
         here = output / case.name
         if (case.name in refused) == (case.name in done):
             where = "both refused and done" if case.name in done else f"neither refused nor done ({last_line(run)})"
-            problems.append(f"{case.name}, {case.told}: {where}")
+            problems.append(f"{case.name}, {case.description}: {where}")
         elif case.name in done and _difference(intact, here):
             doubtful.append(case)
     return problems + _check_doubtful(doubtful, world, output, folder)
 
 
 def _check_doubtful(doubtful: list[_Damaged], world: World, output: Path, folder: Path) -> list[str]:
-    """Compare cases that came out otherwise than the intact ones with what an independent reader makes of them."""
+    """Compare cases that differ from the intact ones with their content according to an independent reader."""
     problems, readings = [], {}
     source, clean = folder / "clean" / "source", folder / "clean" / "out"
     for case in doubtful:
@@ -146,7 +146,7 @@ def _check_doubtful(doubtful: list[_Damaged], world: World, output: Path, folder
                 for name in ("imaging", "segmentation")
             )
         except Unreadable as error:
-            problems.append(f"{case.name}, {case.told}: accepted, though it {error}")
+            problems.append(f"{case.name}, {case.description}: accepted, though it {error}")
             continue
         readings[case] = []
         for one in image:
@@ -159,14 +159,14 @@ def _check_doubtful(doubtful: list[_Damaged], world: World, output: Path, folder
     if readings:
         _resample(source, clean, folder / "tmp", Limits(seconds=120))
     for case, names in readings.items():
-        answers = [_difference(clean / name, output / case.name) for name in names]
-        if all(answers):
-            problems.append(f"{case.name}, {case.told}: accepted, but read otherwise: {answers[0]}")
+        found = [_difference(clean / name, output / case.name) for name in names]
+        if all(found):
+            problems.append(f"{case.name}, {case.description}: accepted, but read differently: {found[0]}")
     return problems
 
 
 def _difference(expected: Path, found: Path) -> str:
-    """Return how the resampled files of two cases differ, beyond rounding; empty if they do not."""
+    """Return a difference of the resampled files of two cases beyond rounding; empty if they agree."""
     for name in ("imaging_rs.nii.gz", "segmentation_rs.nii.gz"):
         if not (expected / name).exists() or not (found / name).exists():
             return f"{name} is in one alone"
@@ -176,7 +176,7 @@ def _difference(expected: Path, found: Path) -> str:
         if not np.allclose(one.affine, other.affine, rtol=_TOLERANCE, atol=_TOLERANCE):
             return f"{name} lies elsewhere"
         values = [np.asarray(image.dataobj, np.float64) for image in (one, other)]
-        # What lies halfway between two values, or two labels, may be rounded otherwise.
+        # Values halfway between two integers, or between two labels, may be rounded differently.
         step = 1.0 if name.startswith("imaging") and one.get_data_dtype().kind in "iu" else 0.0
         atol = step + _TOLERANCE * (1 + np.abs(values[0]).max())
         other_voxels = np.count_nonzero(~np.isclose(*values, rtol=_TOLERANCE, atol=atol))

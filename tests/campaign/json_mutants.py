@@ -1,4 +1,4 @@
-"""Mutate the JSON files that stages read."""
+"""Trials with mutated JSON files."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ _BYTES_SHARE, _TEXT_SHARE = 0.1, 0.2
 
 @dataclass(frozen=True)
 class _Raw:
-    """A value that is written as this text."""
+    """A value that is written as raw text."""
 
     text: str
 
@@ -62,7 +62,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     files = sorted(work.glob(pattern))
     path = files[rng.integers(len(files))]
     status = path.stat()
-    content, told = mutate(path.read_bytes(), rng, folder)
+    content, description = mutate(path.read_bytes(), rng, folder)
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -71,21 +71,21 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     run = run_forked(scenario.command(work), folder / "tmp")
     problems = problems_of(run)
     problems += [f"outside the output: {word}" for word in changes(before, snapshot(folder, outside))]
-    return Outcome(f"{path.relative_to(work)}: {told}; read by {scenario.name}", problems + stray_files(work))
+    return Outcome(f"{path.relative_to(work)}: {description}; read by {scenario.name}", problems + stray_files(work))
 
 
 def mutate(content: bytes, rng: np.random.Generator, folder: Path) -> tuple[bytes, str]:
-    """Mutate the text of a JSON file; say how."""
+    """Mutate the content of a JSON file; return it with a description."""
     chance = rng.random()
     if chance < _BYTES_SHARE:
         return damage(content, rng)
     if chance < _TEXT_SHARE:
         return _damage_text(content, rng)
-    tree, told = json.loads(content), []
+    tree, descriptions = json.loads(content), []
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
         tree, word = _mutate_tree(tree, rng, folder)
-        told.append(word)
-    return _written(tree), "; ".join(told)
+        descriptions.append(word)
+    return _written(tree), "; ".join(descriptions)
 
 
 def _damage_text(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
@@ -99,7 +99,7 @@ def _damage_text(content: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
 
 
 def _mutate_tree(tree, rng: np.random.Generator, folder: Path) -> tuple[object, str]:
-    """Change, remove, rename or add one node of a tree of plain values."""
+    """Change, remove, rename or add one node of a tree of plain values; return it with a description."""
     tree = copy.deepcopy(tree)
     places = list(_places(tree))
     values = _values(folder)
@@ -123,7 +123,7 @@ def _mutate_tree(tree, rng: np.random.Generator, folder: Path) -> tuple[object, 
 
 
 def _places(node, path: str = ""):
-    """Yield every place of a tree: its parent, its key there, and its path in words."""
+    """Yield every position in a tree: parent, key, and path as text."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in list(items):
         yield node, key, f"{path}/{key}"

@@ -1,4 +1,4 @@
-"""Kill a stage at a random moment, run it again, and compare with a run that was never killed."""
+"""Trials with kills: kill a stage at a random time, run it again, and compare with an undisturbed run."""
 
 import time
 from pathlib import Path
@@ -15,8 +15,8 @@ from tests.campaign.world import World
 
 _KILLED = ("resample_in_place", "resample_output", "resample_split", "training", "testing", "ensemble", "student")
 _KILLS_OF_EACH = 40
-_EARLY = 1 / 5  # of the kills come while the stage still starts; the others after its first file
-_PATIENCE_SECONDS = 4.0  # in which processes of a killed stage must end
+_EARLY_SHARE = 1 / 5  # of the kills during the start of the stage; the others are after its first file
+_SECONDS_TO_END = 4.0  # for the processes of a killed stage
 _LIMITS = Limits(seconds=180)
 
 
@@ -26,7 +26,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     world.prepare(scenario, work)
     words = scenario.command(work)
     seconds, first, last = _moments(world, scenario.name, folder)
-    early = rng.random() < _EARLY
+    early = rng.random() < _EARLY_SHARE
     wait = float(rng.uniform(0, first) if early else rng.uniform(0, max(last - first, 0.3)))
 
     killed = world.start(words, temporary, folder / "outputs")
@@ -35,11 +35,11 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     _sleep(killed, wait)
     killed.kill()
     killed.process.wait()
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _SECONDS_TO_END
     while (alive := killed.alive()) and time.monotonic() < end:
         time.sleep(0.1)
-    killed.wait(_LIMITS)  # ends what is left
-    problems = [f"{len(alive)} processes were alive {_PATIENCE_SECONDS:g} s after the kill"] if alive else []
+    killed.wait(_LIMITS)  # ends remaining processes
+    problems = [f"{len(alive)} processes were alive {_SECONDS_TO_END:g} s after the kill"] if alive else []
 
     run = world.start([*words, *scenario.again], temporary, folder / "outputs").wait(_LIMITS)
     problems += problems_of(run, statuses=(0,))
@@ -51,7 +51,7 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
 
 
 def _moments(world: World, name: str, folder: Path) -> tuple[float, float, float]:
-    """Return how long a clean run takes, and when its first file appears and its last: measured once in a world."""
+    """Return the seconds of a clean run until its end, its first file and its last file; measured only once."""
     record = world.moments(name)
     if record.exists():
         seconds, first, last = (float(word) for word in record.read_text().split())
@@ -70,7 +70,7 @@ def _moments(world: World, name: str, folder: Path) -> tuple[float, float, float
 
 
 def _wait_for_file(started: Started, work: Path) -> float:
-    """Wait until the stage has made something below `work`, or has ended; return how long that took."""
+    """Wait until the stage has created a file below `work` or has ended; return the seconds."""
     began, before = time.monotonic(), set(work.rglob("*"))
     while started.process.poll() is None and set(work.rglob("*")) == before:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""The kinds of trials, by name."""
+"""Kinds of trials, by name."""
 
 from tests.campaign.disks import DISK
 from tests.campaign.images import IMAGES

@@ -1,4 +1,4 @@
-"""Run two commands at once that want the same folder: one works, the other is told who is there, or both are well."""
+"""Trials with two parallel commands on one folder: one is refused with the other's process id, or both succeed."""
 
 import re
 import time
@@ -23,7 +23,7 @@ _LONGEST_DELAY_SECONDS = 0.4
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two commands, each a scenario with more options; `shared` if both may work at once."""
+    """Two commands, each a scenario with more options; `shared` if both may run at the same time."""
 
     name: str
     scenarios: tuple[str, str]
@@ -63,13 +63,13 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
         started[index] = world.start(commands[index], temporary, folder / "outputs")
         time.sleep(delay)
     runs = _wait_for_both(started)
-    told = f"{pair.name}, the {'second' if order[0] else 'first'} {delay:.2f} s earlier"
+    description = f"{pair.name}, the {'second' if order[0] else 'first'} {delay:.2f} s earlier"
     problems = [f"command {i + 1}: {word}" for i in (0, 1) for word in problems_of(runs[i])]
     done = [index for index in (0, 1) if runs[index].status == 0]
     if not done:
-        problems.append("neither command was done")
+        problems.append("neither command succeeded")
     if pair.shared and len(done) < 2:
-        problems.append("both could have been done")
+        problems.append("both should have succeeded")
     for index in {0, 1} - set(done):
         problems += [f"command {index + 1}: {word}" for word in _problems_of_refusal(runs[index], runs[1 - index])]
     if len(done) == 1 or pair.shared:
@@ -81,15 +81,15 @@ def _perform(world: World, number: int, rng: np.random.Generator, folder: Path) 
     elif len(done) == 2:
         agree = [not differences(alone[i], work, _results(scenarios[i], pair.more[i]), names=False) for i in (0, 1)]
         if not any(agree):
-            problems.append("both say that they are done, and the result is that of neither")
+            problems.append("both succeeded, but the result is that of neither")
         elif not all(agree) and not _one_after_the_other(runs):
-            problems.append("both say that they are done, but only one result is there")
+            problems.append("both succeeded, but only one result exists")
     problems += _problems_of_next(world, done, scenarios, commands, temporary, folder)
-    return Outcome(told, problems + stray_files(work) + left_in_temporary(temporary))
+    return Outcome(description, problems + stray_files(work) + left_in_temporary(temporary))
 
 
 def _alone(world: World, pair: _Pair, index: int, folder: Path) -> Path:
-    """Run one command of a pair alone, once in a world; return its work folder."""
+    """Run one command of a pair alone, only once; return its work folder."""
     kept = world.folder / "alone" / f"{_PAIRS.index(pair)}_{index}"
     if kept.exists():
         return kept
@@ -109,13 +109,13 @@ def _alone(world: World, pair: _Pair, index: int, folder: Path) -> Path:
 
 
 def _wait_for_both(started: dict[int, Started]) -> list[Run]:
-    """Wait for the end of two runs, each at its own time."""
+    """Wait for the end of two runs."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda index: started[index].wait(_LIMITS), (0, 1)))
 
 
 def _problems_of_refusal(run: Run, other: Run) -> list[str]:
-    """Check that a refused command says who is there; after the other's end, what is there is reason enough."""
+    """Check that a refused command names the other process, unless that had ended and its result is the reason."""
     lines = error_lines(run)
     if len(lines) == 1 and "in use" not in lines[0] and other.began + other.seconds < run.began + run.seconds:
         return []
@@ -129,13 +129,13 @@ def _problems_of_refusal(run: Run, other: Run) -> list[str]:
 
 
 def _one_after_the_other(runs: list[Run]) -> bool:
-    """Whether the second command can have begun its work when the first had ended."""
+    """Return True if the second command can have started its work after the end of the first."""
     ends = [run.began + run.seconds for run in runs]
     return abs(ends[0] - ends[1]) > min(run.seconds for run in runs) / 2
 
 
 def _results(scenario: Scenario, more: tuple[str, ...]) -> list[str]:
-    """Return what a command makes, below its work folder."""
+    """Return the outputs of a command, relative to its work folder."""
     named = {"training": "SAVE/new", "testing": "SAVE/tested", "ensemble": "SAVE/ensemble_c0-1-2"}
     part = named.get(scenario.name, scenario.output)
     if "-r" in more:
@@ -146,7 +146,7 @@ def _results(scenario: Scenario, more: tuple[str, ...]) -> list[str]:
 def _problems_of_next(
     world: World, done: list[int], scenarios: list[Scenario], commands, temporary: Path, folder: Path
 ) -> list[str]:
-    """Run a command that was done once more: nothing must be in its way."""
+    """Run a successful command once more: it must not be refused because of a lock."""
     if not done:
         return []
     index = done[-1]

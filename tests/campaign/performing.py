@@ -1,4 +1,4 @@
-"""Perform trials, several at a time, each in a folder of its own that is removed afterwards."""
+"""Execution of trials, several in parallel, each in its own folder that is removed afterwards."""
 
 import math
 import multiprocessing
@@ -18,7 +18,7 @@ from tests.campaign.world import World
 
 @dataclass(frozen=True)
 class Performed:
-    """A trial that is over."""
+    """A finished trial."""
 
     kind: str
     number: int
@@ -27,7 +27,7 @@ class Performed:
 
 
 def numbers_of(kind: str, share: float) -> range:
-    """Return the numbers of the trials of a kind: the first of its full number."""
+    """Return the numbers of the first trials of a kind, a share of its full number."""
     return range(math.ceil(share * KINDS[kind].trials))
 
 
@@ -39,7 +39,7 @@ def perform(kind: str, number: int, seed: int, world: World, keep: bool = False)
     began = time.monotonic()
     try:
         outcome = KINDS[kind].perform(world, number, generator(seed, kind, number), folder)
-    except Exception:  # the campaign's own mistake must not end it
+    except Exception:  # an error of the campaign itself must not end it
         outcome = Outcome("?", [f"THE CAMPAIGN ITSELF FAILED: {traceback.format_exc()}"])
     finally:
         if not keep:
@@ -50,19 +50,19 @@ def perform(kind: str, number: int, seed: int, world: World, keep: bool = False)
 def perform_all(
     chosen: list[tuple[str, int]], seed: int, world: World, jobs: int, keep: bool = False
 ) -> Iterator[Performed]:
-    """Perform trials in `jobs` processes; yield each when it is over."""
+    """Perform trials in `jobs` processes; yield each when it is finished."""
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
     try:
         futures = [pool.submit(perform, kind, number, seed, world, keep) for kind, number in chosen]
         for future in as_completed(futures):
             yield future.result()
-    finally:  # a campaign that is stopped ends the trials that it has begun
+    finally:  # a stopped campaign still ends the trials that have started
         pool.shutdown(cancel_futures=True)
 
 
 def _remove(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
-    except OSError:  # something still writes there, or is mounted
+    except OSError:  # a process still writes there, or a disk is mounted
         subprocess.run(["umount", "-l", str(folder / "disk")], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Read images without the program's help, and strictly: what is not certain is refused.
+"""Independent, strict readers of images, which refuse ambiguous files.
 
-A volume may have several readings where its header describes its geometry more than once.
+A volume may have several readings if its header describes its geometry more than once.
 """
 
 import gzip
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-_MOST_BYTES = 1 << 26  # of a volume that is read; intact ones are far smaller
+_MOST_BYTES = 1 << 26  # of a volume; intact ones are far smaller
 
 
 class Unreadable(Exception):
-    """The file is damaged, or says something that has no certain meaning."""
+    """The file is damaged or ambiguous."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Volume:
 
 
 def read_volumes(path: Path) -> list[Volume]:
-    """Return the readings of an image, by the ending of its name.
+    """Return the readings of an image, by the extension of its name.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: there is no reading.
     """
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         raise Unreadable("is no ordinary file of ordinary size")
@@ -98,7 +98,7 @@ def _read_nifti(content: bytes) -> list[Volume]:
             raise Unreadable("has a scale that is not finite")
         if slope:
             scaled = voxels.astype(np.float64) * slope + inter
-            # A scale that changes nothing but the last digits is none.
+            # Ignore a scale that changes only the last digits.
             voxels = voxels if np.allclose(scaled, voxels, rtol=1e-6, atol=1e-6) else scaled
     return [Volume(voxels, matrix) for matrix in _nifti_matrices(field, content)]
 

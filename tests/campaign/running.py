@@ -1,4 +1,4 @@
-"""Run stages under observation: with limits of time, memory and file size, and a marker that every process inherits."""
+"""Observed runs of stages, with limits of time, memory and file size, and a marker that all processes inherit."""
 
 import faulthandler
 import multiprocessing
@@ -20,14 +20,14 @@ from tests.processes import stage
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "CAMPAIGN_MARKER"
-_CONTEXT = multiprocessing.get_context("forkserver")  # its preloaded modules are those of tests.processes
+_CONTEXT = multiprocessing.get_context("forkserver")  # with the preloaded modules of tests.processes
 _POLL_SECONDS = 0.05
-_TOLD_AFTER = 0.9  # of the seconds that a run may take, it says what it is doing
+_TRACEBACK_AFTER = 0.9  # of its time limit, a run prints its traceback
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one run: seconds, bytes of main memory of all its processes, bytes of each file that it writes."""
+    """Limits of one run: seconds, bytes of memory of all its processes, bytes of each written file."""
 
     seconds: float = 45
     memory_bytes: float = 4e9
@@ -35,11 +35,11 @@ class Limits:
 
 
 LIMITS = Limits()
-_PATIENT = Limits(seconds=120)
+_LONG_LIMITS = Limits(seconds=120)
 
 
 class Run(NamedTuple):
-    """How a run ended. `excess` says which limit it passed, `left` how many of its processes outlived it."""
+    """End of a run: `excess` describes an exceeded limit, `left` counts processes that outlived it."""
 
     words: tuple[str, ...]
     status: int
@@ -54,7 +54,7 @@ class Run(NamedTuple):
 
 
 def environment_for(temporary: Path) -> dict[str, str]:
-    """Return variables for one trial: one thread, a temporary folder, and a marker unlike any other."""
+    """Return environment variables for one trial: one thread, a temporary folder, and a unique marker."""
     temporary.mkdir(parents=True, exist_ok=True)
     return {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), MARKER: secrets.token_hex(8)}
 
@@ -63,7 +63,7 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
     """Run a stage in a process forked from one that has imported PyTorch."""
     words = tuple(str(word) for word in words)
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:  # on no disk that is full
+    with tempfile.TemporaryDirectory() as folder:  # not on the full disk
         outputs = [Path(folder) / "out", Path(folder) / "err"]
         collectors = [_Collector(path) for path in outputs] if limits.file_bytes is not None else []
         environment = environment_for(temporary)
@@ -83,7 +83,7 @@ def run_forked(words, temporary: Path, limits: Limits = LIMITS) -> Run:
 
 
 class _Collector(threading.Thread):
-    """Collects what is written to a named pipe, for which no limit of file size holds."""
+    """Collects the data written to a named pipe, which is not subject to the file size limit."""
 
     def __init__(self, path: Path):
         super().__init__(daemon=True)
@@ -107,7 +107,7 @@ class _Collector(threading.Thread):
                 time.sleep(_POLL_SECONDS / 5)
 
     def finish(self) -> str:
-        """Return what was written, once all writers have ended."""
+        """Return the collected text; call it after all writers have ended."""
         self._ended.set()
         self.join()
         os.close(self._descriptor)
@@ -115,7 +115,7 @@ class _Collector(threading.Thread):
 
 
 class _Forked:
-    """A forked stage, with the methods of a subprocess."""
+    """A forked stage with the methods of `subprocess.Popen`."""
 
     def __init__(self, environment: dict[str, str], outputs: list[Path], words: tuple[str, ...]):
         self._process = _CONTEXT.Process(target=_begin, args=(environment, outputs, LIMITS, words))
@@ -137,7 +137,7 @@ class _Forked:
 
 
 class Started:
-    """A stage started as a user does, in an interpreter and a session of its own; or forked, which is faster."""
+    """A stage in its own interpreter and session, as started by a user; or forked, which is faster."""
 
     def __init__(self, words, temporary: Path, folder: Path, forked: bool = False):
         self.words = tuple(str(word) for word in words)
@@ -160,8 +160,8 @@ class Started:
                 start_new_session=True,
             )
 
-    def wait(self, limits: Limits = _PATIENT) -> Run:
-        """Wait for its end."""
+    def wait(self, limits: Limits = _LONG_LIMITS) -> Run:
+        """Wait for the end of the stage and return its run."""
 
         def status() -> int | None:
             try:
@@ -175,16 +175,16 @@ class Started:
         return ended
 
     def alive(self) -> list[int]:
-        """Return its processes that are alive, in its session or with its marker."""
+        """Return the living processes in its session or with its marker."""
         return [*_session_members(self.process.pid), *marked_processes(self.environment[MARKER])]
 
     def kill(self) -> None:
-        """Kill the process alone, not its children."""
+        """Kill the process, but not its children."""
         self.process.send_signal(signal.SIGKILL)
 
 
 def marked_processes(marker: str) -> list[int]:
-    """Return the processes alive whose environment holds the marker."""
+    """Return the living processes whose environment contains the marker."""
     found, wanted = [], f"{MARKER}={marker}".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -197,7 +197,7 @@ def marked_processes(marker: str) -> list[int]:
 
 
 def _begin(environment: dict[str, str], outputs: list[Path], limits: Limits, words: tuple[str, ...]) -> None:
-    os.setsid()  # by its session the process and its children are known
+    os.setsid()  # the session identifies the process and its children
     for descriptor, path in enumerate(outputs, start=1):
         with path.open("w") as file:
             os.dup2(file.fileno(), descriptor)
@@ -206,7 +206,7 @@ def _begin(environment: dict[str, str], outputs: list[Path], limits: Limits, wor
     tempfile.tempdir = None
     if limits.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
-    faulthandler.dump_traceback_later(limits.seconds * _TOLD_AFTER)  # where it hangs
+    faulthandler.dump_traceback_later(limits.seconds * _TRACEBACK_AFTER)  # shows where it hangs
     stage(*words)
 
 
@@ -229,9 +229,9 @@ def _observe(
     return Run(words, code, *texts, seconds, peak, excess, len(left) if not excess else 0, session, began)
 
 
-def _wait_for_end(session: int, patience: float = 4) -> list[int]:
-    """Return the processes of a session that are alive after some seconds."""
-    end = time.monotonic() + patience
+def _wait_for_end(session: int, timeout: float = 4) -> list[int]:
+    """Return the processes of a session that are still alive after some seconds."""
+    end = time.monotonic() + timeout
     while (left := _session_members(session)) and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
     return left

@@ -1,4 +1,4 @@
-"""Commands of the campaign: what each begins with, where it writes, and how it is taken up again."""
+"""Commands of the campaign, with their inputs, outputs, and options to resume them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,10 @@ class Scenario:
     """A command.
 
     Attributes:
-        words: of the command, with {work} for the work folder.
-        inputs: paths in the world that it begins with.
-        output: the folder where it writes.
-        again: options by which the same command is taken up.
+        words: of the command, with {work} in place of the work folder.
+        inputs: paths in the world that are copied to the work folder.
+        output: folder to which the command writes.
+        again: options with which the command is resumed.
     """
 
     name: str

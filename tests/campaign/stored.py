@@ -1,4 +1,4 @@
-"""Damage files that one stage wrote and another reads: weights, checkpoints, soft labels, volumes, cache."""
+"""Trials with damaged files between stages: weights, checkpoints, soft labels, volumes, cache."""
 
 import os
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from tests.campaign.world import World
 _CRAFTED_SHARE = 0.4  # of the damaged weights and checkpoints
 _SWAPPED_SHARE = 0.1
 _KEPT_TIME_SHARE = 0.5
-_IGNORED = ("weights", "sha256", "initial_weights", "clips")  # in records: hashes of files, which damage changes
+_IGNORED = ("weights", "sha256", "initial_weights", "clips")  # keys of records that change with damaged files
 _RESULTS = {"test_val": "tested", "average_val": "ensemble_c0-1-2", "init": "new", "resume": "half", "clip": "clipped"}
 
 
 @dataclass(frozen=True)
 class _Target:
-    """Files to damage: those of a scenario's work folder that match a pattern."""
+    """Files to damage: files of a scenario's work folder that match a pattern."""
 
     scenario: str
     pattern: str
@@ -69,8 +69,8 @@ def _perform(kind: str, world: World, number: int, rng: np.random.Generator, fol
     (bait / "bait.txt").write_text("bait")
     files = sorted(work.glob(target.pattern))
     path = files[rng.integers(len(files))]
-    told, plausible = _harm(path, files, target, rng, bait)
-    told = f"{path.relative_to(work)}: {told}; read by {scenario.name}"
+    description, plausible = _harm(path, files, target, rng, bait)
+    description = f"{path.relative_to(work)}: {description}; read by {scenario.name}"
 
     outside = (work / scenario.output, folder / "tmp")
     before = snapshot(folder, outside)
@@ -87,29 +87,29 @@ def _perform(kind: str, world: World, number: int, rng: np.random.Generator, fol
         for name, value in kept.items()
         if value[0] >> 12 == 8 and after.get(name) != value
     ]
-    return Outcome(told, problems + stray_files(work))
+    return Outcome(description, problems + stray_files(work))
 
 
 def _harm(path: Path, files: list[Path], target: _Target, rng: np.random.Generator, bait: Path) -> tuple[str, bool]:
-    """Damage or replace a file; say how, and whether it could be intact with other content."""
+    """Damage or replace a file; return a description, and True if it may be intact with other content."""
     status = path.stat()
     if target.crafted and rng.random() < _CRAFTED_SHARE:
         return craft(path, rng, bait)
     others = [file for file in files if file.name != path.name or file.parent != path.parent]
     if others and rng.random() < _SWAPPED_SHARE:
         other = others[rng.integers(len(others))]
-        content, told = other.read_bytes(), f"swapped for {other.parent.name}/{other.name}"
+        content, description = other.read_bytes(), f"swapped for {other.parent.name}/{other.name}"
     else:
-        content, told = damage(path.read_bytes(), rng)
+        content, description = damage(path.read_bytes(), rng)
     path.write_bytes(content)
     if rng.random() < _KEPT_TIME_SHARE:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        told += ", time kept"
-    return told, False
+        description += ", time kept"
+    return description, False
 
 
 def _result_differences(world: World, scenario: Scenario, work: Path) -> list[str]:
-    """Compare what the command was to make: the weights of a training, the folder of a run, the soft labels."""
+    """Compare the results of a command: the weights of a training, the folder of a run, or the soft labels."""
     expected = world.expected(scenario)
     name = _RESULTS.get(scenario.name, "student" if "student" in scenario.name else "new")
     finals = [path.relative_to(expected) for path in (expected / "SAVE" / name).glob("FINAL*")]
@@ -128,7 +128,7 @@ def _kind(name: str) -> Kind:
 
 @dataclass(frozen=True)
 class _Perform:
-    """A trial of one of these kinds."""
+    """Performs a trial of one of these kinds."""
 
     kind: str
 

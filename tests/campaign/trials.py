@@ -1,4 +1,4 @@
-"""Trials: what each kind is asked for, and what it answers."""
+"""Kinds of trials, and the outcome of a trial."""
 
 import zlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.campaign.world import World
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial: the damage, in words, and what was wrong afterwards; `count` damages were done."""
+    """Outcome of a trial: description of the damage, problems that it caused, and `count` of damaged files."""
 
     damage: str
     problems: list[str] = field(default_factory=list)
@@ -21,10 +21,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of trials: its full number, the clean runs that it needs, and one trial.
+    """A kind of trials: full number of trials, scenarios whose clean runs it needs, and function of one trial.
 
     Attributes:
-        perform: called with the world, the trial's number, its generator and its own empty folder.
+        perform: called with the world, the number of the trial, its random generator and its own empty folder.
     """
 
     name: str
@@ -34,5 +34,5 @@ class Kind:
 
 
 def generator(seed: int, kind: str, number: int) -> np.random.Generator:
-    """Return the generator of one trial."""
+    """Return the random generator of one trial."""
     return np.random.default_rng((seed, zlib.crc32(kind.encode()), number))

@@ -1,4 +1,4 @@
-"""The small world of a campaign: a data set of phantoms, networks, soft labels, predictions, and clean runs."""
+"""Inputs of a campaign (its world): phantoms, networks, soft labels, predictions, and results of clean runs."""
 
 import json
 import shutil
@@ -18,10 +18,10 @@ _SPLITS = ("train", "train", "train", "val", "test", "test")
 
 @dataclass(frozen=True)
 class World:
-    """The folder `base` holds RAW, DATA and SAVE as trials begin with them; `expected` what clean runs made of them."""
+    """Inputs of all trials in the folder `base` (RAW, DATA and SAVE), and results of clean runs in `expected`."""
 
     folder: Path
-    forked: bool = False  # whether kills and pairs are of forked processes, too
+    forked: bool = False  # kills and pairs use forked processes, too
 
     @property
     def base(self) -> Path:
@@ -32,7 +32,7 @@ class World:
         return self.folder / "expected" / scenario.name
 
     def moments(self, scenario: str) -> Path:
-        """Return the file that tells how long a clean run takes."""
+        """Return the file with the durations of a clean run."""
         return self.folder / f"moments_{scenario}"
 
     def start(self, words, temporary: Path, folder: Path) -> Started:
@@ -40,7 +40,7 @@ class World:
         return Started(words, temporary, folder, self.forked)
 
     def prepare(self, scenario: Scenario, work: Path) -> None:
-        """Copy what a scenario begins with."""
+        """Copy the inputs of a scenario."""
         for name in scenario.inputs:
             copy_into(self.base / name, work / name)
 
@@ -48,11 +48,11 @@ class World:
 def make_world(
     folder: Path, scenarios: Iterable[str], data: Path | None = None, save: Path | None = None, forked: bool = False
 ) -> World:
-    """Make the world, and clean runs of the named scenarios.
+    """Create the world and perform clean runs of the named scenarios.
 
     Args:
-        data: resampled cases as in DATA; made if not given.
-        save: networks `one` and `two` trained on them; made if not given.
+        data: resampled cases as in DATA; created if not given.
+        save: networks `one` and `two` trained on them; trained if not given.
     """
     world = World(folder, forked)
     base = world.base
@@ -89,7 +89,7 @@ def make_world(
 def _run(folder: Path, *words) -> Run:
     run = run_forked(words, folder / "tmp", Limits(seconds=300))
     if run.status:
-        raise RuntimeError(f"a clean run fails: {' '.join(run.words)}\n{run.stdout}{run.stderr}")
+        raise RuntimeError(f"a clean run failed: {' '.join(run.words)}\n{run.stdout}{run.stderr}")
     return run
 
 
@@ -115,7 +115,7 @@ def _write_decathlon(base: Path) -> None:
 
 
 def _begin_training(world: World) -> None:
-    """Make the experiment `half`, stopped on the way."""
+    """Create the experiment `half`, a training that is stopped before its end."""
     temporary = world.folder / "tmp"
     training = world.start(SCENARIOS["resume"].command(world.base), temporary, temporary)
     checkpoint = world.base / "SAVE" / "half" / "LAST.pth"
@@ -124,4 +124,4 @@ def _begin_training(world: World) -> None:
     training.process.send_signal(signal.SIGTERM)
     run = training.wait()
     if run.status != 143:
-        raise RuntimeError(f"a training does not stop on the way: status {run.status}\n{run.stderr}")
+        raise RuntimeError(f"a training did not stop before its end: status {run.status}\n{run.stderr}")
