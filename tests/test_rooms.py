@@ -1,0 +1,73 @@
+"""The walls between the rooms: which package imports which, and no circle of imports anywhere."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble")
+# Rooms that the files of a room may import from, besides their own.
+ALLOWED = {
+    "base": (),
+    "data": ("base",),
+    "networks": ("base",),
+    "utils": ("base",),
+    "stages": ("base", "data", "networks", "utils"),
+    "studies": ("base", "benchmarks", "utils"),
+    "benchmarks": ("base", "data", "networks", "utils", "stages", *SCRIPTS),
+    **{script: ("base", "stages", "utils") for script in SCRIPTS},
+}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project but its tests, by dotted name."""
+    paths = [path for room in ALLOWED for path in (*ROOT.glob(f"{room}.py"), *ROOT.glob(f"{room}/**/*.py"))]
+    dotted = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    return {name.removesuffix(".__init__"): path for name, path in dotted.items()}
+
+
+def imports_of(name: str, known: dict[str, Path]) -> set[str]:
+    """Modules of the project that a module imports, at its top or within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(known[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports by a relative name"
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {part if part in known else node.module for part in parts}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {one for one in found if one in known and one != name}
+
+
+KNOWN = modules()
+IMPORTS = {name: imports_of(name, KNOWN) for name in KNOWN}
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_only_rooms_below_it(room):
+    own = [name for name in KNOWN if name.split(".")[0] == room]
+    assert own
+    broken = [
+        f"{name} imports {other}"
+        for name in own
+        for other in sorted(IMPORTS[name])
+        if other.split(".")[0] not in (room, *ALLOWED[room])
+    ]
+    assert not broken
+
+
+def test_there_is_no_circle_of_imports():
+    left = {name: set(others) for name, others in IMPORTS.items()}
+    while free := [name for name, others in left.items() if not others]:
+        for name in free:
+            del left[name]
+        for others in left.values():
+            others.difference_update(free)
+    assert not left, f"in or above a circle: {sorted(left)}"
+
+
+def test_the_four_scripts_stay_short():
+    """A script is a command line: what a stage does stands in stages/."""
+    for script in SCRIPTS:
+        assert len((ROOT / f"{script}.py").read_text(encoding="utf-8").splitlines()) <= 150
