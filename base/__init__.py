@@ -1,1 +1,1 @@
-"""What every room stands on: errors that users see, whole files, the meaning of classes. Standard library only."""
+"""Foundations of all packages: errors shown to users, atomic file writing, label classes. No heavy dependencies."""

@@ -1,19 +1,19 @@
-"""Boxes around masks, so that heavy work is done only where there is something."""
+"""Bounding boxes of masks, which restrict expensive computations to the voxels that matter."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-Box = tuple[slice, ...]  # one slice for each axis
+Box = tuple[slice, ...]  # one slice per axis
 
 
 def bounding_box(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
-    """The smallest box that holds all of `mask` (z, y, x) that is not 0, grown by `margin` voxels inside the volume.
+    """Return the smallest box around the nonzero voxels of `mask` (z, y, x), grown by `margin` voxels.
 
-    Of an empty mask it is an empty box.
+    The box is clipped to the volume. It is empty if the mask is empty.
     """
     box = [slice(None)] * 3
-    for axis in range(3):  # each time in what the axes before have left
+    for axis in range(3):  # search only inside the box found along the previous axes
         found = np.flatnonzero(mask[tuple(box)].any(axis=tuple(other for other in range(3) if other != axis)))
         if not found.size:
             return (slice(0, 0),) * 3

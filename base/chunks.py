@@ -1,4 +1,4 @@
-"""Slices of a long axis, so that the arrays of one step fit into a processor's cache."""
+"""Chunks of a long axis, small enough that the arrays of one step fit into the processor's cache."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""CSV files: written whole, read with checks."""
+"""CSV files: atomic writing, and reading with checks."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from base.text_files import decode
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
-    """Write `rows` with a header of `columns`; what a row lacks or is None becomes an empty field."""
+    """Write `rows` under a header of `columns`; missing values and None become empty fields."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -20,15 +20,15 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
 
 
 def rounded(row: dict) -> dict:
-    """The row with each float as text of six digits."""
+    """Return the row with each float formatted to six significant digits."""
     return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a table, by the names of its columns; none where there is no such file.
+    """Read a table as one dict per row, keyed by column; return an empty list if the file does not exist.
 
     Raises:
-        InputError: the file is damaged: no text, or a row that has not as many fields as there are columns.
+        InputError: the file is damaged: it is not text, or a row does not have one field per column.
     """
     try:
         text = decode(path.read_bytes())
@@ -38,5 +38,5 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except (ValueError, csv.Error):
         raise InputError(path, "is damaged", "remove it, and predict again") from None
     if not text.endswith("\n") or any(len(row) != len(header) for row in rows):
-        raise InputError(path, "is damaged (it is cut short)", "remove it, and predict again")
+        raise InputError(path, "is damaged (it is truncated)", "remove it, and predict again")
     return [dict(zip(header, row)) for row in rows]

@@ -1,17 +1,17 @@
-"""The one exception that stands for something the user can mend, and the line in which it is told."""
+"""The exception for errors that the user can correct, and its one-line message."""
 
 
 def one_line(error: Exception) -> str:
-    """Say in one line what the user can mend."""
+    """Return the one-line message of an error that the user can correct."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path, its rights and the disk's space"
+        return f"{error.filename}: {error.strerror}; check the path, its permissions and the free disk space"
     return str(error) or type(error).__name__
 
 
 class InputError(Exception):
-    """Something in the user's hands is wrong: a file, a folder or an option.
+    """An error that the user can correct, in a file, a folder or an option.
 
-    Its text is the line that the user reads: ``SUBJECT: what is wrong; what to do``.
+    Its text is the line shown to the user: ``SUBJECT: what is wrong; what to do``.
     """
 
     def __init__(self, subject, problem: str, remedy: str = ""):
@@ -19,8 +19,8 @@ class InputError(Exception):
         super().__init__(f"{subject}: {problem}" + (f"; {remedy}" if remedy else ""))
 
     def __reduce__(self):
-        return type(self), (self.subject, self.problem, self.remedy)  # from a process to another
+        return type(self), (self.subject, self.problem, self.remedy)  # pickled between processes
 
     def with_remedy(self, remedy: str) -> "InputError":
-        """The same error with something else to do about it."""
+        """Return the same error with another remedy."""
         return type(self)(self.subject, self.problem, remedy)

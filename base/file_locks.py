@@ -1,4 +1,4 @@
-"""Locks on files that the system releases when the process that holds them ends, however it ends (flock)."""
+"""File locks (flock), which the system releases when the process that holds them ends, even if it is killed."""
 
 import errno
 import fcntl
@@ -9,9 +9,9 @@ _NOT_SUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, e
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file for this process: True if that succeeds, False if another holds it.
+    """Try to lock an open file for this process; return True on success, False if another process holds the lock.
 
-    None where the file system has no locks; nobody can tell there who uses a file.
+    Return None if the file system does not support locks, so that it is unknown whether the file is in use.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,7 +25,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Tell whether an open file is the one at `path`: it may have been removed, or replaced, before it was locked."""
+    """Return whether an open file is still the one at `path`: it may have been removed or replaced before the lock."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One process at a time per output folder: a second one is refused, and told who holds it."""
+"""Locks that allow one process at a time per output folder; a second process is told which one holds the lock."""
 
 import contextlib
 import errno
@@ -20,15 +20,15 @@ _CANNOT_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 @contextmanager
 def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
-    """Hold `folder`, which is made where it is missing, for this process alone, if that is `wanted`.
+    """Lock `folder` for this process, and create it if it is missing; do nothing unless `wanted`.
 
-    The lock is released when the process ends, even if it is killed. What killed processes left half-written in the
-    folder is removed. A folder that cannot be written to needs no lock.
+    The lock is released when the process ends, even if it is killed. Temporary files that killed processes left in
+    the folder are removed. A read-only folder is not locked.
 
     Raises:
-        InputError: another process holds the folder.
+        InputError: another process holds the lock.
     """
-    if not wanted:  # another process of the same stage holds it
+    if not wanted:  # another process of the same stage holds the lock
         yield
         return
     made = not folder.exists()
@@ -48,12 +48,12 @@ def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
             (folder / LOCK).unlink()
         os.close(descriptor)
         if made:
-            with contextlib.suppress(OSError):  # it holds something
+            with contextlib.suppress(OSError):  # the folder is not empty
                 folder.rmdir()
 
 
 def _take(folder: Path) -> int:
-    """Lock the folder's file and say in it who holds it; the open file."""
+    """Lock the lock file of `folder`, write into it who holds it, and return its descriptor."""
     path = folder / LOCK
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -62,14 +62,14 @@ def _take(folder: Path) -> int:
             holder = os.read(descriptor, 200).decode("utf-8", "replace").strip()
             os.close(descriptor)
             raise InputError(
-                folder, f"is in use by {holder or 'another process'}", "wait until that has ended, or name another"
+                folder, f"is in use by {holder or 'another process'}", "wait until it has ended, or use another folder"
             )
-        if taken is None or is_at(descriptor, path):  # else its last holder removed it meanwhile
+        if taken is None or is_at(descriptor, path):  # otherwise the previous holder has just removed it
             break
         os.close(descriptor)
     began = datetime.now().astimezone().isoformat(" ", "seconds")
     holder = f"{Path(sys.argv[0]).name} (process {os.getpid()} on {socket.gethostname()}, since {began})"
     os.ftruncate(descriptor, 0)
-    with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+    with contextlib.suppress(OSError):  # a full disk does not affect the lock
         os.pwrite(descriptor, holder.encode("utf-8", "replace"), 0)
     return descriptor

@@ -1,14 +1,14 @@
-"""JSON files: written whole, read against the shape that is expected of them.
+"""JSON files: atomic writing, and reading with validation against an expected shape.
 
 A shape is one of
 
-    int, float, str, bool, None, object     a value of that type; float takes whole numbers, object takes anything
+    int, float, str, bool, None, object     a value of that type; float accepts integers, object accepts anything
     (shape, shape)                          a value of one of these shapes
-    [shape]                                 a list (or tuple) of any length
-    [shape, shape, shape]                   a list of just these
-    {str: shape}                            an object of any keys
-    {"key": shape, "other?": shape}         an object that has `key`, may have `other`, and may have more
-    a function                              a value for which it raises no ValueError
+    [shape]                                 a list (or tuple) of any length with items of this shape
+    [shape, shape, shape]                   a list (or tuple) of exactly these shapes
+    {str: shape}                            an object with any keys and values of this shape
+    {"key": shape, "other?": shape}         an object with `key`, optionally `other`, and possibly further keys
+    a function                              a value for which the function does not raise ValueError
 """
 
 import json
@@ -23,27 +23,27 @@ from base.names import is_text
 
 _LARGEST_BYTES = 2**28
 _LARGEST = {int: 2**63, float: sys.float_info.max}
-_SHOWN = 40  # characters of a value that is not what was expected
+_SHOWN = 40  # characters of an unexpected value that an error message quotes
 
 
 def write_json(path: Path | str, value) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
-    if not is_text(text):  # such as the target of a link
+    if not is_text(text):  # for example the target of a symbolic link
         text = json.dumps(value, indent=1)
     write_text(path, text + "\n")
 
 
 def read_json(path: Path, shape, remedy: str, problem: str = "is damaged"):
-    """Read the JSON value at `path`, which must have a shape.
+    """Read the JSON file at `path` and check that its value has the expected shape.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        InputError: the file is no JSON, or of another shape; `problem` and `remedy` are in its text.
+        FileNotFoundError: the file does not exist.
+        InputError: the file is not valid JSON or has another shape; the message contains `problem` and `remedy`.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-        raise InputError(path, f"{problem} (it is no file, or too large for JSON)", remedy)
+        raise InputError(path, f"{problem} (it is not a regular file, or too large for JSON)", remedy)
     try:
         value = parse_json(path.read_bytes())
         check_shape(value, shape)
@@ -53,7 +53,7 @@ def read_json(path: Path, shape, remedy: str, problem: str = "is damaged"):
 
 
 def parse_json(content: bytes | str):
-    """Read JSON; raise ValueError for all that is none: NaN and infinity too, and what is nested too deeply."""
+    """Parse JSON; raise ValueError if it is invalid, contains NaN or infinity, or is nested too deeply."""
     try:
         return json.loads(content, parse_constant=_refuse_constant, parse_float=_parse_float)
     except RecursionError:
@@ -61,7 +61,7 @@ def parse_json(content: bytes | str):
 
 
 def _refuse_constant(name: str):
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _parse_float(text: str) -> float:
@@ -72,7 +72,7 @@ def _parse_float(text: str) -> float:
 
 
 def check_shape(value, shape, place: str = "") -> None:
-    """Raise ValueError where `value` has not the shape; `place` is where it stands, for the error's text."""
+    """Raise ValueError unless `value` has the shape; `place` is its position, for the error message."""
     if shape is object:
         return
     if shape is None or isinstance(shape, type):
@@ -94,7 +94,7 @@ def check_shape(value, shape, place: str = "") -> None:
 def _check_type(value, kind: type | None, place: str) -> None:
     kinds = {None: (type(None),), float: (float, int), list: (list, tuple)}.get(kind, (kind,))
     fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
-    if not fits or (kind in (int, float) and not abs(value) <= _LARGEST[kind]):  # as NaN
+    if not fits or (kind in (int, float) and not abs(value) <= _LARGEST[kind]):  # NaN fails this comparison
         raise ValueError(f"{place or 'it'}: expected {_name(kind)}, found {_shown(value)}")
 
 

@@ -1,20 +1,20 @@
-"""Classes of a segmentation as the user names them: labels of the reference, or unions of labels."""
+"""Classes of a segmentation as given by the user: labels of the reference, or unions of labels."""
 
 from dataclasses import dataclass
 
 from base.errors import InputError
 from base.json_files import check_shape
 
-IGNORED = 255  # class index of voxels that take no part: outside the image, or without a reference
+IGNORED = 255  # class index of voxels excluded from losses and metrics: outside the image, or unlabeled
 
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 
 
 @dataclass(frozen=True)
 class LabelClasses:
-    """`names` as given on the command line, and for each class the `labels` of the reference that it unites.
+    """The classes of a segmentation: their `names` as given, and the reference `labels` that each of them unites.
 
-    Class 0 is the background: it also takes the labels that no class names.
+    Class 0 is the background, which also includes all labels that belong to no class.
     """
 
     names: tuple[str, ...]
@@ -25,16 +25,16 @@ class LabelClasses:
 
     @property
     def folder_name(self) -> str:
-        """The classes as part of a path: ``0_1_2``."""
+        """The classes as the name of a folder: ``0_1_2``."""
         return "_".join(self.names)
 
     @property
     def written_labels(self) -> tuple[int, ...]:
-        """Label of each class in a prediction: the class as it was named; the first label of a union."""
+        """The label of each class in a prediction: the label it was named by, or the first label of a union."""
         return tuple(int(name.split("+")[0]) for name in self.names)
 
     def table(self) -> bytes:
-        """Class index of each label 0 to 255; look labels up with ``numpy.frombuffer(table, "uint8")[labels]``."""
+        """Return the class index of each label 0 to 255, used as ``numpy.frombuffer(table, "uint8")[labels]``."""
         table = bytearray(256)
         for index, labels in enumerate(self.labels):
             for label in labels:
@@ -53,10 +53,11 @@ class LabelClasses:
 
 
 def parse_classes(text: str) -> LabelClasses:
-    """Read ``0,1,2`` or ``0,1+2``.
+    """Parse a list of classes such as ``0,1,2`` or ``0,1+2``.
 
     Raises:
-        InputError: not such a list, a label twice, fewer than two classes, or background (0) not first.
+        InputError: `text` is not such a list, repeats a label, has fewer than two classes, or does not begin with the
+            background (0).
     """
     try:
         labels = tuple(tuple(int(label) for label in name.split("+")) for name in text.split(","))
@@ -64,7 +65,7 @@ def parse_classes(text: str) -> LabelClasses:
         raise InputError("--classes", f"{text!r} is not a list of labels", "write it like 0,1,2 or 0,1+2") from None
     flat = [label for group in labels for label in group]
     if len(set(flat)) != len(flat):
-        raise InputError("--classes", f"{text!r} names a label twice", "name each once")
+        raise InputError("--classes", f"{text!r} names a label twice", "name each label once")
     if labels[0] != (0,) or len(labels) < 2:
         raise InputError("--classes", f"{text!r} does not begin with 0 (background) and one more class", "write 0,1,2")
     if min(flat) < 0 or max(flat) > 254:
@@ -74,7 +75,7 @@ def parse_classes(text: str) -> LabelClasses:
 
 
 def check_classes(value) -> None:
-    """Raise ValueError where `value` is not what `LabelClasses.to_json` gives of classes that can be named."""
+    """Raise ValueError unless `value` is valid output of `LabelClasses.to_json`."""
     check_shape(value, {"names": [str], "labels": [[int]]})
     try:
         named = parse_classes(",".join(value["names"]))
@@ -82,13 +83,13 @@ def check_classes(value) -> None:
         raise ValueError(str(error)) from None
     labels = [label for group in value["labels"] for label in group]
     if list(named.names) != list(value["names"]) or len(value["labels"]) != len(named) or len(value) != 2:
-        raise ValueError("they are no classes")
+        raise ValueError("names and labels of the classes do not match")
     if not all(0 <= label <= 255 for label in labels):
-        raise ValueError("they have no such labels")
+        raise ValueError("a label of the classes is outside 0 to 255")
 
 
 def notice(classes: LabelClasses, labels_in_data: set[int]) -> str:
-    """What `resolve` decided that a user of KiTS19 might not expect: ``0,3`` where 3 is a label; else empty."""
+    """Return a note if ``0,3`` does not mean what a user of KiTS19 expects because 3 is a label; otherwise ""."""
     if classes.names == ("0", "3") and classes.labels[1] == (3,) and 3 in labels_in_data:
         return (
             "note: label 3 is a label of these data; 0,3 means background against 3, not kidney and tumour together as "
@@ -98,12 +99,12 @@ def notice(classes: LabelClasses, labels_in_data: set[int]) -> str:
 
 
 def resolve(classes: LabelClasses, labels_in_data: set[int], data_folder) -> LabelClasses:
-    """Settle what `classes` mean in data that hold the labels `labels_in_data`.
+    """Resolve the meaning of `classes` for data with the labels `labels_in_data`.
 
-    ``0,3`` is background against every label above 0 where 3 is not itself a label (KiTS19's kidney and tumour).
+    ``0,3`` means background against every label above 0 (KiTS19's kidney and tumour) unless 3 is itself a label.
 
     Raises:
-        InputError: no case holds a label of some class.
+        InputError: no case contains a label of some class.
     """
     if classes.names == ("0", "3") and 3 not in labels_in_data:
         return LabelClasses(classes.names, ((0,), _EVERY_FOREGROUND_LABEL))
@@ -113,6 +114,6 @@ def resolve(classes: LabelClasses, labels_in_data: set[int], data_folder) -> Lab
             raise InputError(
                 "--classes",
                 f"no case of {data_folder} holds class {name} (labels found: {known})",
-                "name other classes",
+                "choose other classes",
             )
     return classes

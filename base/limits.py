@@ -1,4 +1,4 @@
-"""Limits of time and memory for reading a file that may be anything. For a process whose end costs nothing else."""
+"""Time and memory limits for reading untrusted files, for a process that may be killed without loss."""
 
 import contextlib
 import resource
@@ -10,15 +10,15 @@ from pathlib import Path
 
 @contextmanager
 def reading_limits(seconds: float, size: int) -> Iterator[None]:
-    """While entered, end this process (SIGALRM) after so many seconds; refuse it more than `size` bytes of new memory.
+    """Kill this process (SIGALRM) after `seconds`, and limit its additional memory to `size` bytes, inside the block.
 
-    A library that hangs in a damaged file cannot be interrupted otherwise. Memory is refused as MemoryError, or as
-    whatever a library makes of it.
+    A library that hangs on a damaged file cannot be interrupted in another way. Beyond the memory limit, allocations
+    fail with MemoryError or with the library's own error.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = _bytes_in_use() + size
     if hard == resource.RLIM_INFINITY or most <= hard:
-        with contextlib.suppress(OSError, ValueError):  # systems without such a limit
+        with contextlib.suppress(OSError, ValueError):  # not every system has this limit
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -31,9 +31,9 @@ def reading_limits(seconds: float, size: int) -> Iterator[None]:
 
 
 def _bytes_in_use() -> int:
-    """Virtual memory of this process, in bytes."""
+    """Return the virtual memory of this process in bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
-        return 2**40  # no Linux
+        return 2**40  # not Linux
     return pages * resource.getpagesize()

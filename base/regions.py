@@ -1,4 +1,4 @@
-"""What is measured of a prediction: its foreground classes, and unions of them."""
+"""Regions that are evaluated in a prediction: its foreground classes, and unions of them."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from base.label_classes import LabelClasses
 
 @dataclass(frozen=True)
 class Region:
-    """A foreground class or a union of several, measured as one structure.
+    """A foreground class or a union of several, evaluated as one structure.
 
-    `labels` are those that it has in predictions, ascending; `channels` the indices of its classes, in the same order.
+    `labels` are its labels in predictions, ascending; `channels` are the indices of its classes, in the same order.
     """
 
     name: str
@@ -19,10 +19,10 @@ class Region:
 
 
 def parse_regions(text: str) -> tuple[tuple[int, ...], ...]:
-    """Read ``1+2,2``: the labels of each region, ascending.
+    """Parse a list of regions such as ``1+2,2`` and return the labels of each, ascending.
 
     Raises:
-        InputError: not such a list.
+        InputError: `text` is not such a list.
     """
     try:
         return tuple(tuple(sorted({int(label) for label in region.split("+")})) for region in text.split(","))
@@ -31,10 +31,12 @@ def parse_regions(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def regions_of(classes: LabelClasses, unions: tuple[tuple[int, ...], ...] = ()) -> tuple[Region, ...]:
-    """The foreground classes, then those of `unions` (labels in predictions) that are no class; each once.
+    """Return the foreground classes, followed by the `unions` (of labels in predictions) that are not classes.
+
+    Each region is returned once.
 
     Raises:
-        InputError: predictions of `classes` do not hold a label of some union.
+        InputError: predictions of `classes` do not contain a label of some union.
     """
     labelled = list(zip(classes.names, classes.written_labels))
     channels = {label: index for index, (_, label) in enumerate(labelled) if index > 0}

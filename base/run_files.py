@@ -1,4 +1,4 @@
-"""The files that a run writes into SAVE/<run>/<split>/: their names, and whether a folder is one of a run's."""
+"""Names of the files that a run writes into SAVE/<run>/<split>/, and recognition of such a folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from base.names import check_name, is_of_a_system
 from base.own_folders import refuse_foreign
 
-RECORD = "predictions.json"  # by which the folder of a run is known
+RECORD = "predictions.json"  # marks the folder of a run
 METRICS, MEMBERS, RANKINGS = "metrics.csv", "members.csv", "uncertainty.csv"
 COMPARISON, COMPARISON_PICTURE, KEPT = "comparison.csv", "comparison.png", "kept.csv"
 TABLES = (METRICS, MEMBERS, RANKINGS, COMPARISON, COMPARISON_PICTURE, KEPT)
@@ -15,12 +15,12 @@ MAPS = (UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION)
 
 
 def refuse_other_folder(folder: Path) -> None:
-    """Raise InputError where `folder` holds something, and no results of a run."""
+    """Raise InputError if `folder` is not empty and does not contain the results of a run."""
     refuse_foreign(folder, RECORD, "-r")
 
 
 def holds_results(folder: Path) -> bool:
-    """Tell whether `folder` is one of a run's results, or an empty one."""
+    """Return whether `folder` contains the results of a run or is empty."""
     return folder.is_dir() and ((folder / RECORD).is_file() or all(is_of_a_system(p.name) for p in folder.iterdir()))
 
 
@@ -37,12 +37,12 @@ def probability_path(folder: Path, case_name: str, class_name: str) -> Path:
 
 
 def map_path(folder: Path, case_name: str, map_name: str) -> Path:
-    """Where a map, one of `MAPS`, is written."""
+    """Return the path of a map, one of `MAPS`."""
     return folder / f"{case_name}_{map_name}.nii.gz"
 
 
 def remove_maps(folder: Path, case_name: str, class_names: Iterable[str]) -> None:
-    """Remove what some runs write of a case beside its prediction, whichever stage wrote it."""
+    """Remove the optional maps and probabilities of a case, whichever stage wrote them."""
     for path in (
         *(map_path(folder, case_name, name) for name in MAPS),
         *(probability_path(folder, case_name, name) for name in class_names),
@@ -51,9 +51,9 @@ def remove_maps(folder: Path, case_name: str, class_names: Iterable[str]) -> Non
 
 
 def remove_results(folder: Path, case_names: Iterable[str], class_names: Iterable[str]) -> None:
-    """Remove the tables of a run, then the files of these cases; what else lies in the folder stays.
+    """Remove the tables of a run and the files of these cases; keep all other files in the folder.
 
-    Names come from a record, which may be hostile: one that is no plain name names no file of the run.
+    Names come from a record, which may be malicious: anything that is not a plain name is ignored.
     """
     for name in TABLES:
         (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The version of this program, and of what its results depend on."""
+"""Versions of this program and of the packages on which its results depend."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -8,12 +8,12 @@ PACKAGES = ("torch", "numpy", "SimpleITK")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes the results; raises PackageNotFoundError where something is not installed."""
+    """Return the versions of Python and of `PACKAGES`; raise PackageNotFoundError if one is not installed."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def describe_versions() -> str:
-    """All of them in a line, for a report of a fault."""
+    """Return all versions in one line, for bug reports."""
     words = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
         try:

@@ -13,7 +13,7 @@ from base.json_files import write_json
 from tests.processes import alone
 
 
-def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "record.json"
     write_json(path, {"seed": 1})
     before = path.read_text()
@@ -24,27 +24,27 @@ def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_temporary_name_keeps_the_endings(tmp_path):
+def test_the_temporary_name_keeps_the_extensions(tmp_path):
     with replacing(tmp_path / "new" / "image.nii.gz") as temporary:
         assert temporary.name.endswith(".nii.gz")
         temporary.touch()
     assert (tmp_path / "new" / "image.nii.gz").exists()
 
 
-def test_a_name_of_any_length_that_the_system_allows_can_be_written(tmp_path):
+def test_file_names_of_the_maximum_length_can_be_written(tmp_path):
     path = tmp_path / ("n" * 248 + ".nii.gz")
     write_bytes(path, b"1")
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_does_not_read_as_it_was_meant_takes_no_name(tmp_path):
+def test_a_file_that_fails_verification_does_not_replace_the_old_one(tmp_path):
     def verify(temporary: Path) -> None:
         if temporary.read_bytes() != b"whole":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(InputError, match=r"file: cannot be written \(the disk is full\); make room"):  # noqa: SIM117
+    with pytest.raises(InputError, match=r"file: cannot be written \(the disk is full\); free some space"):  # noqa: SIM117
         with replacing(path, verify) as temporary:
             temporary.write_bytes(b"who")
     assert path.read_bytes() == b"old"
@@ -53,17 +53,17 @@ def test_what_does_not_read_as_it_was_meant_takes_no_name(tmp_path):
 
 def write_beyond_a_limit(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-    with pytest.raises(InputError, match=r"file: cannot be written \(the file is larger than is allowed here"):
+    with pytest.raises(InputError, match=r"file: cannot be written \(the file is larger than the limit for files"):
         write_bytes(path, b"0" * 2000)
 
 
-def test_a_limit_of_file_size_is_one_line_and_leaves_nothing(tmp_path):
+def test_a_file_above_the_size_limit_is_refused_and_leaves_nothing(tmp_path):
     ended = alone(write_beyond_a_limit, tmp_path / "file")
     assert ended.status == 0, ended.output
     assert not list(tmp_path.iterdir())
 
 
-def test_files_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed_and_those_in_use_are_kept(tmp_path):
     program = (
         "import os, sys; from base.atomic_file import replacing\n"
         "with replacing(sys.argv[1]) as temporary:\n"

@@ -18,7 +18,7 @@ HOLDER = (
 
 @pytest.fixture
 def holder(tmp_path):
-    """A process that holds a folder."""
+    """Yield a process that holds the lock of a folder."""
     command = [sys.executable, "-c", HOLDER, tmp_path / "folder"]
     with subprocess.Popen(command, cwd=Path.cwd(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
@@ -32,7 +32,7 @@ def test_a_second_process_is_told_who_holds_the_folder(tmp_path, holder):
             pass
 
 
-def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path, holder):
+def test_the_lock_of_a_killed_process_is_released(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     with locked(tmp_path / "folder"):
@@ -40,7 +40,7 @@ def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path, holder):
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["result"]
 
 
-def test_a_folder_that_was_made_for_nothing_goes(tmp_path):
+def test_a_folder_created_for_the_lock_is_removed_if_it_stays_empty(tmp_path):
     with locked(tmp_path / "new"):
         assert (tmp_path / "new").is_dir()
     assert not (tmp_path / "new").exists()
@@ -50,12 +50,12 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path):
     assert (tmp_path / "old").exists()
 
 
-def test_a_folder_whose_lock_is_not_wanted_is_not_touched(tmp_path):
+def test_a_folder_is_not_created_if_no_lock_is_wanted(tmp_path):
     with locked(tmp_path / "new", wanted=False):
         assert not (tmp_path / "new").exists()
 
 
-def test_it_can_be_taken_again_and_again(tmp_path):
+def test_a_released_lock_can_be_acquired_again(tmp_path):
     for _ in range(3):
         with locked(tmp_path), pytest.raises(InputError, match="in use"), locked(tmp_path):
             pass

@@ -7,17 +7,17 @@ SHAPE = {"name": str, "size": [int, int], "parts?": [{"share": float}], "sums": 
 GOOD = {"name": "a", "size": [1, 2], "sums": {"x": None, "y": "0"}, "more": [[]]}
 
 
-def test_what_was_written_comes_back(tmp_path):
+def test_a_value_survives_a_round_trip(tmp_path):
     write_json(tmp_path / "record.json", GOOD)
     assert read_json(tmp_path / "record.json", SHAPE, "") == GOOD
 
 
-def test_a_path_that_is_not_utf8_comes_back(tmp_path):
+def test_a_path_that_is_not_utf8_survives_a_round_trip(tmp_path):
     write_json(tmp_path / "record.json", {"link": "/M\udcfcller"})
     assert read_json(tmp_path / "record.json", {"link": str}, "") == {"link": "/M\udcfcller"}
 
 
-def test_a_missing_file_is_not_a_damaged_one(tmp_path):
+def test_a_missing_file_is_distinguished_from_a_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "record.json", SHAPE, "")
 
@@ -38,7 +38,7 @@ def test_a_missing_file_is_not_a_damaged_one(tmp_path):
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_what_is_no_json_is_one_line(tmp_path, content):
+def test_invalid_json_is_reported_in_one_line(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"record\.json: is damaged \(.*\); do this") as error:
@@ -61,7 +61,7 @@ def test_what_is_no_json_is_one_line(tmp_path, content):
         ({"sums": []}, "sums: expected an object"),
     ],
 )
-def test_another_shape_is_told_by_its_place(change, problem):
+def test_the_position_of_a_wrong_shape_is_reported(change, problem):
     check_shape(GOOD, SHAPE)
     with pytest.raises(ValueError, match=problem):
         check_shape({**GOOD, **change}, SHAPE)
@@ -79,7 +79,7 @@ def test_numbers_must_be_finite_and_functions_may_check():
         check_shape(float("nan"), float)
 
 
-def test_what_is_no_file_is_not_read(tmp_path):
+def test_a_folder_is_not_read_as_json(tmp_path):
     (tmp_path / "record.json").mkdir()
-    with pytest.raises(InputError, match="it is no file"):
+    with pytest.raises(InputError, match="it is not a regular file"):
         read_json(tmp_path / "record.json", SHAPE, "")

@@ -9,17 +9,17 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_what_editors_write_is_read(tmp_path, encoding):
+def test_encodings_of_common_editors_are_read(tmp_path, encoding):
     path = tmp_path / "list.txt"
     path.write_bytes(TEXT.encode(encoding))
     assert read_text(path) == TEXT
     assert read_json(path, {"name": str}, "") == {"name": "Müller 数据"}
 
 
-def test_another_encoding_is_told(tmp_path):
+def test_other_encodings_are_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes("Müller".encode("latin-1"))
-    with pytest.raises(InputError, match=r"list\.txt: is no text in UTF-8 or UTF-16; save it as UTF-8"):
+    with pytest.raises(InputError, match=r"list\.txt: is not text in UTF-8 or UTF-16; save it as UTF-8"):
         read_text(path)
     with pytest.raises(UnicodeDecodeError):
         decode(b"\xff\xfe\x00")

@@ -39,7 +39,7 @@ def test_patients_may_be_numbers(tmp_path):
         ("table.csv", b"c_1,c\n", "names case c_1, which the data do not hold"),
         ("table.csv", b"a_1,a\na_1,b\n", "gives case a_1 two patients"),
         ("table.csv", b"case,patient\n", "names no case"),
-        ("table.csv", b"\xff\xff\xff", "is no text in UTF-8 or UTF-16"),
+        ("table.csv", b"\xff\xff\xff", "is not text in UTF-8 or UTF-16"),
         ("table.json", b'{"a_1": ["a"]}', "is no table of cases and patients"),
         ("table.json", b'{"a_1": ""}', "a patient has no name"),
         ("table.json", b"{", "is no table of cases and patients"),
