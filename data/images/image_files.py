@@ -1,7 +1,7 @@
-"""Image files and their geometry: the one place that knows SimpleITK's axis order.
+"""Image files and their geometry; SimpleITK's axis order (x, y, z) is used in this folder only.
 
-Everywhere else an image is an array (z, y, x) that runs along the patient's axes as LPS does (x to the left, y to the
-back, z to the head), with `spacing_mm` in the same order.
+Everywhere else, an image is an array (z, y, x) in LPS orientation (x to the patient's left, y to the back, z to the
+head), with `spacing_mm` in the same order.
 """
 
 import errno
@@ -25,12 +25,12 @@ from data.images.lower_case import in_lower_case
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
-# Voxels for places and spacings; absolute for direction cosines: quaternions in single precision are no more exact.
+# In voxels for positions and spacings, absolute for direction cosines; single-precision quaternions allow no smaller.
 GRID_TOLERANCE = 1e-3
 
-_LARGEST_VALUE = 1e15  # of an intensity: beyond it, squares leave the range of float32
-NOTE = "ITK_FileNotes"  # how SimpleITK calls the description field of a NIfTI header
-_OF_SIMPLEITK = (RuntimeError, OverflowError, MemoryError)  # what it raises over a file
+_LARGEST_VALUE = 1e15  # largest intensity accepted; squares of larger values may overflow float32
+NOTE = "ITK_FileNotes"  # SimpleITK's key for the description field of a NIfTI header
+_SIMPLEITK_ERRORS = (RuntimeError, OverflowError, MemoryError)  # raised by SimpleITK when it reads a file
 _SCALARS = {
     *(sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkUInt32),
     *(sitk.sitkInt64, sitk.sitkUInt64, sitk.sitkFloat32, sitk.sitkFloat64),
@@ -39,7 +39,7 @@ _SCALARS = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Where voxels lie: `size`, `spacing` (mm) and `origin` (mm) as (x, y, z), `direction` row by row, as in ITK."""
+    """The geometry of an image as in ITK: `size`, `spacing` (mm), `origin` (mm) as (x, y, z), `direction` row-major."""
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -56,33 +56,33 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the array, (z, y, x)."""
+        """The shape of the array, (z, y, x)."""
         return self.size[::-1]
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
-        """Spacing of the array, (z, y, x) in mm."""
+        """The spacing of the array, (z, y, x) in mm."""
         return self.spacing[::-1]
 
     def indices_of(self, other: "Grid") -> list[np.ndarray]:
-        """Where the voxel centres of `other`, whose axes have the same directions, lie among the voxels of this grid.
+        """Return the voxel centres of `other`, a grid of the same direction, as continuous indices of this grid.
 
         Returns:
-            for each axis (z, y, x) the indices in this grid, with their fractions, of the centres along that axis.
+            for each axis (z, y, x), the continuous indices of the centres along that axis.
         """
         shift_mm = np.linalg.solve(np.reshape(self.direction, (3, 3)), np.subtract(other.origin, self.origin))
         along_xyz = [
-            np.round((shift + np.arange(count) * step) / spacing, 9)  # what lies halfway does so whatever the rounding
+            np.round((shift + np.arange(count) * step) / spacing, 9)  # rounding errors must not move ties at 0.5
             for shift, count, step, spacing in zip(shift_mm, other.size, other.spacing, self.spacing)
         ]
         return along_xyz[::-1]
 
     def differs_from(self, other: "Grid") -> str:
-        """Say in what and how much the two grids differ beyond `GRID_TOLERANCE`; empty when they are the same."""
+        """Describe the first difference of the two grids beyond `GRID_TOLERANCE`; return "" if they are equal."""
         if self.size != other.size:
             return f"size {self.size} against {other.size}"
         steps = np.abs(np.subtract(self.spacing, other.spacing))
-        # What an axis gains from voxel to voxel adds up along it.
+        # Differences of spacing accumulate along an axis.
         by_spacing = steps * np.maximum(1, np.subtract(self.size, 1)) / self.spacing
         if by_spacing.max() >= GRID_TOLERANCE:
             axis = int(by_spacing.argmax())
@@ -98,75 +98,75 @@ class Grid:
 
 
 def read_image(path: Path | str) -> sitk.Image:
-    """Read a three-dimensional image of one channel: the one reader, which trusts no file.
+    """Read a 3D image of one channel, with all checks for untrusted files.
 
     Raises:
-        InputError: the file is missing, damaged or cut short, its header promises what it does not hold or what does
-            not fit into memory, it holds NaN or infinity, is not 3D, or has several channels.
+        InputError: the file is missing, damaged or truncated, its header does not match its data or declares more
+            voxels than fit into memory, it contains NaN or infinity, is not 3D, or has several channels.
     """
     path = Path(path)
     header = read_header(path)
     check_intact(path, header)
-    return _read_promised(path, header.size)
+    return _read_checked(path, header.size)
 
 
 def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk.Image:
-    """Read an image whose voxels are known by their `checksum`, which finds all damage of them.
+    """Read an image and compare the `checksum` of its voxels with the expected `sha256`.
 
     Raises:
-        InputError: as `read_image`; or with `problem` and `remedy`, where the voxels are others.
+        InputError: as `read_image`, or with `problem` and `remedy` if the checksums differ.
     """
-    image = _read_promised(path, read_header(path).size)
+    image = _read_checked(path, read_header(path).size)
     if checksum(sitk.GetArrayViewFromImage(image)) != sha256:
         raise InputError(path, problem, remedy)
     return image
 
 
 def read_grid(path: Path) -> Grid:
-    """Read where the voxels of an image lie, without the voxels.
+    """Read the grid of an image without its voxels.
 
     Raises:
-        InputError: as `read_image`, as far as the header tells.
+        InputError: as `read_image`, for problems that the header shows.
     """
     with in_lower_case(path) as name:
         reader = _reader_of(path, read_header(path).size, name)
     return Grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
 
 
-def _read_promised(path: Path, size: tuple[int, ...]) -> sitk.Image:
-    """Read an image whose header promised `size`, and check what SimpleITK makes of it."""
+def _read_checked(path: Path, size: tuple[int, ...]) -> sitk.Image:
+    """Read an image whose header declares `size`, and check the result of SimpleITK."""
     with in_lower_case(path) as name:
         reader = _reader_of(path, size, name)
         try:
             image = reader.Execute()
-        except _OF_SIMPLEITK as error:
+        except _SIMPLEITK_ERRORS as error:
             raise _unreadable(path, error) from None
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)
-    if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # as NaN
-        problem = "holds values that are not finite (NaN or infinity), or beyond all measure"
+    if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # or NaN
+        problem = f"holds values that are not finite (NaN or infinity), or larger than {_LARGEST_VALUE:g}"
         raise InputError(path, problem, "repair or remove the file")
     return image
 
 
 def _reader_of(path: Path, size: tuple[int, ...], name: Path) -> sitk.ImageFileReader:
-    """A reader that has read the header of `path`, which promised `size`, under a `name` that SimpleITK knows."""
+    """Return a reader that has read the header of `path` (declaring `size`), through the lower-case path `name`."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(name))
     try:
         reader.ReadImageInformation()
-    except _OF_SIMPLEITK as error:
+    except _SIMPLEITK_ERRORS as error:
         raise _unreadable(path, error) from None
     _check_information(path, reader, size)
     return reader
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    # What ITK calls a reason is the system's last error, whatever that was of.
+    # The "Reason" in ITK's messages is the last system error, which may be unrelated.
     lines = [line.strip() for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
     reason = lines[-1] if lines else type(error).__name__
-    if "orthonormal" in reason:  # in ITK's eyes, which are a little sharper than check_nifti's
+    if "orthonormal" in reason:  # ITK's tolerance is slightly smaller than that of check_nifti
         return sheared(path, "its axes are not at right angles", NIBABEL)
     return InputError(path, f"cannot be read as an image ({reason})", "replace the file by an intact copy")
 
@@ -178,12 +178,12 @@ def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int
     if channels != 1:
         raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
     if sorted(n for n in reader.GetSize() if n > 1) != sorted(n for n in size if n > 1):
-        problem = f"is read as {reader.GetSize()} voxels, not as the {size} of its header"
+        problem = f"is read with size {reader.GetSize()}, but its header declares {size}"
         raise InputError(path, problem, "replace the file by an intact copy")
     spacing, direction = reader.GetSpacing(), np.reshape(reader.GetDirection(), (3, 3))
     numbers_are_finite = np.isfinite([*spacing, *reader.GetOrigin(), *direction.ravel()]).all()
     if not numbers_are_finite or min(spacing) <= 0 or abs(np.linalg.det(direction)) < 1e-6:
-        raise InputError(path, "has a geometry that makes no sense", "correct spacing, origin and direction")
+        raise InputError(path, "has an invalid geometry", "correct spacing, origin and direction")
     check_right_angles(path, direction.T, SIMPLEITK)
 
 
@@ -194,14 +194,13 @@ def write_image(
     placement: Placement | None = None,
     verify_more: Callable[[Path], None] = lambda temporary: None,
 ) -> None:
-    """Write `image` as NIfTI, whole or not at all, and read it before it takes its name.
-
-    SimpleITK says nothing of a full disk.
+    """Write `image` as NIfTI atomically, and verify the written file, because SimpleITK does not report a full disk.
 
     Args:
-        note: for the description field, at most 79 ASCII characters; see `data.images.noted_images`.
-        placement: of the file whose grid `image` is on, for programs that go by another matrix than SimpleITK.
-        verify_more: called with the temporary path when its voxels are verified; raises where something else is wrong.
+        note: text of the description field, at most 79 ASCII characters; see `data.images.noted_images`.
+        placement: the qform and sform of the file whose grid `image` has, for programs that use another of the two
+            matrices than SimpleITK.
+        verify_more: called with the temporary path after its voxels were verified; raises if another check fails.
     """
     expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
 
@@ -211,7 +210,7 @@ def write_image(
         except InputError:
             is_whole = False
         if not is_whole:
-            raise _why_cut_short(temporary)
+            raise _reason_of_truncation(temporary)
         difference = read_grid(temporary).differs_from(Grid.of(image)) if placement else ""
         if difference:
             raise InputError(
@@ -230,11 +229,11 @@ def write_image(
             sitk.WriteImage(image, str(temporary), True)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
-            raise InputError(path, f"cannot be written ({reason})", "check the disk's space and rights") from None
+            raise InputError(path, f"cannot be written ({reason})", "check disk space and permissions") from None
 
 
-def _why_cut_short(path: Path) -> OSError:
-    """Guess why a file that is not whole was not written to its end."""
+def _reason_of_truncation(path: Path) -> OSError:
+    """Return the most likely reason why the file at `path` was written incompletely."""
     disk, limit = os.statvfs(path.parent), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     if limit != resource.RLIM_INFINITY and path.stat().st_size >= limit:
         number = errno.EFBIG
@@ -244,17 +243,17 @@ def _why_cut_short(path: Path) -> OSError:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files of an image: its own, and the one with the voxels where its header names another.
+    """Return the files of an image: its header and, if separate, the file of its voxels.
 
     Raises:
-        InputError: the header is damaged, or names a file elsewhere.
+        InputError: the header is damaged, or names a file in another folder.
     """
     return sorted({path, read_header(path).file}) if path.suffix.lower() in (".mhd", ".nrrd") else [path]
 
 
 def lps_grid(image: sitk.Image) -> Grid:
-    """Grid of `image` once its axes are permuted and flipped to the order nearest to LPS."""
-    order, flipped = _way_to_lps(image)
+    """Return the grid of `image` after its axes are permuted and flipped to the orientation closest to LPS."""
+    order, flipped = _axes_to_lps(image)
     direction = np.reshape(image.GetDirection(), (3, 3))[:, order]
     permuted = Grid(
         tuple(image.GetSize()[axis] for axis in order),
@@ -263,78 +262,78 @@ def lps_grid(image: sitk.Image) -> Grid:
         tuple(direction.ravel().tolist()),
     )
     first = [size - 1 if flip else 0 for size, flip in zip(permuted.size, flipped)]
-    origin = _without_voxels(permuted).TransformIndexToPhysicalPoint(first)
+    origin = _geometry_only(permuted).TransformIndexToPhysicalPoint(first)
     direction = direction * np.where(flipped, -1.0, 1.0)
     return Grid(permuted.size, permuted.spacing, origin, tuple(direction.ravel().tolist()))
 
 
-def _way_to_lps(image: sitk.Image) -> tuple[list[int], list[bool]]:
-    """For each axis of LPS (x, y, z), which axis of `image` lies nearest to it, and whether that runs against it."""
+def _axes_to_lps(image: sitk.Image) -> tuple[list[int], list[bool]]:
+    """Return, for each LPS axis (x, y, z), the closest axis of `image` and whether it points the opposite way."""
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     order = [next(axis for axis, letter in enumerate(code) if letter in pair) for pair in ("LR", "PA", "SI")]
     return order, [code[axis] not in "LPS" for axis in order]
 
 
-def _without_voxels(grid: Grid) -> sitk.Image:
-    """An image of one voxel, which knows where the voxels of `grid` would be."""
+def _geometry_only(grid: Grid) -> sitk.Image:
+    """Return an image of one voxel with the geometry of `grid`, to transform indices without allocating voxels."""
     image = sitk.Image([1] * 3, sitk.sitkUInt8)
-    _place(image, grid)
+    _set_grid(image, grid)
     return image
 
 
 def lps_view(image: sitk.Image) -> np.ndarray:
-    """The voxels of `image` as an array (z, y, x) along LPS: not to be changed, good while `image` is there."""
-    order, flipped = _way_to_lps(image)
+    """Return a read-only view of the voxels of `image` as an LPS array (z, y, x), valid as long as `image` exists."""
+    order, flipped = _axes_to_lps(image)
     array = sitk.GetArrayViewFromImage(image).transpose([2 - axis for axis in order[::-1]])
     return array[tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])]
 
 
 def to_lps(image: sitk.Image) -> sitk.Image:
-    """Permute and flip the axes to the order nearest to LPS; no voxel is interpolated."""
+    """Permute and flip the axes of `image` to the orientation closest to LPS, without interpolation."""
     grid = lps_grid(image)
     return image if grid == Grid.of(image) else from_array(to_array(image), grid)
 
 
 def to_array(image: sitk.Image) -> np.ndarray:
-    """Array (z, y, x) of `image`, reoriented to LPS."""
-    return _in_order(lps_view(image))
+    """Return the voxels of `image` as an array (z, y, x), reoriented to LPS."""
+    return _contiguous(lps_view(image))
 
 
-def _in_order(view: np.ndarray) -> np.ndarray:
-    """A copy of `view` (z, y, x), its voxels in order in memory."""
+def _contiguous(view: np.ndarray) -> np.ndarray:
+    """Return a contiguous copy of `view` (z, y, x)."""
     copy = np.empty(view.shape, view.dtype)
-    for row in range(view.shape[1]):  # two axes at a time fit the processor's cache: eight times as fast
+    for row in range(view.shape[1]):  # one plane at a time fits the processor's cache: eight times as fast
         copy[:, row] = view[:, row]
     return copy
 
 
 def from_array(array: np.ndarray, grid: Grid) -> sitk.Image:
-    """Image of `array` (z, y, x) on `grid`."""
+    """Return an image of `array` (z, y, x) on `grid`."""
     image = sitk.GetImageFromArray(array)
-    _place(image, grid)
+    _set_grid(image, grid)
     return image
 
 
-def _place(image: sitk.Image, grid: Grid) -> None:
+def _set_grid(image: sitk.Image, grid: Grid) -> None:
     image.SetSpacing(grid.spacing)
     image.SetOrigin(grid.origin)
     image.SetDirection(grid.direction)
 
 
 def to_orientation_of(array: np.ndarray, original: sitk.Image) -> sitk.Image:
-    """Image of an LPS `array` (z, y, x) in the axes, and with the exact header, of `original`.
+    """Return an image of an LPS `array` (z, y, x) with the axis order and the exact geometry of `original`.
 
     `array` has the shape of `to_array(original)`.
     """
-    order, flipped = _way_to_lps(original)
+    order, flipped = _axes_to_lps(original)
     array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flipped[::-1])]
-    image = sitk.GetImageFromArray(_in_order(array.transpose(np.argsort([2 - axis for axis in order[::-1]]))))
+    image = sitk.GetImageFromArray(_contiguous(array.transpose(np.argsort([2 - axis for axis in order[::-1]]))))
     image.CopyInformation(original)
     return image
 
 
 def checksum(array: np.ndarray) -> str:
-    """SHA-256 of the shape, type and values of `array`."""
+    """Return the SHA-256 of the shape, type and values of `array`."""
     digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""Where headers of image files say that voxels lie: checked, and for NIfTI kept as the file has it.
+"""Checks of the geometry in image headers, and exact preservation of NIfTI qform and sform.
 
-Volumes, distances and resampling need boxes of voxels, with sides of known length at right angles. Headers that say
-something else are refused, each with what helps: no copy of such a file is any better.
+Volumes, distances and resampling require voxels of known size whose axes are at right angles. Other headers are
+refused with a specific remedy, because another copy of the same file would not help.
 """
 
 import gzip
@@ -12,17 +12,17 @@ import numpy as np
 
 from base.errors import InputError
 
-_LEAST_VOLUME = 1e-6  # of three axes of length 1, for which they count as three
-_LARGEST_COSINE = 2e-3  # of two axes at right angles, with what rounding leaves: a tenth of a degree
-_LARGEST_RATIO = 1.01  # of two voxel sizes that mean the same
+_LEAST_VOLUME = 1e-6  # determinant of three unit axes, below which the matrix is singular
+_LARGEST_COSINE = 2e-3  # between two axes at right angles, allowing for rounding: about a tenth of a degree
+_LARGEST_RATIO = 1.01  # between two voxel sizes that are considered equal
 _BYTES_AT_ONCE = 2**22
-_SETS_SIZES = "SimpleITK: image.SetSpacing; 3D Slicer: Volumes, Image Spacing"
+_SPACING_TOOLS = "SimpleITK: image.SetSpacing; 3D Slicer: Volumes, Image Spacing"
 _PLACEMENT = ("qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c", "quatern_d")
 _PLACEMENT += ("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")
 
 
-def check_voxel_sizes(path: Path, sizes_mm, way: str = _SETS_SIZES) -> None:
-    """Raise InputError where a voxel has no size along an axis; `way` is how to give it one."""
+def check_voxel_sizes(path: Path, sizes_mm, way: str = _SPACING_TOOLS) -> None:
+    """Raise InputError if a voxel size is 0; `way` names the header field or the tools to set it."""
     if any(mm == 0 for mm in sizes_mm):
         sizes = ", ".join(f"{mm:g}" for mm in sizes_mm)
         problem = f"does not say how large a voxel is (its voxel sizes are {sizes} mm)"
@@ -30,10 +30,10 @@ def check_voxel_sizes(path: Path, sizes_mm, way: str = _SETS_SIZES) -> None:
 
 
 def check_axes(path: Path, axes, way: str) -> None:
-    """Raise InputError where the rows of `axes` (3, 3), of any length, are not three directions.
+    """Raise InputError if the rows of `axes` (3, 3), of any length, are linearly dependent.
 
     Args:
-        way: how to correct them.
+        way: how to correct the axes, for the error message.
     """
     lengths = np.linalg.norm(axes, axis=1, keepdims=True)
     if not lengths.all() or abs(np.linalg.det(axes / lengths)) < _LEAST_VOLUME:
@@ -41,10 +41,10 @@ def check_axes(path: Path, axes, way: str) -> None:
 
 
 def check_right_angles(path: Path, axes, resampler: str) -> None:
-    """Raise InputError where the rows of `axes` (3, 3), of any length but 0, are not at right angles.
+    """Raise InputError if the rows of `axes` (3, 3), of any nonzero length, are not at right angles.
 
     Args:
-        resampler: what resamples the file.
+        resampler: a function that can resample the file, for the error message.
     """
     axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
     cosine = np.abs(axes @ axes.T - np.eye(3)).max()
@@ -53,7 +53,7 @@ def check_right_angles(path: Path, axes, resampler: str) -> None:
 
 
 def sheared(path: Path, reason: str, resampler: str) -> InputError:
-    """The error for a grid whose axes are not at right angles, such as that of a CT with a tilted gantry."""
+    """Return the InputError for a sheared grid, for example of a CT scan with a tilted gantry."""
     problem = f"has a sheared matrix ({reason})"
     return InputError(path, problem, f"resample scan and reference to a regular grid, for example with {resampler}")
 
@@ -63,13 +63,13 @@ SIMPLEITK = "SimpleITK.Resample (sitkNearestNeighbor for references)"
 
 
 def check_nifti(path: Path, fields: nibabel.Nifti1Header, dimensions: int) -> None:
-    """Check the voxel sizes and matrices of a NIfTI header, whose numbers are finite.
+    """Check the voxel sizes and matrices of a NIfTI header whose numbers are finite.
 
-    ITK goes by the sform where its code is 1 (scanner) or the qform has none, and else by the qform. The sform of a
-    scan that was registered to a template may be sheared, or scaled, where the qform counts.
+    ITK uses the sform if its code is 1 (scanner) or the qform code is 0, and the qform otherwise. If the qform is
+    used, the sform may be sheared or scaled, as in a scan that was registered to a template.
 
     Raises:
-        InputError: the voxel size is not known, or a matrix singular or sheared.
+        InputError: a voxel size is 0, or a matrix is singular or sheared.
     """
     sizes_mm = np.abs(np.asarray(fields["pixdim"][1 : 1 + min(3, dimensions)], float))
     check_voxel_sizes(path, sizes_mm)
@@ -78,26 +78,26 @@ def check_nifti(path: Path, fields: nibabel.Nifti1Header, dimensions: int) -> No
     has_qform = int(fields["qform_code"]) > 0
     axes = np.array([fields[f"srow_{axis}"][:3] for axis in "xyz"], float).T
     if has_qform:
-        check_axes(path, axes, "let its qform count: with nibabel, image.set_sform(None, 0), and save it")
+        check_axes(path, axes, "use its qform instead: with nibabel, call image.set_sform(None, 0) and save it")
     check_axes(path, axes, "correct its sform, or convert the scan again")
     if not has_qform or int(fields["sform_code"]) == 1:
         check_right_angles(path, axes, NIBABEL)
         lengths = np.linalg.norm(axes, axis=1)
         if (np.maximum(lengths / sizes_mm, sizes_mm / lengths) > _LARGEST_RATIO).any():
             sizes, others = (" × ".join(f"{mm:.4g}" for mm in some) for some in (sizes_mm, lengths))
-            problem = f"has voxels of {sizes} mm by its pixdim, of {others} mm by its sform"
-            raise InputError(path, problem, f"write the true sizes into its header ({_SETS_SIZES})")
+            problem = f"has voxels of {sizes} mm by its pixdim, but of {others} mm by its sform"
+            raise InputError(path, problem, f"write the true sizes into its header ({_SPACING_TOOLS})")
 
 
 class Placement:
-    """Both matrices of a NIfTI file, qform and sform, with their codes: whichever of them a program goes by."""
+    """Both matrices of a NIfTI file, qform and sform, with their codes, so that programs may use either."""
 
     def __init__(self, fields: nibabel.Nifti1Header):
         self._fields = fields
 
     @classmethod
     def read(cls, path: Path) -> "Placement | None":
-        """Read the placement from a file that `image_headers.read_header` has checked; None where it is no NIfTI."""
+        """Read the matrices of a file checked by `image_headers.read_header`; return None if it is not NIfTI."""
         name = path.name.lower()
         if not name.endswith((".nii", ".nii.gz")):
             return None
@@ -105,10 +105,10 @@ class Placement:
             return cls(nibabel.Nifti1Header(file.read(348), check=False))
 
     def write(self, array: np.ndarray, note: str, path: Path) -> None:
-        """Write `array` (z, y, x), in the axes of the file that was read, as compressed NIfTI with this placement.
+        """Write `array` (z, y, x), in the axis order of the original file, as compressed NIfTI with these matrices.
 
         Args:
-            note: for the description field, which holds 79 bytes.
+            note: text of the description field, truncated to 79 bytes.
         """
         header = nibabel.Nifti1Header(endianness="<")
         header.set_data_shape(array.shape[::-1])

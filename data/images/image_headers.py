@@ -1,8 +1,8 @@
-"""What the header of an image file promises: how many bytes of voxels, and where; checked before anything is read.
+"""Headers of image files: the size and position of the voxel data, checked before any voxel is read.
 
-NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd). Readers of these formats trust headers: they take as
-much memory as is promised, and open whatever file is named. Here a header is refused unless its numbers make sense,
-its voxels lie in the file itself or in one beside it, and they fit into memory.
+NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd). Common readers of these formats trust the header: they
+allocate whatever size it declares and open whatever file it names. Here, a header is refused unless its numbers are
+valid, its voxels are in the same file or in one in the same folder, and they fit into memory.
 """
 
 import gzip
@@ -21,11 +21,11 @@ from base.errors import InputError
 from data.images.file_kinds import broken_link, refuse_other_compression, refuse_placeholder
 from data.images.image_geometry import check_axes, check_nifti, check_voxel_sizes
 
-_LARGEST_BYTES = 4 * 2**30  # of an image's voxels, wherever there is memory for four times as much
-_LONGEST_AXIS = 4096  # voxels: resampling takes memory with the square of an axis
-_SHARPEST_MM, _COARSEST_MM = 1e-4, 1e3  # voxel sizes beyond which something else than millimetres was meant
-_TEXT_BYTES = 2**16  # of a header of text
-_NIFTI_BYTES = (348, 540)  # of headers of NIfTI-1 and NIfTI-2
+_LARGEST_BYTES = 4 * 2**30  # of voxels per image, if the machine has at least four times as much memory
+_LONGEST_AXIS = 4096  # voxels; the memory of resampling grows with the square of an axis
+_FINEST_MM, _COARSEST_MM = 1e-4, 1e3  # voxel sizes outside this range are probably not in millimetres
+_TEXT_BYTES = 2**16  # largest size of a text header
+_NIFTI_BYTES = (348, 540)  # header sizes of NIfTI-1 and NIfTI-2
 
 _META_TYPES = {
     "MET_CHAR": 1,
@@ -57,16 +57,16 @@ _NRRD_TYPES = {
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an image promises.
+    """The contents of an image header that locate the voxels.
 
     Attributes:
-        size: voxels along each axis, as the file orders them; the first of a NRRD file may be its channels.
-        bytes: of all voxels, unpacked.
-        file: that holds them.
-        offset: the byte at which they begin, of the unpacked file for NIfTI, of the file itself for others.
-        packing: ``""``, ``gzip`` (the whole file) or ``zlib`` (the voxels, as zlib or gzip writes them).
-        dtype: numpy's type of a stored value where it may hold what is not finite; None where the type is not known.
-        packed_bytes: how many bytes the packed voxels take; None where the header does not say so.
+        size: number of voxels along each axis in file order; the first axis of a NRRD file may be its channels.
+        bytes: size of all voxels, uncompressed.
+        file: the file that contains the voxels.
+        offset: first byte of the voxels, in the uncompressed file for NIfTI, in the stored file for other formats.
+        packing: ``""``, ``gzip`` (the whole file) or ``zlib`` (the voxels, compressed with zlib or gzip).
+        dtype: NumPy type of the stored values, which are checked for NaN and infinity; None if it is not determined.
+        packed_bytes: size of the compressed voxels; None if the header does not declare it.
     """
 
     size: tuple[int, ...]
@@ -82,10 +82,10 @@ def read_header(path: Path) -> Header:
     """Read and check the header of an image file.
 
     Raises:
-        InputError: there is no such file, it is no ordinary file or of another format, its numbers make no sense, or
-            it asks for more memory than there is.
+        InputError: the file does not exist, is not a regular file or has another format, or its header has invalid
+            numbers or declares more voxels than fit into memory.
     """
-    _check_ordinary(path)
+    _check_regular(path)
     try:
         refuse_placeholder(path)
         refuse_other_compression(path)
@@ -95,14 +95,14 @@ def read_header(path: Path) -> Header:
     except InputError:
         raise
     except PermissionError as error:
-        raise InputError(path, "cannot be read (no permission)", "check its rights") from error
-    # Whatever a damaged header makes of nibabel: its own errors and nearly any other.
+        raise InputError(path, "cannot be read (no permission)", "check its permissions") from error
+    # A damaged header may make nibabel raise almost any exception.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(path, f"is damaged ({reason})", "replace the file by an intact copy") from None
 
 
-def _check_ordinary(path: Path) -> None:
+def _check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -111,11 +111,11 @@ def _check_ordinary(path: Path) -> None:
         raise InputError(path, "there is no such file", "check the path") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(path, f"cannot be read ({reason})", "check the path and its rights") from None
+        raise InputError(path, f"cannot be read ({reason})", "check the path and its permissions") from None
     if not stat.S_ISREG(mode):
-        raise InputError(path, "is no ordinary file", "name an image file")
+        raise InputError(path, "is not a regular file", "name an image file")
     if not os.access(path, os.R_OK):
-        raise InputError(path, "cannot be read (no permission)", "check its rights")
+        raise InputError(path, "cannot be read (no permission)", "check its permissions")
 
 
 def _reader_for(path: Path):
@@ -126,7 +126,7 @@ def _reader_for(path: Path):
         return _read_meta
     if name.endswith(".nrrd"):
         return _read_nrrd
-    raise InputError(path, "is no image file that can be read", "convert it to .nii.gz")
+    raise InputError(path, "is not an image file of a supported format", "convert it to .nii.gz")
 
 
 def _check_size(header: Header) -> None:
@@ -134,14 +134,14 @@ def _check_size(header: Header) -> None:
         raise ValueError(f"its size is {' × '.join(map(str, header.size)) or 'missing'} voxels")
     if header.bytes > largest_bytes():
         gigabytes = f"{header.bytes / 1e9:.3g} GB of voxels ({' × '.join(map(str, header.size))})"
-        raise ValueError(f"its header promises {gigabytes}, more than the {largest_bytes() / 1e9:.3g} GB that fit here")
+        raise ValueError(f"its header declares {gigabytes}, but the limit is {largest_bytes() / 1e9:.3g} GB")
     if max(header.size) > _LONGEST_AXIS:
         raise ValueError(f"an axis has {max(header.size)} voxels, more than {_LONGEST_AXIS}")
 
 
 @cache
 def largest_bytes() -> int:
-    """Bytes of voxels that an image may have: 4 GiB, and at most a quarter of the memory of this machine."""
+    """Return the largest size of an image in bytes: 4 GiB, but at most a quarter of this machine's memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(_LARGEST_BYTES, memory // 4)
 
@@ -154,8 +154,8 @@ def _read_nifti(path: Path) -> Header:
     if length is None or len(content) < length:
         raise ValueError("it does not begin with a NIfTI header")
     if length == 540:
-        way = "convert it with nibabel's nib-convert --image-type Nifti1Image"
-        raise InputError(path, "is NIfTI-2, which SimpleITK does not read", way)
+        remedy = "convert it with nibabel's nib-convert --image-type Nifti1Image"
+        raise InputError(path, "is NIfTI-2, which SimpleITK does not read", remedy)
     fields = nibabel.Nifti1Header(content[:length], check=False)
     if fields["magic"].item()[:3] != b"n+1":
         raise ValueError("its header is not that of a single NIfTI file")
@@ -163,14 +163,14 @@ def _read_nifti(path: Path) -> Header:
     if not 1 <= number <= 7:
         raise ValueError(f"it has {number} dimensions")
     size = tuple(int(n) for n in fields["dim"][1 : 1 + number])
-    dtype = fields.get_data_dtype()  # raises for codes that are none
+    dtype = fields.get_data_dtype()  # raises for unknown codes
     if dtype.itemsize * 8 != int(fields["bitpix"]):
-        raise ValueError(f"it has {int(fields['bitpix'])} bits a voxel, its type {dtype.itemsize * 8}")
+        raise ValueError(f"it has {int(fields['bitpix'])} bits per voxel, but its type has {dtype.itemsize * 8}")
     offset = float(fields["vox_offset"])
     if not (length + 4 <= offset <= 2**31 and offset == int(offset)):
         raise ValueError(f"its voxels begin at byte {offset:g}")
     sizes_mm = [mm for mm in np.abs(fields["pixdim"][1:4]) if mm != 0]
-    _check_numbers("voxel sizes", sizes_mm, _SHARPEST_MM, _COARSEST_MM)
+    _check_numbers("voxel sizes", sizes_mm, _FINEST_MM, _COARSEST_MM)
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
     if math.isinf(slope) or (not math.isnan(slope) and slope != 0 and not math.isfinite(intercept)):
         raise ValueError(f"its scale is {slope:g}, its intercept {intercept:g}")
@@ -187,13 +187,13 @@ def _read_nifti(path: Path) -> Header:
 
 def _check_numbers(what: str, values, low: float, high: float) -> None:
     numbers = [float(value) for value in values]
-    if not all(low <= number <= high for number in numbers):  # NaN is not
+    if not all(low <= number <= high for number in numbers):  # false for NaN
         raise ValueError(f"its {what} are {', '.join(f'{number:g}' for number in numbers)}")
 
 
 def _read_meta(path: Path) -> Header:
     fields, end = _read_fields(path, "=", "ElementDataFile")
-    number = _whole(fields, "NDims")
+    number = _integer(fields, "NDims")
     if not 1 <= number <= 7:
         raise ValueError(f"it has {number} dimensions")
     size = tuple(int(word) for word in fields.get("DimSize", "").split())
@@ -203,7 +203,7 @@ def _read_meta(path: Path) -> Header:
         if key in fields:
             sizes_mm = _numbers(fields[key], number)
             check_voxel_sizes(path, sizes_mm, key)
-            _check_numbers("voxel sizes", sizes_mm, _SHARPEST_MM, _COARSEST_MM)
+            _check_numbers("voxel sizes", sizes_mm, _FINEST_MM, _COARSEST_MM)
     for key in ("Offset", "Position", "Origin"):
         if key in fields:
             _check_numbers("offsets", _numbers(fields[key], number), -1e6, 1e6)
@@ -216,15 +216,15 @@ def _read_meta(path: Path) -> Header:
     if itemsize is None:
         raise ValueError(f"its voxels are of type {fields.get('ElementType', '')[:30]!r}")
     for key in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB"):
-        _is_true(fields, key, False)
-    if not _is_true(fields, "BinaryData", True):
-        raise ValueError("its voxels are written as text, which is not read")
-    channels = _whole(fields, "ElementNumberOfChannels", 1)
+        _boolean(fields, key, False)
+    if not _boolean(fields, "BinaryData", True):
+        raise ValueError("its voxels are stored as text, which is not supported")
+    channels = _integer(fields, "ElementNumberOfChannels", 1)
     if not 1 <= channels <= 1000:
         raise ValueError(f"it has {channels} channels")
-    packed = _is_true(fields, "CompressedData", False)
-    file = _file_beside(path, fields["ElementDataFile"], "LOCAL")
-    offset, skipped = end if file == path else 0, _whole(fields, "HeaderSize", 0)
+    packed = _boolean(fields, "CompressedData", False)
+    file = _voxel_file(path, fields["ElementDataFile"], "LOCAL")
+    offset, skipped = end if file == path else 0, _integer(fields, "HeaderSize", 0)
     bytes_of_voxels = math.prod(size) * itemsize * channels
     if skipped == -1:
         offset = file.stat().st_size - bytes_of_voxels
@@ -234,9 +234,9 @@ def _read_meta(path: Path) -> Header:
         raise ValueError(f"its HeaderSize is {skipped}")
     if not packed:
         return Header(size, bytes_of_voxels, file, offset, "")
-    packed_bytes = _whole(fields, "CompressedDataSize")  # SimpleITK reads so many, whatever the file holds
+    packed_bytes = _integer(fields, "CompressedDataSize")  # SimpleITK does not compare it with the size of the file
     if not 0 < packed_bytes <= file.stat().st_size - offset:
-        raise ValueError(f"its CompressedDataSize is {packed_bytes}, which is not there")
+        raise ValueError(f"its CompressedDataSize is {packed_bytes}, which does not fit the file")
     return Header(size, bytes_of_voxels, file, offset, "zlib", packed_bytes=packed_bytes)
 
 
@@ -246,7 +246,7 @@ def _read_nrrd(path: Path) -> Header:
             raise ValueError("it does not begin with a NRRD header")
     fields, end = _read_fields(path, ":", "")
     fields = {key.lower(): value for key, value in fields.items()}
-    number = _whole(fields, "dimension")
+    number = _integer(fields, "dimension")
     if not 1 <= number <= 7:
         raise ValueError(f"it has {number} dimensions")
     size = tuple(int(word) for word in fields.get("sizes", "").split())
@@ -258,19 +258,19 @@ def _read_nrrd(path: Path) -> Header:
         raise ValueError(f"its voxels are of type {kind[:30]!r}")
     packing = {"raw": "", "gzip": "zlib", "gz": "zlib"}.get(fields.get("encoding", "").lower())
     if packing is None:
-        raise ValueError(f"its encoding {fields.get('encoding', '')[:30]!r} is not read")
+        raise ValueError(f"its encoding {fields.get('encoding', '')[:30]!r} is not supported")
     for key in ("line skip", "lineskip", "byte skip", "byteskip"):
         if fields.get(key, "0") != "0":
-            raise ValueError(f"it has a {key}, which is not read")
+            raise ValueError(f"it has a {key}, which is not supported")
     _check_nrrd_axes(path, fields)
     name = fields.get("data file", fields.get("datafile"))
-    file = path if name is None else _file_beside(path, name)
+    file = path if name is None else _voxel_file(path, name)
     return Header(size, math.prod(size) * itemsize, file, end if file == path else 0, packing)
 
 
 def _check_nrrd_axes(path: Path, fields: dict[str, str]) -> None:
-    """Raise InputError where the axes of three dimensions have no sizes, or no directions."""
-    if not {"domain", "space"}.issuperset(fields.get("kinds", "").lower().split()):  # channels
+    """Raise InputError if the three axes of a NRRD header have no valid voxel sizes or directions."""
+    if not {"domain", "space"}.issuperset(fields.get("kinds", "").lower().split()):  # has an axis of channels
         return
     vectors = re.findall(r"\(([^()]*)\)|(none)", fields.get("space directions", ""))
     if len(vectors) != 3:
@@ -283,7 +283,7 @@ def _check_nrrd_axes(path: Path, fields: dict[str, str]) -> None:
 
 
 def _read_fields(path: Path, separator: str, last: str) -> tuple[dict[str, str], int]:
-    """The fields of a header of text, up to the one called `last` (or an empty line), and the byte at which it ends."""
+    """Return the fields of a text header up to the field `last` (or an empty line), and the offset at which it ends."""
     with path.open("rb") as file:
         content = file.read(_TEXT_BYTES)
     fields: dict[str, str] = {}
@@ -299,24 +299,24 @@ def _read_fields(path: Path, separator: str, last: str) -> tuple[dict[str, str],
             fields[key.strip()] = value.strip()
         if key.strip() == last:
             return fields, end
-    if not last:  # a NRRD header whose voxels lie elsewhere may end with the file
+    if not last:  # a NRRD header with a separate data file may end at the end of the file
         return fields, end
     raise ValueError(f"there is no {last} in its header")
 
 
-def _file_beside(path: Path, name: str, itself: str | None = None) -> Path:
-    """The file of voxels that a header names: one that lies beside it, under a plain name."""
+def _voxel_file(path: Path, name: str, itself: str | None = None) -> Path:
+    """Return the file of voxels that a header names, which must be in the same folder under a plain name."""
     if name == itself:
         return path
     if not name or name in (".", "..") or name.split()[0] == "LIST" or any(sign in name for sign in "/\\%\0"):
-        raise InputError(path, f"names {name[:60]!r} as the file of its voxels", "name one file that lies beside it")
+        raise InputError(path, f"names {name[:60]!r} as the file of its voxels", "name one file in the same folder")
     file = path.parent / name
-    _check_ordinary(file)
+    _check_regular(file)
     refuse_placeholder(file)
     return file
 
 
-def _whole(fields: dict[str, str], key: str, default: int | None = None) -> int:
+def _integer(fields: dict[str, str], key: str, default: int | None = None) -> int:
     text = fields.get(key)
     if text is None and default is not None:
         return default
@@ -326,7 +326,7 @@ def _whole(fields: dict[str, str], key: str, default: int | None = None) -> int:
         raise ValueError(f"its {key} is {(text or 'missing')[:30]}") from None
 
 
-def _is_true(fields: dict[str, str], key: str, default: bool) -> bool:
+def _boolean(fields: dict[str, str], key: str, default: bool) -> bool:
     text = fields.get(key, str(default))
     if text.lower() not in ("true", "false"):
         raise ValueError(f"its {key} is {text[:30]!r}")

@@ -1,8 +1,8 @@
-"""Image files that are whole: as many voxels as the header promises, checksums that agree, values that are finite.
+"""Checks that an image file is intact: it has as many voxels as its header declares, valid checksums, finite values.
 
-SimpleITK reads a NIfTI file that is cut short or holds NaN without a word, with zeros in their place, and does not
-always refuse a MetaImage or NRRD file of which the compression is damaged. So the bytes themselves are read here first,
-a part at a time, and never more of them than were promised.
+SimpleITK reads truncated NIfTI files and NaN without an error and replaces them by zeros, and it does not always refuse
+a MetaImage or NRRD file whose compressed data are damaged. Therefore, the bytes are first read here, in parts and never
+more than the header declares.
 """
 
 import gzip
@@ -16,19 +16,19 @@ from base.errors import InputError
 from data.images.image_headers import Header
 
 _BYTES_AT_ONCE = 2**22
-_BYTES_BEHIND = 2**20  # that may follow the voxels, such as padding
+_TRAILING_BYTES = 2**20  # allowed after the voxels, for example as padding
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 def check_intact(path: Path, header: Header) -> int:
-    """Read the voxels of the image at `path` to their end, without keeping them.
+    """Read all voxels of the image at `path` and check them, without keeping them in memory.
 
     Returns:
-        CRC-32 of the voxels as they are stored, unpacked.
+        the CRC-32 of the stored voxels, uncompressed.
 
     Raises:
-        InputError: the file is cut short or longer than its header promises, its compression is damaged, or it holds
-            NaN or infinity.
+        InputError: the file is shorter or longer than its header declares, its compressed data are damaged, or it
+            contains NaN or infinity.
     """
     try:
         missing, beyond, crc32 = header.bytes, 0, 0
@@ -36,8 +36,8 @@ def check_intact(path: Path, header: Header) -> int:
             part = content[:missing]
             crc32 = zlib.crc32(part, crc32)
             missing, beyond = missing - len(part), beyond + len(content) - len(part)
-            if beyond > _BYTES_BEHIND:
-                raise ValueError("it holds more than its header promises")
+            if beyond > _TRAILING_BYTES:
+                raise ValueError("it contains more data than its header declares")
             if header.dtype is not None and header.dtype.kind in "fc" and not _are_finite(part, header.dtype):
                 raise InputError(
                     path, "holds values that are not finite (NaN or infinity)", "repair or remove the file"
@@ -45,7 +45,7 @@ def check_intact(path: Path, header: Header) -> int:
         if missing:
             raise EOFError(f"{missing} bytes are missing")
     except PermissionError as error:
-        raise InputError(path, "cannot be read (no permission)", "check its rights") from error
+        raise InputError(path, "cannot be read (no permission)", "check its permissions") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, f"is damaged ({reason})", "replace the file by an intact copy") from None
@@ -58,13 +58,13 @@ def _are_finite(part: bytes, dtype: np.dtype) -> bool:
 
 
 def _content_of(header: Header) -> Iterator[bytes]:
-    """The voxels, unpacked, and what follows them, part by part; checksums are checked when the end is reached."""
+    """Yield the uncompressed voxels, and any bytes after them, in parts; checksums are verified at the end."""
     if header.packing == "zlib":
         yield from _unpacked(header)
         return
     with gzip.open(header.file) if header.packing == "gzip" else header.file.open("rb") as file:
         left = header.offset
-        while left:  # no seek: a file that ends before its voxels begin is cut short
+        while left:  # read rather than seek, to notice a file that ends before its voxels begin
             skipped = len(file.read(min(left, _BYTES_AT_ONCE)))
             if not skipped:
                 return
@@ -84,4 +84,4 @@ def _unpacked(header: Header) -> Iterator[bytes]:
                 yield stream.decompress(packed, _BYTES_AT_ONCE)
                 packed = stream.unconsumed_tail
     if not stream.eof:
-        raise EOFError("its compression ends too early")
+        raise EOFError("its compressed data end too early")

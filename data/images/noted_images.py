@@ -1,4 +1,4 @@
-"""Images that the program knows again as its own work, by a note in the description field of their NIfTI headers."""
+"""Images that this program recognizes as its own output by a note in the description field of the NIfTI header."""
 
 from pathlib import Path
 
@@ -11,29 +11,29 @@ from data.images.image_headers import read_header
 
 _COPY = "copied by resample_data.py "
 _RESAMPLED = "resampled by resample_data.py"
-_DIGITS = 16  # of a copy's checksum
+_DIGITS = 16  # of the checksum in the note of a copy
 
 
 def note_of(path: Path) -> str:
-    """The note in a NIfTI file, its description field; empty where there is none."""
+    """Return the note (the description field) of a NIfTI file, or "" if there is none."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         read_header(path)
         reader.ReadImageInformation()
-    except (InputError, RuntimeError):  # not there, or no image
+    except (InputError, RuntimeError):  # missing, or not an image
         return ""
     return reader.GetMetaData(NOTE) if reader.HasMetaDataKey(NOTE) else ""
 
 
 def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
-    """Write the voxels and grid of `image`, which was read from `original`, as NIfTI; `is_copy` knows it again.
+    """Write `image`, which was read from `original`, as NIfTI with a note by which `is_copy` recognizes it.
 
     Returns:
-        The copy as it is read: NIfTI stores its grid in single precision.
+        the copy as read back from the file, because NIfTI stores the grid in single precision.
 
     Raises:
-        InputError: NIfTI cannot hold this grid.
+        InputError: NIfTI cannot represent this grid.
     """
     array = sitk.GetArrayFromImage(image)
     note = f"{_COPY}({checksum(array)[:_DIGITS]}) from {original.name}"
@@ -43,7 +43,7 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
         written.append(read_image(temporary))
         difference = Grid.of(written[0]).differs_from(Grid.of(image))
         if difference:
-            problem = f"has a grid that NIfTI cannot hold ({difference})"
+            problem = f"has a grid that NIfTI cannot represent ({difference})"
             raise InputError(original, problem, "resample it to a regular grid")
 
     write_image(from_array(array, Grid.of(image)), path, note, Placement.read(original), verify)
@@ -51,19 +51,19 @@ def write_copy(image: sitk.Image, original: Path, path: Path) -> sitk.Image:
 
 
 def write_resampled(image: sitk.Image, path: Path) -> None:
-    """Write an image that stage 1 resampled; `is_resampled` knows it again."""
+    """Write an image resampled by stage 1 with a note by which `is_resampled` recognizes it."""
     write_image(image, path, _RESAMPLED)
 
 
 def is_resampled(path: Path) -> bool:
-    """Tell whether `write_resampled` wrote the file at `path`."""
+    """Return whether the file at `path` was written by `write_resampled`."""
     return note_of(path).startswith(_RESAMPLED)
 
 
 def is_copy(path: Path) -> bool:
-    """Tell whether the file at `path` is as `write_copy` wrote it, by the checksum in its note.
+    """Return whether the file at `path` is an unmodified output of `write_copy`, by the checksum in its note.
 
-    One that is damaged is taken for a copy, too: nobody's correction is lost with it.
+    A damaged file also counts as a copy: it contains no manual correction that could be lost.
     """
     note = note_of(path)
     if not note.startswith(_COPY):

@@ -197,5 +197,5 @@ def test_a_grid_that_nifti_cannot_hold_is_refused(tmp_path):
     image.SetOrigin((9e5 + 0.025, 0.0, 0.0))
     sitk.WriteImage(image, str(scan))
     problem = prepare_case(SourceCase("case", scan, None), tmp_path / "OUT", None).problem
-    assert "has a grid that NIfTI cannot hold (origin by 0.025 mm" in problem
+    assert "has a grid that NIfTI cannot represent (origin by 0.025 mm" in problem
     assert not list((tmp_path / "OUT").iterdir())

@@ -324,5 +324,5 @@ def test_one_scan_that_kills_its_reader_costs_itself_alone(run, tmp_path):
     (damaged / "imaging.nii.gz").symlink_to("/dev/zero")
     ended = run("resample_data.py", "-d", tmp_path / "SET", "-o", tmp_path / "OUT", "--jobs", 2, status=2)
     assert "refused: case_2: " in ended.stdout
-    assert "is no ordinary file" in ended.stderr
+    assert "is not a regular file" in ended.stderr
     assert sorted(path.parent.name for path in (tmp_path / "OUT").rglob("resampling.json")) == ["case_0", "case_1"]

@@ -1,4 +1,4 @@
-"""Files that are something else than their name says: the error says what they are, and what makes them right."""
+"""Tests of files whose content does not match their name: the error names the true kind and the remedy."""
 
 import gzip
 
@@ -17,7 +17,7 @@ from tests.material import image_of
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> bytes:
-    """An uncompressed NIfTI file."""
+    """Return the content of an uncompressed NIfTI file."""
     path = tmp_path_factory.mktemp("plain") / "scan.nii"
     sitk.WriteImage(image_of(np.zeros((3, 4, 5), np.int16)), str(path))
     return path.read_bytes()
@@ -28,10 +28,8 @@ def read(path, content: bytes):
     return read_image(path)
 
 
-def test_what_is_called_gz_and_is_not(tmp_path, plain):
-    with pytest.raises(
-        InputError, match=r"scan\.nii\.gz: is called \.gz and is not compressed; rename it to scan\.nii"
-    ):
+def test_files_named_gz_that_are_not_gzip_are_refused(tmp_path, plain):
+    with pytest.raises(InputError, match=r"scan\.nii\.gz: is named \.gz but is not compressed; rename it to scan\.nii"):
         read(tmp_path / "scan.nii.gz", plain)
     with pytest.raises(InputError, match=r"is not gzip but a ZIP archive"):
         read(tmp_path / "scan.nii.gz", b"PK\3\4" + plain)
@@ -40,9 +38,9 @@ def test_what_is_called_gz_and_is_not(tmp_path, plain):
 
 
 @pytest.mark.parametrize("name", ["scan.nii", "scan.mha", "scan.nrrd"])
-def test_what_is_gzip_and_not_called_so(tmp_path, plain, name):
+def test_gzip_files_not_named_gz_are_refused(tmp_path, plain, name):
     remedy = "rename it to scan.nii.gz" if name == "scan.nii" else "unpack it"
-    with pytest.raises(InputError, match=rf"{name}: is compressed with gzip and not called \.gz; {remedy}"):
+    with pytest.raises(InputError, match=rf"{name}: is compressed with gzip but not named \.gz; {remedy}"):
         read(tmp_path / name, gzip.compress(plain))
 
 
@@ -55,21 +53,21 @@ def test_what_is_gzip_and_not_called_so(tmp_path, plain, name):
         (b"\n<!DOCTYPE html><html>", "is a web page"),
     ],
 )
-def test_what_only_stands_for_a_file(tmp_path, content, problem):
+def test_placeholders_are_refused(tmp_path, content, problem):
     with pytest.raises(InputError, match=problem):
         read(tmp_path / "scan.nii.gz", content)
 
 
-def test_a_link_to_what_was_not_fetched(tmp_path):
+def test_a_broken_link_is_refused(tmp_path):
     link = tmp_path / "scan.nii.gz"
     link.symlink_to("../.git/annex/objects/X")
-    for look_at in (read_image, stamps_of):
+    for function in (read_image, stamps_of):
         with pytest.raises(InputError, match=r"is a link to ../.git/annex/objects/X, which does not exist; fetch"):
-            look_at(link)
+            function(link)
 
 
-def test_a_right_that_is_missing_is_named_whoever_finds_out(tmp_path, plain, monkeypatch):
-    """A share may say that a file can be read, and refuse when it is opened."""
+def test_a_missing_permission_is_reported_wherever_it_is_noticed(tmp_path, plain, monkeypatch):
+    """A network share may report a file as readable, and refuse when it is opened."""
 
     def refuse(self, *arguments, **options):
         raise PermissionError(13, "Permission denied", str(self))
@@ -77,11 +75,11 @@ def test_a_right_that_is_missing_is_named_whoever_finds_out(tmp_path, plain, mon
     path = tmp_path / "scan.nii"
     path.write_bytes(plain)
     monkeypatch.setattr("pathlib.Path.open", refuse)
-    with pytest.raises(InputError, match=r"scan\.nii: cannot be read \(no permission\); check its rights"):
+    with pytest.raises(InputError, match=r"scan\.nii: cannot be read \(no permission\); check its permissions"):
         read_image(path)
     monkeypatch.setattr("zipfile.ZipFile", lambda path: refuse(path))
     with pytest.raises(InputError, match=r"cannot be read \(no permission\)"):
         read_torch_file(path, "")
     monkeypatch.setattr("pathlib.Path.exists", refuse)
     problem = prepare_case(SourceCase("case", path, None), tmp_path / "case", None).problem
-    assert "Permission denied; check the path, its rights" in problem
+    assert "Permission denied; check the path, its permissions" in problem

@@ -21,36 +21,36 @@ from tests.material import image_of
 
 @pytest.fixture
 def image(direction):
-    """An anisotropic image with an origin, in some direction."""
+    """Return an anisotropic image with an origin other than 0 and the given direction."""
     array = np.random.default_rng(0).integers(0, 1000, (4, 5, 6)).astype(np.int16)
     return image_of(array, (0.7, 1.1, 3.0), (-20.0, 13.0, 50.0), direction)
 
 
-def test_arrays_run_along_lps_and_voxels_keep_their_place(image):
+def test_arrays_are_in_lps_orientation_and_voxels_keep_their_physical_position(image):
     grid, array = Grid.of(to_lps(image)), to_array(image)
     assert grid.shape == array.shape
     assert (np.diag(np.reshape(grid.direction, (3, 3))) > 0.9).all()
     lps = from_array(array, grid)
     for index in np.ndindex(image.GetSize()):
         index = [int(i) for i in index]
-        there = lps.TransformPhysicalPointToIndex(image.TransformIndexToPhysicalPoint(index))
-        assert lps[there] == image[index]
+        lps_index = lps.TransformPhysicalPointToIndex(image.TransformIndexToPhysicalPoint(index))
+        assert lps[lps_index] == image[index]
 
 
-def test_axes_are_turned_as_simpleitk_turns_them(image):
+def test_reorientation_agrees_with_simpleitk(image):
     expected = sitk.DICOMOrient(image, "LPS")
     for ours in (to_lps(image), from_array(lps_view(image).copy(), lps_grid(image))):
         assert Grid.of(ours) == Grid.of(expected)
         np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(expected))
 
 
-def test_an_array_goes_back_to_the_exact_header(image):
+def test_an_array_is_returned_to_the_exact_grid_of_the_original(image):
     back = to_orientation_of(to_array(image), image)
     assert Grid.of(back) == Grid.of(image)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
 
 
-def test_written_and_read_again(image, tmp_path):
+def test_a_written_image_is_read_back_unchanged(image, tmp_path):
     write_image(image, tmp_path / "new" / "image.nii.gz")
     again = read_image(tmp_path / "new" / "image.nii.gz")
     assert not Grid.of(again).differs_from(Grid.of(image))
@@ -70,7 +70,7 @@ GRID = Grid((2, 2, 11), (0.05, 1.0, 2.5), (0.0, -249.51171875, 0.0), tuple(np.ey
         {"direction": (1.0, 0.0009, 0.0, -0.0009, 1.0, 0.0, 0.0, 0.0, 1.0)},
     ],
 )
-def test_grids_less_than_a_thousandth_of_a_voxel_apart_are_one(near):
+def test_grids_less_than_a_thousandth_of_a_voxel_apart_are_equal(near):
     other = replace(GRID, **near)
     assert not GRID.differs_from(other)
     assert not other.differs_from(GRID)
@@ -87,13 +87,13 @@ def test_grids_less_than_a_thousandth_of_a_voxel_apart_are_one(near):
         ({"size": (2, 2, 12)}, "size (2, 2, 11) against (2, 2, 12)"),
     ],
 )
-def test_grids_farther_apart_differ_by_what_is_said(far, difference):
-    """Two origins that are rounded alike say nothing of their difference."""
+def test_the_difference_of_grids_farther_apart_is_described(far, difference):
+    """The message gives the difference itself, because two origins may look the same after rounding."""
     assert GRID.differs_from(replace(GRID, **far)) == difference
 
 
-def test_a_shift_counts_in_voxels_along_the_axes_of_the_image(direction):
-    """By 0.002 mm along the axis of 2.5 mm, whichever way that runs: along one of 0.7 mm it would be too far."""
+def test_a_shift_is_measured_in_voxels_along_the_axes_of_the_image(direction):
+    """0.002 mm is within the tolerance along the axis with 2.5 mm spacing, but not along one with 0.7 mm."""
     grid = Grid((4, 4, 4), (0.7, 0.7, 2.5), (0.0, 0.0, 0.0), tuple(direction))
     for axis, is_one in ((0, False), (2, True)):
         origin = 0.002 * np.reshape(direction, (3, 3))[:, axis]

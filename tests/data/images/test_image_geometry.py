@@ -1,4 +1,4 @@
-"""Headers of which programs make different things: what is written lies where the scan does, in the eyes of all."""
+"""Tests of headers that programs interpret differently: predictions must align with the scan in each of them."""
 
 import gzip
 import struct
@@ -26,7 +26,7 @@ CODES = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (1, 4), (3, 3)]
 
 
 def affine_of(directions, origin) -> np.ndarray:
-    """The matrix of a NIfTI file; the columns of `directions` are the axes, in LPS."""
+    """Return the affine matrix of a NIfTI file (RAS) whose axes are the columns of `directions` (LPS)."""
     affine = np.eye(4)
     affine[:3, :3] = np.diag([-1, -1, 1]) @ directions * SPACING
     affine[:3, 3] = origin
@@ -34,7 +34,7 @@ def affine_of(directions, origin) -> np.ndarray:
 
 
 def write_nifti(path, values, quaternion, matrix, codes) -> None:
-    """Write values (x, y, z) with a qform and an sform."""
+    """Write values (x, y, z) as NIfTI with a qform and an sform."""
     image = nibabel.Nifti1Image(values, None)
     image.header.set_zooms(SPACING)
     image.header.set_qform(quaternion, codes[0], strip_shears=True)
@@ -43,7 +43,7 @@ def write_nifti(path, values, quaternion, matrix, codes) -> None:
 
 
 def fields_of(path) -> dict:
-    """What a file says of its place."""
+    """Return the header fields of a file that define its geometry."""
     header = nibabel.load(path).header
     names = [name for name in header if name.startswith(("quatern", "qoffset", "srow", "qform", "sform", "xyzt"))]
     return {name: header[name].tolist() for name in names} | {"pixdim": header["pixdim"][:4].tolist()}
@@ -51,7 +51,7 @@ def fields_of(path) -> dict:
 
 @pytest.fixture
 def scans(tmp_path, direction):
-    """Case folders of scans with all kinds of matrices, and the files that they were made of."""
+    """Return case folders by their scans, which have all combinations of matrices and codes."""
     quaternion = affine_of(np.reshape(direction, (3, 3)), (50, 60, -20))
     matrix = affine_of(DIRECTIONS["oblique"] @ np.reshape(direction, (3, 3)), (10, -5, 33))
     values = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
@@ -66,8 +66,8 @@ def scans(tmp_path, direction):
     return made
 
 
-def test_all_that_is_predicted_lies_where_the_scan_does(scans, tmp_path):
-    """In the eyes of nibabel, of SimpleITK, and of whatever goes by one of the two matrices."""
+def test_predictions_have_the_geometry_of_the_scan(scans, tmp_path):
+    """The geometry agrees in nibabel, in SimpleITK, and in both matrices of the header."""
     for path, case in scans.items():
         scan = Scan(case)
         labels = scan.decide(np.random.default_rng(1).random((2, *case.grid.shape), np.float32), CLASSES, tmp_path)
@@ -81,7 +81,7 @@ def test_all_that_is_predicted_lies_where_the_scan_does(scans, tmp_path):
             assert nibabel.load(one).shape == SHAPE
 
 
-def test_values_and_types_are_those_that_were_written(scans, tmp_path):
+def test_predictions_keep_their_values_and_type(scans, tmp_path):
     case = next(iter(scans.values()))
     scan = Scan(case)
     labels = np.random.default_rng(1).integers(0, 3, Scan(case).array().shape).astype(np.uint8)
@@ -92,7 +92,7 @@ def test_values_and_types_are_those_that_were_written(scans, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(9, 8, 1), (9, 8, 5, 1), (9, 8, 5, 1, 1)])
-def test_a_scan_of_one_slice_or_with_empty_dimensions(tmp_path, shape):
+def test_scans_of_one_slice_or_with_singleton_dimensions_are_supported(tmp_path, shape):
     matrix = affine_of(DIRECTIONS["oblique"], (10, -5, 33))
     image = nibabel.Nifti1Image(np.zeros(shape, np.int16), matrix)
     image.header.set_xyzt_units("mm", "sec")
@@ -127,7 +127,7 @@ def write_scan(path, matrix, codes):
 
 
 @pytest.mark.parametrize("codes", [(0, 1), (0, 2), (1, 1)])
-def test_a_sheared_matrix_is_refused_and_resampling_helps(tmp_path, codes):
+def test_a_sheared_matrix_is_refused_and_the_remedy_works(tmp_path, codes):
     path = write_scan(tmp_path / "scan.nii.gz", SHEARED, codes)
     problem = problem_of(path)
     assert "has a sheared matrix (its axes are 7.6° off right angles)" in problem
@@ -137,8 +137,8 @@ def test_a_sheared_matrix_is_refused_and_resampling_helps(tmp_path, codes):
 
 
 @pytest.mark.parametrize("slant", [0.001, 0.003, 0.006, 0.009])
-def test_hardly_sheared_is_read_or_refused_as_sheared(tmp_path, slant):
-    """ITK's eyes are not ours: neither may call it damaged."""
+def test_a_slightly_sheared_matrix_is_accepted_or_refused_as_sheared(tmp_path, slant):
+    """The tolerance of ITK differs from this program's, but neither may report such a file as damaged."""
     matrix = PLAIN.copy()
     matrix[0, 2] = slant
     path = write_scan(tmp_path / "scan.nii.gz", matrix, (0, 1))
@@ -149,7 +149,7 @@ def test_hardly_sheared_is_read_or_refused_as_sheared(tmp_path, slant):
 
 
 @pytest.mark.parametrize("matrix", [SHEARED, SCALED])
-def test_an_sform_to_a_template_may_be_sheared_or_scaled_where_the_qform_counts(tmp_path, matrix):
+def test_a_sheared_or_scaled_sform_is_accepted_if_the_qform_is_used(tmp_path, matrix):
     image = read_image(write_scan(tmp_path / "scan.nii.gz", matrix, (1, 4)))
     assert image.GetOrigin() == pytest.approx((-10, -20, 30))
     assert image.GetSpacing() == pytest.approx(SPACING)
@@ -169,12 +169,12 @@ def test_a_singular_matrix_is_refused(tmp_path, codes):
 
 def test_voxel_sizes_that_contradict_each_other_are_refused(tmp_path):
     path = write_scan(tmp_path / "scan.nii.gz", SCALED, (0, 1))
-    assert "has voxels of 0.7 × 1.1 × 3 mm by its pixdim, of 0.84 × 1.32 × 3.6 mm by its sform" in problem_of(path)
+    assert "has voxels of 0.7 × 1.1 × 3 mm by its pixdim, but of 0.84 × 1.32 × 3.6 mm by its sform" in problem_of(path)
     set_spacing(path, SPACING)
 
 
 def set_spacing(path, spacing) -> None:
-    """Do what errors tell to do."""
+    """Apply the remedy of the error message."""
     assert "SimpleITK: image.SetSpacing" in problem_of(path)
     image = sitk.ReadImage(str(path))
     image.SetSpacing(spacing)
@@ -184,7 +184,7 @@ def set_spacing(path, spacing) -> None:
 
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (0, 0), (1, 1)])
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_a_voxel_size_of_0_is_refused_and_setting_it_helps(tmp_path, codes, ending):
+def test_a_voxel_size_of_0_is_refused_and_the_remedy_works(tmp_path, codes, ending):
     path = write_scan(tmp_path / f"scan{ending}", PLAIN, codes)
     content = path.read_bytes()
     content = bytearray(gzip.decompress(content) if ending == ".nii.gz" else content)
@@ -207,7 +207,7 @@ def test_a_voxel_size_of_0_is_refused_and_setting_it_helps(tmp_path, codes, endi
         (".nrrd", b"(0,0,2)", b"(0.3,0,2)", "has a sheared matrix"),
     ],
 )
-def test_the_same_holds_for_other_formats(tmp_path, ending, field, value, problem):
+def test_invalid_geometry_in_other_formats_is_refused(tmp_path, ending, field, value, problem):
     path = tmp_path / f"scan{ending}"
     sitk.WriteImage(image_of(np.zeros((4, 6, 5), np.int16), (1.0, 1.0, 2.0)), str(path))
     content = path.read_bytes()
@@ -216,7 +216,7 @@ def test_the_same_holds_for_other_formats(tmp_path, ending, field, value, proble
     assert problem in problem_of(path)
 
 
-def test_nifti_2_is_named_and_converting_helps(tmp_path):
+def test_nifti_2_is_refused_and_the_remedy_works(tmp_path):
     values = np.random.default_rng(0).integers(0, 99, SHAPE).astype(np.int16)
     nibabel.save(nibabel.Nifti2Image(values, PLAIN), tmp_path / "scan.nii.gz")
     assert "nib-convert --image-type Nifti1Image" in problem_of(tmp_path / "scan.nii.gz")

@@ -1,4 +1,4 @@
-"""Files that are not what they say: each is refused by its name, before it takes memory or time."""
+"""Tests of invalid headers: each file is refused by name before it takes memory or time."""
 
 import gzip
 import os
@@ -30,14 +30,14 @@ def refused(path: Path, problem: str) -> None:
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd"])
-def test_an_intact_file_promises_what_it_holds(tmp_path, ending):
+def test_the_header_of_an_intact_file_is_read(tmp_path, ending):
     write(tmp_path / f"scan{ending}")
     header = read_header(tmp_path / f"scan{ending}")
     assert (header.size, header.bytes) == ((5, 6, 4), VALUES.nbytes)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(tmp_path / f"scan{ending}")), VALUES)
 
 
-# Where the fields of a NIfTI-1 header lie, and values that no intact file has.
+# Type and offset of fields in a NIfTI-1 header, an invalid value, and the expected error.
 NIFTI = {
     "offset not a number": ("<f", 108, float("nan"), "voxels begin at byte nan"),
     "offset infinite": ("<f", 108, float("inf"), "voxels begin at byte inf"),
@@ -50,7 +50,7 @@ NIFTI = {
     "voxel size absurd": ("<f", 84, 1e30, r"voxel sizes are 0.7, 1e\+30"),
     "voxel size 0": ("<f", 84, 0.0, "voxel sizes are 0.7, 0"),
     "no such type": ("<h", 70, 999, "damaged"),
-    "bits of another type": ("<h", 72, 64, "64 bits a voxel"),
+    "bits of another type": ("<h", 72, 64, "64 bits per voxel"),
     "negative size": ("<h", 42, -5, "its size is -5"),
     "too many dimensions": ("<h", 40, 300, "dimensions"),
     "another magic": ("<4s", 344, b"xxxx", "not that of a single NIfTI file"),
@@ -61,25 +61,25 @@ NIFTI = {
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("field", NIFTI.values(), ids=NIFTI)
-def test_fields_of_nifti_that_make_no_sense(tmp_path, ending, field):
-    kind, place, value, problem = field
+def test_invalid_fields_of_nifti_are_refused(tmp_path, ending, field):
+    kind, offset, value, problem = field
     content = bytearray(write(tmp_path / "scan.nii"))
-    struct.pack_into(kind, content, place, value)
+    struct.pack_into(kind, content, offset, value)
     path = tmp_path / f"damaged{ending}"
     path.write_bytes(gzip.compress(content) if ending == ".nii.gz" else bytes(content))
     refused(path, problem)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_a_header_that_promises_more_than_memory_holds(tmp_path, ending):
+def test_a_header_that_declares_more_than_fits_into_memory_is_refused(tmp_path, ending):
     content = bytearray(write(tmp_path / "scan.nii"))
     struct.pack_into("<3h", content, 42, 30_000, 30_000, 30_000)
     path = tmp_path / f"damaged{ending}"
     path.write_bytes(gzip.compress(content) if ending == ".nii.gz" else bytes(content))
-    refused(path, r"its header promises 5.4e\+04 GB of voxels \(30000 × 30000 × 30000\)")
+    refused(path, r"its header declares 5.4e\+04 GB of voxels \(30000 × 30000 × 30000\)")
 
 
-def test_a_stream_that_goes_on_beyond_what_was_promised_is_not_read_on(tmp_path):
+def test_a_stream_longer_than_declared_is_not_read_to_its_end(tmp_path):
     content = write(tmp_path / "scan.nii")
     path = tmp_path / "endless.nii.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -88,7 +88,7 @@ def test_a_stream_that_goes_on_beyond_what_was_promised_is_not_read_on(tmp_path)
             file.write(bytes(2**24))
     with path.open("ab") as file:
         file.write(b"never reached")
-    refused(path, "it holds more than its header promises")
+    refused(path, "it contains more data than its header declares")
 
 
 META = {
@@ -101,14 +101,14 @@ META = {
 
 
 @pytest.mark.parametrize(("name", "problem"), META.items())
-def test_voxels_are_read_from_a_file_beside_the_header_alone(tmp_path, name, problem):
+def test_voxels_are_only_read_from_the_folder_of_the_header(tmp_path, name, problem):
     content = write(tmp_path / "scan.mhd")
     (tmp_path / "damaged.mhd").write_bytes(content.replace(b"scan.raw", name))
     with pytest.raises(InputError, match=problem):
         read_image(tmp_path / "damaged.mhd")
 
 
-def test_the_same_holds_for_nrrd(tmp_path):
+def test_voxels_of_nrrd_are_only_read_from_the_folder_of_the_header(tmp_path):
     head, _, voxels = write(tmp_path / "scan.nrrd").partition(b"\n\n")
     (tmp_path / "voxels.raw").write_bytes(voxels)
     head = head.replace(b"encoding: gzip", b"encoding: raw")
@@ -134,27 +134,27 @@ def test_the_same_holds_for_nrrd(tmp_path):
         (b"ElementDataFile = LOCAL", b"ElementDataPlace = LOCAL", "no ElementDataFile"),
     ],
 )
-def test_fields_of_metaimage_that_make_no_sense(tmp_path, field, value, problem):
+def test_invalid_fields_of_metaimage_are_refused(tmp_path, field, value, problem):
     content = write(tmp_path / "scan.mha")
     assert field in content
     (tmp_path / "damaged.mha").write_bytes(content.replace(field, value))
     refused(tmp_path / "damaged.mha", problem)
 
 
-def test_compressed_voxels_are_as_long_as_the_header_says(tmp_path):
-    """SimpleITK unpacks as many bytes as CompressedDataSize says, and leaves the rest of the voxels as they are."""
+def test_a_wrong_compressed_size_is_refused(tmp_path):
+    """SimpleITK decompresses exactly CompressedDataSize bytes and does not fill the remaining voxels."""
     sitk.WriteImage(image_of(VALUES), str(tmp_path / "scan.mha"), True)
     content = (tmp_path / "scan.mha").read_bytes()
     read_image(tmp_path / "scan.mha")
     size = content.partition(b"CompressedDataSize = ")[2].partition(b"\n")[0]
-    for wrong, problem in ((b"10", "compression ends too early"), (b"99999", "which is not there"), (b"", "missing")):
+    for wrong, problem in ((b"10", "data end too early"), (b"99999", "does not fit the file"), (b"", "missing")):
         (tmp_path / "damaged.mha").write_bytes(content.replace(b"Size = " + size, b"Size = " + wrong))
         refused(tmp_path / "damaged.mha", problem)
 
 
-def test_what_is_no_ordinary_file_is_not_opened(tmp_path):
+def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.nii.gz")
     (tmp_path / "device.nii.gz").symlink_to("/dev/zero")
     (tmp_path / "folder.nii.gz").mkdir()
     for name in ("pipe", "device", "folder"):
-        refused(tmp_path / f"{name}.nii.gz", "is no ordinary file")
+        refused(tmp_path / f"{name}.nii.gz", "is not a regular file")

@@ -22,7 +22,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path, ending, value):
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd"])
 @pytest.mark.parametrize("kept", [0.1, 0.9, 0.999])
-def test_a_file_that_is_cut_short_is_refused(tmp_path, ending, kept):
+def test_a_truncated_file_is_refused(tmp_path, ending, kept):
     array = np.random.default_rng(0).integers(0, 1000, (10, 20, 30)).astype(np.int16)
     path = tmp_path / f"image{ending}"
     sitk.WriteImage(image_of(array), str(path))
