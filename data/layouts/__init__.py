@@ -1,7 +1,7 @@
-"""The layouts in which data sets come; only stage 1 knows them. Standard library only.
+"""Layouts of public data sets, which only stage 1 needs to know. Standard library only.
 
-Each layout is a module with `SHAPE`, for messages; `recognises(folder)`, whether a folder looks like it; and
-`find(folder)`, its cases.
+Each layout is a module with `SHAPE`, a description for messages; `recognises(folder)`, which returns whether a folder
+has this layout; and `find(folder)`, which returns its cases.
 """
 
 from collections import Counter
@@ -25,15 +25,15 @@ LAYOUTS: dict[str, ModuleType] = {
 
 
 def recognise_layout(data_folder: Path) -> str:
-    """The name of the layout of `data_folder`.
+    """Return the name of the layout of `data_folder`.
 
     Raises:
-        InputError: the folder is missing, or looks like no layout, or like several.
+        InputError: the folder is missing, or matches no layout or several.
     """
     _check_folder(data_folder, "-d")
     names = [name for name, layout in LAYOUTS.items() if layout.recognises(data_folder)]
     if not names and kits.find(data_folder):
-        return "kits"  # references without a scan, which are named one by one
+        return "kits"  # references without scans, which are reported one by one
     if not names:
         raise InputError(
             data_folder, "holds no case of a known layout", f"check -d; the layouts are {', '.join(LAYOUTS)}"
@@ -44,11 +44,11 @@ def recognise_layout(data_folder: Path) -> str:
 
 
 def find_source_cases(data_folder: Path, layout: str, **options) -> list[SourceCase]:
-    """Find the cases of `data_folder`, sorted by name; `options` are those of the layout (acdc: `frames`).
+    """Find the cases of `data_folder`, sorted by name; `options` are specific to the layout (acdc: `frames`).
 
     Raises:
-        InputError: the folder is missing, holds no case of the layout or one name twice, or its files contradict
-            the layout.
+        InputError: the folder is missing, contains no case of the layout or a duplicate name, or its files do not
+            match the layout.
     """
     _check_folder(data_folder, "-d")
     cases = LAYOUTS[layout].find(data_folder, **options)
@@ -58,7 +58,7 @@ def find_source_cases(data_folder: Path, layout: str, **options) -> list[SourceC
 
 
 def find_paired_cases(image_folder: Path, reference_folder: Path | None) -> list[SourceCase]:
-    """Find the cases of two folders of equally named files, sorted by name; references may be missing.
+    """Pair the files of two folders by name and return the cases, sorted by name; references may be missing.
 
     Raises:
         InputError: a folder is missing, there is no image, or a reference has no image.
@@ -86,7 +86,7 @@ def _sorted_by_name(cases: list[SourceCase], folder: Path) -> list[SourceCase]:
 
 
 def _checked_name(case: SourceCase) -> SourceCase:
-    """The case; with a problem, where its files cannot be named: image readers and tables want UTF-8."""
+    """Return the case, with a problem if its names are not UTF-8, which image readers and tables require."""
     if all(is_text(path) for path in (case.name, case.image, case.reference)):
         return case
     return replace(case, problem="its name is not UTF-8, as from an old archive; rename it")

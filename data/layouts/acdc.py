@@ -1,7 +1,7 @@
-"""ACDC, cardiac MR: a folder a patient, in which two frames of the heart's cycle are cases.
+"""ACDC, cardiac MR: one folder per patient, in which two frames of the cardiac cycle are cases.
 
-The frames at the end of diastole (ED) and systole (ES) have references; Info.cfg gives their numbers. The series of all
-frames, PATIENT_4d.nii.gz, is passed over.
+The frames at end-diastole (ED) and end-systole (ES) have references; Info.cfg gives their numbers. The series of all
+frames, PATIENT_4d.nii.gz, is ignored.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ SHAPE = "PATIENT/PATIENT_frame01.nii.gz, PATIENT/PATIENT_frame01_gt.nii.gz and P
 FRAMES = ("ED", "ES", "both")
 
 _INFO = "Info.cfg"
-_INFO_BYTES = 2**16  # more is no Info.cfg
+_INFO_BYTES = 2**16  # largest part of Info.cfg that is read
 _OWN_SPLITS = {"training": "train", "testing": "test"}
 
 
@@ -24,25 +24,25 @@ def recognises(data_folder: Path) -> bool:
 
 
 def find(data_folder: Path, frames: str = "both") -> list[SourceCase]:
-    """The cases of the given `FRAMES`; those in the folders training and testing belong to train and test."""
+    """Return the cases of the given `FRAMES`; the folders training and testing give the splits train and test."""
     cases = []
     for folder, split in _patients(data_folder):
         try:
             numbers = _frame_numbers(folder / _INFO, frames)
-        except ValueError as error:  # this patient alone is refused
+        except ValueError as error:  # only this patient is refused
             cases.append(SourceCase(folder.name, folder / _INFO, None, split, folder.name, problem=str(error)))
             continue
         for number in numbers:
             name = f"{folder.name}_frame{number:02d}"
-            image = image_named(folder, name) or folder / f"{name}.nii.gz"  # a missing one is refused when it is read
+            image = image_named(folder, name) or folder / f"{name}.nii.gz"  # a missing file is refused when it is read
             cases.append(SourceCase(name, image, image_named(folder, f"{name}_gt"), split, patient=folder.name))
     return cases
 
 
 def _patients(data_folder: Path) -> list[tuple[Path, str | None]]:
-    """Folders of patients, each with its split."""
-    places = [(data_folder, None), *((data_folder / name, split) for name, split in _OWN_SPLITS.items())]
-    return [(folder, split) for place, split in places for folder in folders_in(place) if _is_patient(folder)]
+    """Return the folders of patients, each with its split."""
+    parents = [(data_folder, None), *((data_folder / name, split) for name, split in _OWN_SPLITS.items())]
+    return [(folder, split) for parent, split in parents for folder in folders_in(parent) if _is_patient(folder)]
 
 
 def _is_patient(folder: Path) -> bool:
@@ -51,7 +51,7 @@ def _is_patient(folder: Path) -> bool:
 
 
 def _frame_numbers(info: Path, frames: str) -> list[int]:
-    """The numbers of the frames that Info.cfg gives; raises ValueError where it gives none."""
+    """Return the frame numbers in Info.cfg; raise ValueError if it is missing or has none."""
     if not info.is_file():
         raise ValueError("there is no such file; restore it: it says which frames are ED and ES")
     try:

@@ -1,8 +1,8 @@
 """Medical Segmentation Decathlon, nnU-Net version 1 and MONAI: dataset.json lists scans and their references.
 
-"training": [{"image": ..., "label": ...}] and "test": [...] in all three. MONAI has "validation" and "testing" beside;
-where there is a validation list, the data set has its own split. An entry without a label, or a path alone, is a scan
-without a reference. nnU-Net version 1 lists a.nii.gz where the file is a_0000.nii.gz.
+All three have "training": [{"image": ..., "label": ...}] and "test": [...]. MONAI also has "validation" and "testing";
+a validation list means that the data set has its own split. An entry without a label, or a path alone, is a scan
+without a reference. nnU-Net version 1 lists a.nii.gz for the file a_0000.nii.gz.
 """
 
 from pathlib import Path, PurePosixPath
@@ -32,7 +32,7 @@ def find(data_folder: Path) -> list[SourceCase]:
     try:
         check_shape(description, {"training": [_check_entry], **{f"{name}?": [_check_entry] for name in _LISTS}})
     except ValueError as error:
-        problem = f"is no Decathlon description ({error})"
+        problem = f"is not a Decathlon description ({error})"
         raise InputError(description_of(data_folder), problem, 'expected "training": [{"image", "label"}]') from None
     entries = [(split, *_files(entry)) for name, split in _LISTS.items() for entry in description.get(name, [])]
     has_own_split = bool(description.get("validation"))
@@ -48,7 +48,7 @@ def find(data_folder: Path) -> list[SourceCase]:
 
 
 def unread_lists(data_folder: Path) -> list[str]:
-    """Names of lists in dataset.json that look like lists of cases and are none of those that are read."""
+    """Return the names of lists in dataset.json that look like lists of cases but are not read."""
     return [
         name
         for name, value in read_description(data_folder).items()
@@ -71,13 +71,13 @@ def _check_entry(value) -> None:
     check_shape(value, {"image": object, "label?": object})
     images, label = _files(value)
     if not images:
-        raise ValueError("image: there is none")
+        raise ValueError("image: the list is empty")
     for path in (*images, *((label,) if label is not None else ())):
         check_path_inside(path)
 
 
 def _files(entry: str | dict) -> tuple[list, str | None]:
-    """The images of an entry, one a channel, and its label; None without one."""
+    """Return the images of an entry (one per channel) and its label, or None without a label."""
     if isinstance(entry, str):
         return [entry], None
     images, label = entry["image"], entry.get("label") or None
@@ -87,7 +87,7 @@ def _files(entry: str | dict) -> tuple[list, str | None]:
 
 
 def _names(images: list[str]) -> list[str]:
-    """Names of cases: their files' stems; where two of these are equal, the paths."""
+    """Return the names of cases: the stems of their files, or their paths if two stems are equal."""
     stems = [_stem(image) for image in images]
     if len(set(stems)) == len(set(images)):
         return stems
@@ -96,12 +96,12 @@ def _names(images: list[str]) -> list[str]:
 
 def _stem(image: str) -> str:
     if not stem_of(Path(image)):
-        raise InputError(image, "is no image file that can be read", f"convert it to one of {', '.join(ENDINGS)}")
+        raise InputError(image, "is not an image file of a supported format", f"convert it to {', '.join(ENDINGS)}")
     return stem_of(Path(image))
 
 
 def _image(data_folder: Path, images: list[str]) -> Path:
-    """The file of a case's one image, which nnU-Net numbers by channels.
+    """Return the image file of a case, which may have the channel number of nnU-Net.
 
     Raises:
         InputError: there are several channels.
@@ -114,4 +114,4 @@ def _image(data_folder: Path, images: list[str]) -> Path:
     first, second = (image_named(path.parent, stem_of(path) + mark) for mark in (_FIRST_CHANNEL, _SECOND_CHANNEL))
     if second:
         raise InputError(second, "is a second channel", "only images of one channel are read: make a data set of one")
-    return first or path  # a missing one is refused when it is read
+    return first or path  # a missing file is refused when it is read

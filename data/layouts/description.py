@@ -1,4 +1,4 @@
-"""The file dataset.json, by which the Decathlon, MONAI and nnU-Net describe their data sets, each in its own way."""
+"""The file dataset.json, with which the Decathlon, MONAI and nnU-Net describe data sets in different formats."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from base.json_files import read_json
 
 DESCRIPTION = "dataset.json"
 
-_OTHERS = ("dataset*.json", "datalist*.json")  # as MONAI's examples name their lists
+_OTHERS = ("dataset*.json", "datalist*.json")  # names of lists in MONAI's examples
 _REMEDY = "restore it, or remove it and name the layout with --layout"
 
 
 def description_of(data_folder: Path) -> Path:
-    """Where the description lies: dataset.json, or else the one list of cases that MONAI's examples name otherwise.
+    """Return the path of dataset.json, or of the only list of cases under another name used by MONAI's examples.
 
     Raises:
-        InputError: there is no dataset.json, and several such lists.
+        InputError: there is no dataset.json, but several such lists.
     """
     path = data_folder / DESCRIPTION
     if path.exists():
@@ -25,16 +25,16 @@ def description_of(data_folder: Path) -> Path:
     if len(lists) > 1:
         names = ", ".join(other.name for other in lists)
         raise InputError(
-            data_folder, f"holds several lists of cases: {names}", f"name the one that counts {DESCRIPTION}"
+            data_folder, f"holds several lists of cases: {names}", f"rename the one to use to {DESCRIPTION}"
         )
     return lists[0] if lists else path
 
 
 def read_description(data_folder: Path) -> dict:
-    """Content of dataset.json, or of a list of MONAI's; empty where there is no such file.
+    """Return the content of dataset.json or of a MONAI list, or an empty dict if there is no such file.
 
     Raises:
-        InputError: the file is no JSON object, or there are several lists.
+        InputError: the file is not a JSON object, or there are several lists.
     """
     try:
         return _read(description_of(data_folder))
@@ -43,4 +43,4 @@ def read_description(data_folder: Path) -> dict:
 
 
 def _read(path: Path) -> dict:
-    return read_json(path, {str: object}, _REMEDY, "is no JSON object")
+    return read_json(path, {str: object}, _REMEDY, "is not a JSON object")

@@ -1,4 +1,4 @@
-"""Image files of a data set by their names."""
+"""Image files of a data set, recognized by their names."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -10,34 +10,34 @@ ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
 
 def ending_of(path: Path) -> str:
-    """The one of `ENDINGS` that a file has, in capitals or not; empty for files that are no images, or hidden."""
+    """Return the image extension of a file (one of `ENDINGS`), or "" if it is hidden or not an image; ignore case."""
     name = path.name.lower()
     return next((ending for ending in ENDINGS if name.endswith(ending)), "") if not name.startswith(".") else ""
 
 
 def stem_of(path: Path) -> str:
-    """Name of an image file without its ending; empty for files that are no images, or hidden."""
+    """Return the name of an image file without its extension, or "" if the file is hidden or not an image."""
     ending = ending_of(path)
     return path.name[: -len(ending)] if ending else ""
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders in `folder`, sorted; none where there is no such folder. Hidden ones are passed over."""
+    """Return the folders in `folder`, sorted and without hidden ones; return an empty list if `folder` is missing."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not is_hidden(path) and path.is_dir())
 
 
 def is_hidden(path: Path) -> bool:
-    """Tell whether a file or folder is hidden, or was put there by an operating system."""
+    """Return whether a file or folder is hidden or was created by an operating system."""
     return path.name.startswith(".") or is_of_a_system(path.name)
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Image files in `folder` by their stems, sorted; none where there is no such folder.
+    """Return the image files in `folder` by stem, sorted; return an empty dict if `folder` is missing.
 
     Raises:
-        InputError: two files differ in their endings alone.
+        InputError: two files differ only in their extensions.
     """
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -47,10 +47,10 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def image_named(folder: Path, stem: str) -> Path | None:
-    """The image file of that stem in `folder`, whatever its ending; a link that leads nowhere is one, too.
+    """Return the image file with this stem in `folder` and any extension, or None; broken links are included.
 
     Raises:
-        InputError: there are several.
+        InputError: there are several such files.
     """
     found = [path for path in folder.iterdir() if stem_of(path) == stem] if folder.is_dir() else []
     found.sort(key=lambda path: (ENDINGS.index(ending_of(path)), path.name))
@@ -60,11 +60,11 @@ def image_named(folder: Path, stem: str) -> Path | None:
 
 
 def _refuse_double(first: Path, second: Path) -> None:
-    raise InputError(second, f"lies beside {first.name}: either could be meant", "keep one of them")
+    raise InputError(second, f"conflicts with {first.name} in the same folder", "keep one of them")
 
 
 def refuse_references_without_image(references: dict[str, Path], images: Container[str]) -> None:
-    """Raise InputError where a reference, by the name of its case, has no image: a mistake in a name loses a case."""
+    """Raise InputError if a reference (by case name) has no image, so that no case is lost by a misspelled name."""
     for name, path in references.items():
         if name not in images:
             raise InputError(path, f"there is no image of case {name}", "correct the name, or remove the reference")

@@ -1,4 +1,4 @@
-"""KiTS19, KiTS21 and KiTS23, and the case folders of this program: a folder a case."""
+"""KiTS19, KiTS21, KiTS23 and the case folders of this program: one folder per case."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from data.layouts.source_case import SourceCase
 
 SHAPE = "CASE/imaging.nii.gz and CASE/segmentation.nii.gz, all together or in train, val and test"
 
-_REFERENCES = ("segmentation", "aggregated_MAJ_seg")  # the second in KiTS21: the majority of its annotators
+_REFERENCES = ("segmentation", "aggregated_MAJ_seg")  # the second is KiTS21's majority vote of the annotators
 
 
 def recognises(data_folder: Path) -> bool:
@@ -16,7 +16,7 @@ def recognises(data_folder: Path) -> bool:
 
 
 def find(data_folder: Path) -> list[SourceCase]:
-    """The cases; a folder with a reference alone, as an interrupted download leaves it, is a case to be refused."""
+    """Return the cases; a folder with only a reference (an incomplete download) gives a case with a problem."""
     cases = []
     for split in (None, *SPLITS):
         for folder in folders_in(data_folder / (split or "")):

@@ -1,7 +1,7 @@
-"""What lies in a data set beside the cases that were found: nothing is passed over without a word.
+"""Files and folders of a data set that belong to none of the cases found, so that nothing is ignored silently.
 
-Looked at are image files, files of formats that are not read, and folders beside those of cases; not what is hidden,
-nor what this program wrote.
+Considered are image files, files of unsupported formats, and folders next to case folders, except hidden ones and
+output of this program.
 """
 
 import re
@@ -17,8 +17,8 @@ from data.layouts.files import folders_in, is_hidden, stem_of
 from data.layouts.reference_names import is_named_as_reference, is_named_as_reference_of
 from data.layouts.source_case import SourceCase
 
-_DEPTH = 3  # of folders below the data set's
-_PER_CASE = ("kits", "segthor", "acdc")  # layouts in which a case, or a patient, has a folder
+_DEPTH = 3  # levels of folders searched below that of the data set
+_PER_CASE = ("kits", "segthor", "acdc")  # layouts with one folder per case or patient
 _LISTED = "decathlon"
 _OTHER_FORMATS = (
     *(".dcm", ".dicom", ".ima", ".hdr", ".img", ".img.gz", ".mgh", ".mgz", ".mnc", ".nhdr", ".gipl", ".gipl.gz"),
@@ -30,7 +30,7 @@ _OWN_RECORDS = ("experiment.json", "predictions.json", "soft_labels.json")
 
 @dataclass(frozen=True)
 class LeftOver:
-    """A file, folder or list that belongs to no case; `is_mistake` where it looks as if it was meant to."""
+    """A file, folder or list that belongs to no case; `is_mistake` if it was probably meant to."""
 
     name: str
     reason: str
@@ -40,10 +40,10 @@ class LeftOver:
 def find_left_over(
     folders: Sequence[Path], cases: Sequence[SourceCase], layout: str, output: Path | None = None
 ) -> list[LeftOver]:
-    """Find what lies in the `folders` of a data set and belongs to none of its `cases`, sorted by name.
+    """Find the files and subfolders in the `folders` of a data set that belong to none of its `cases`.
 
     Args:
-        output: a folder that is passed over.
+        output: a folder to ignore.
     """
     search = _Search(cases, layout, output)
     found = [one for folder in folders for one in search.of(folder)]
@@ -57,7 +57,7 @@ class _Search:
     def __init__(self, cases: Sequence[SourceCase], layout: str, output: Path | None):
         self._layout = layout
         self._output = output.resolve() if output else None
-        self._taken = {path for case in cases for path in (case.image, case.reference) if path}
+        self._used = {path for case in cases for path in (case.image, case.reference) if path}
         self._without_reference: dict[Path, list[SourceCase]] = {}  # by the folders of their scans
         for case in cases:
             if case.reference is None and not case.problem:
@@ -65,35 +65,35 @@ class _Search:
         self._cases = cases
         self._case_folders = {case.image.parent for case in cases} if layout in _PER_CASE else set()
         self._names = {(folder.parent, _pattern(folder.name)) for folder in self._case_folders}
-        self._beside = {folder.parent for folder in self._case_folders}
+        self._parents = {folder.parent for folder in self._case_folders}
 
     def of(self, root: Path) -> Iterator[LeftOver]:
-        """What is left over in a folder of the data set."""
+        """Yield the leftovers in a folder of the data set."""
         yield from self._files(root, root)
         yield from self._below(root, root, _DEPTH)
 
     def _below(self, root: Path, folder: Path, depth: int) -> Iterator[LeftOver]:
         for path in folders_in(folder) if depth else ():
-            if path.resolve() == self._output or path.name in RESERVED or _is_own(path):
+            if path.resolve() == self._output or path.name in RESERVED or _holds_results(path):
                 continue
-            if self._is_beside_cases(path) and not any(map(self._is_seen, path.iterdir())):
+            if self._is_sibling_of_cases(path) and not any(map(self._is_candidate, path.iterdir())):
                 is_mistake = (path.parent, _pattern(path.name)) in self._names
                 yield LeftOver(_shown(path, root), "holds no scan", is_mistake)
             yield from self._files(path, root)
             yield from self._below(root, path, depth - 1)
 
-    def _is_beside_cases(self, folder: Path) -> bool:
-        """Whether a folder lies beside those of cases and is none, nor holds some."""
-        return folder.parent in self._beside and folder not in self._case_folders | self._beside
+    def _is_sibling_of_cases(self, folder: Path) -> bool:
+        """Return whether a folder is next to case folders but neither is one nor contains any."""
+        return folder.parent in self._parents and folder not in self._case_folders | self._parents
 
     def _files(self, folder: Path, root: Path) -> Iterator[LeftOver]:
         for path in sorted(folder.iterdir()):
-            if path not in self._taken and self._is_seen(path):
+            if path not in self._used and self._is_candidate(path):
                 yield LeftOver(_shown(path, root), *self._reason(path))
 
     @staticmethod
-    def _is_seen(path: Path) -> bool:
-        """Whether a file is one that a case could be made of, if it were elsewhere or of another format."""
+    def _is_candidate(path: Path) -> bool:
+        """Return whether a file could belong to a case if it had another position, name or format."""
         name = path.name.lower()
         if is_hidden(path) or path.is_dir():
             return False
@@ -102,46 +102,48 @@ class _Search:
         return bool(stem_of(path)) or name.endswith((*_OTHER_FORMATS, *_INCOMPLETE))
 
     def _reason(self, path: Path) -> tuple[str, bool]:
-        """Why a file is left over, and whether that looks like a mistake."""
+        """Return why a file is left over, and whether that is probably a mistake."""
         name, folder = path.name.lower(), path.parent
         if name.endswith(_INCOMPLETE):
-            return "is a download that was not finished", True
+            return "is an unfinished download", True
         if name.endswith(_OTHER_FORMATS):
             is_scan = folder not in self._case_folders and (folder.parent, _pattern(folder.name)) in self._names
-            return "is of a format that is not read", is_scan or any(c.image.parent == folder for c in self._plain())
-        if case := self._lacking(path):
+            is_scan = is_scan or any(case.image.parent == folder for case in self._flat_cases())
+            return "has a format that is not supported", is_scan
+        if case := self._case_lacking(path):
             return f"looks like the reference of {case.name}, which has none", True
-        if self._is_beside_cases(folder) and (folder.parent, _pattern(folder.name)) in self._names:
-            return "lies in a folder that is named like those of cases, and is no scan of one", True
+        if self._is_sibling_of_cases(folder) and (folder.parent, _pattern(folder.name)) in self._names:
+            return "is in a folder that is named like a case, but is not the scan of one", True
         if self._layout == "kits" and stem_of(path) == stem_of(Path(IMAGE)) and not (folder / RECORD).exists():
-            return "is a scan in a folder where none is looked for", True
+            return "is a scan in a folder that is not searched", True
         if self._layout in ("decathlon", "nnunet") and folder.name.lower().startswith("label"):
-            scans = (folder.with_name("images" + folder.name[len("labels") :]), folder.with_name("imagesTr"))
-            if not any(stem_of(path) in one.name for place in scans if place.is_dir() for one in place.iterdir()):
+            parents = (folder.with_name("images" + folder.name[len("labels") :]), folder.with_name("imagesTr"))
+            scans = [scan for parent in parents if parent.is_dir() for scan in parent.iterdir()]
+            if not any(stem_of(path) in scan.name for scan in scans):
                 return "is a reference without a scan", True
         return ("is not listed", False) if self._layout == _LISTED else ("belongs to no case", False)
 
-    def _plain(self) -> Sequence[SourceCase]:
-        """The cases of layouts whose scans lie together in one folder."""
+    def _flat_cases(self) -> Sequence[SourceCase]:
+        """Return the cases of layouts that have all scans in one folder."""
         return () if self._layout in _PER_CASE else self._cases
 
-    def _lacking(self, path: Path) -> SourceCase | None:
-        """The case without a reference whose reference a file seems to be."""
-        stem, lacking = stem_of(path), self._without_reference.get(path.parent, [])
+    def _case_lacking(self, path: Path) -> SourceCase | None:
+        """Return the case without a reference whose reference this file seems to be."""
+        stem, cases = stem_of(path), self._without_reference.get(path.parent, [])
         if self._layout == "kits":
-            return lacking[0] if lacking and is_named_as_reference(stem) else None
+            return cases[0] if cases and is_named_as_reference(stem) else None
         if self._layout == "segthor":
-            return lacking[0] if lacking and is_named_as_reference(stem.removeprefix(lacking[0].name)) else None
-        return next((case for case in lacking if is_named_as_reference_of(stem, stem_of(case.image))), None)
+            return cases[0] if cases and is_named_as_reference(stem.removeprefix(cases[0].name)) else None
+        return next((case for case in cases if is_named_as_reference_of(stem, stem_of(case.image))), None)
 
 
-def _is_own(folder: Path) -> bool:
-    """Whether a folder holds results of this program."""
+def _holds_results(folder: Path) -> bool:
+    """Return whether a folder contains results of this program."""
     return any((folder / name).is_file() for name in _OWN_RECORDS)
 
 
 def _pattern(name: str) -> str:
-    """What names of cases that differ in their numbers have in common."""
+    """Return a name with its numbers replaced by #, which is equal for cases that differ only in numbers."""
     return re.sub(r"\d+", "#", name)
 
 
@@ -150,7 +152,7 @@ def _shown(path: Path, root: Path) -> str:
 
 
 def lines_of(left_over: Sequence[LeftOver], at_most: int = 5) -> list[str]:
-    """A line each of what looks like a mistake; of the rest, a line for files of one kind, which names `at_most`."""
+    """Return one line per probable mistake, and one line per kind of other leftovers, which names `at_most` of them."""
     lines = [f"{one.name} {one.reason}" for one in left_over if one.is_mistake]
     kinds: dict[tuple[str, str], list[str]] = {}
     for one in left_over:

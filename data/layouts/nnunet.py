@@ -1,4 +1,4 @@
-"""Raw data sets of nnU-Net, version 2: a file a channel, numbered in its name, and a label file a training case."""
+"""Raw data sets of nnU-Net version 2: one file per channel, numbered in its name, and one label file per case."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def find(data_folder: Path) -> list[SourceCase]:
     training, test = (_scans(data_folder / name, ending) for name in ("imagesTr", "imagesTs"))
     labels = data_folder / "labelsTr"
     refuse_references_without_image(images_in(labels), training)
-    cases = [  # a label that is missing is refused when it is read
+    cases = [  # a missing label is refused when it is read
         SourceCase(name, path, image_named(labels, name) or labels / f"{name}{ending}")
         for name, path in training.items()
     ]
@@ -36,11 +36,11 @@ def find(data_folder: Path) -> list[SourceCase]:
 
 
 def _checked_ending(description: dict, path: Path) -> str:
-    """The ending of the files; raises InputError where there are several channels, or files of another kind."""
+    """Return the file extension; raise InputError if there are several channels or the extension is not supported."""
     channels, ending = description.get("channel_names"), description.get("file_ending")
     if not isinstance(channels, dict) or not isinstance(ending, str):
         remedy = 'expected "channel_names" and "file_ending"; version 1 is read with --layout decathlon'
-        raise InputError(path, "is no description of nnU-Net v2", remedy)
+        raise InputError(path, "is not a description of nnU-Net v2", remedy)
     if len(channels) != 1:
         raise InputError(
             path,
@@ -53,7 +53,7 @@ def _checked_ending(description: dict, path: Path) -> str:
 
 
 def _scans(folder: Path, ending: str) -> dict[str, Path]:
-    """Scans in `folder` by the names of their cases."""
+    """Return the scans in `folder` by case name."""
     for stem, path in images_in(folder).items():
         if ending_of(path) != ending or not stem.endswith(_CHANNEL):
             raise InputError(path, f"is not named CASE{_CHANNEL}{ending}", f"rename it, or correct {DESCRIPTION}")

@@ -1,6 +1,6 @@
-"""Scans and references as plain files: in two folders under equal names, or in one as X and X_seg.
+"""Scans and references as plain files: with equal names in two folders, or as X and X_seg in one folder.
 
-X.seg.nrrd, as 3D Slicer names its segmentations, is a reference, too.
+X.seg.nrrd, the name that 3D Slicer gives to segmentations, is also a reference.
 """
 
 from pathlib import Path
@@ -27,21 +27,21 @@ def find(data_folder: Path) -> list[SourceCase]:
     for stem, path in files.items():
         if _unmarked(stem) != stem and references.setdefault(_unmarked(stem), path) != path:
             first = references[_unmarked(stem)]
-            raise InputError(path, f"lies beside {first.name}: either could be meant", "keep one of them")
+            raise InputError(path, f"conflicts with {first.name} in the same folder", "keep one of them")
     return _paired(images, references)
 
 
 def find_in_two_folders(image_folder: Path, reference_folder: Path | None) -> list[SourceCase]:
-    """Pair the files of two folders by their names without endings; without the second, no case has a reference.
+    """Pair the files of two folders by their names without extensions; without the second, no case has a reference.
 
     Raises:
-        InputError: the second holds no image file, or one that has no image in the first.
+        InputError: the second folder contains no image file, or one without a counterpart in the first.
     """
     images = images_in(image_folder)
     if reference_folder is None:
         return _paired(images, {})
     references = {
-        stem if stem in images else _slicers(stem): path for stem, path in images_in(reference_folder).items()
+        stem if stem in images else _unmarked_slicer(stem): path for stem, path in images_in(reference_folder).items()
     }
     if not references:
         raise InputError(reference_folder, "holds no reference: there is no image file in it", "check --references")
@@ -53,7 +53,7 @@ def _unmarked(stem: str) -> str:
     return stem.removesuffix(mark)
 
 
-def _slicers(stem: str) -> str:
+def _unmarked_slicer(stem: str) -> str:
     return stem.removesuffix(".seg")
 
 

@@ -1,4 +1,4 @@
-"""Names that people give to references, by which one is known that lies where none is looked for."""
+"""Common names of references, to recognize references in unexpected positions."""
 
 import re
 
@@ -7,11 +7,11 @@ _WORD = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})(?:[^a-z]|$)")
 
 
 def is_named_as_reference(stem: str) -> bool:
-    """Tell whether a file's name without ending holds such a word."""
+    """Return whether a file name without extension contains a common word for references."""
     return bool(_WORD.search(stem.lower()))
 
 
 def is_named_as_reference_of(stem: str, scan: str) -> bool:
-    """Tell whether `stem` is the name of a scan with such a word behind it."""
+    """Return whether `stem` is the name of a scan followed by a common word for references."""
     rest = stem.removeprefix(scan)
     return rest != stem and rest[:1] in ("_", "-", ".", " ") and is_named_as_reference(rest)

@@ -1,4 +1,4 @@
-"""SegTHOR: a folder a patient, which holds a scan of its own name; test patients have no reference."""
+"""SegTHOR: one folder per patient, which contains a scan of the same name; test patients have no reference."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def find(data_folder: Path) -> list[SourceCase]:
         elif reference:
             raise InputError(
                 reference,
-                f"there is no {folder.name}.nii.gz beside it",
+                f"there is no {folder.name}.nii.gz in the same folder",
                 "correct the scan's name, or remove the folder",
             )
     return cases

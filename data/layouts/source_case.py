@@ -1,4 +1,4 @@
-"""A case as a data set holds it."""
+"""A case of a data set, before stage 1."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,14 @@ from data.case_folder import IMAGE, REFERENCE
 
 @dataclass(frozen=True)
 class SourceCase:
-    """A case as it was found.
+    """A case as found in a data set.
 
     Attributes:
-        image, reference: its files; `reference` None without one.
-        split: the split in whose folder it lies; None where it lies in none.
-        patient: whose it is, where a patient has several cases; empty where the case is the patient.
-        may_be_labels: whether nothing but its place tells that the image is a scan: its values must look like one's.
-        problem: why it cannot be read, if that is known already: it is refused, and the others go on.
+        image, reference: its files; `reference` is None without one.
+        split: the split whose folder contains it; None outside of such folders.
+        patient: its patient, if patients have several cases; empty if the case is the patient.
+        may_be_labels: whether the file could also be a map of labels, so that its values must be checked.
+        problem: the reason why it cannot be read, if already known; only this case is refused.
     """
 
     name: str
@@ -28,12 +28,12 @@ class SourceCase:
 
     @property
     def owner(self) -> str:
-        """The patient; the case itself where nothing tells of another."""
+        """The patient, or the case itself if no patient is known."""
         return self.patient or self.name
 
     @property
     def is_case_folder(self) -> bool:
-        """Whether the files lie as later stages expect them."""
+        """True if the files already have the names and folder that later stages expect."""
         folder = self.image.parent
         files = (self.image.name, self.reference)
         return self.name == folder.name and files in ((IMAGE, None), (IMAGE, folder / REFERENCE))

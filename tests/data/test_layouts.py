@@ -1,4 +1,4 @@
-"""Which cases are found in which layout. Files are found by their names alone: here they are empty."""
+"""Tests of the cases found in each layout. Cases are found by file names alone, so the files are empty."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def found(folder, layout="auto", **options):
-    """Image and reference of each case, as paths below `folder`, by the name of the case; in the order found."""
+    """Return image and reference of each case as paths relative to `folder`, by case name in the order found."""
     name = recognise_layout(folder) if layout == "auto" else layout
     return {case.name: files(case, folder) for case in find_source_cases(folder, name, **options)}
 
@@ -41,7 +41,7 @@ def test_kits(folder):
     assert [case.split for case in find_source_cases(folder, "kits")] == [None, None, "val"]
 
 
-def test_kits21_has_its_own_name_for_the_reference(folder):
+def test_kits21_reference_name_is_recognized(folder):
     touch(folder, "case_00000/imaging.nii.gz", "case_00000/aggregated_MAJ_seg.nii.gz")
     assert found(folder) == {"case_00000": ("case_00000/imaging.nii.gz", "case_00000/aggregated_MAJ_seg.nii.gz")}
     assert not find_source_cases(folder, "kits")[0].is_case_folder
@@ -79,7 +79,7 @@ def test_acdc_frames_are_cases_of_one_patient(folder, options, numbers):
         ("ED: 1\nES: -1\n", "does not say which frames"),
     ],
 )
-def test_acdc_a_damaged_description_costs_its_patient_alone(folder, info, problem):
+def test_acdc_a_damaged_description_refuses_only_its_patient(folder, info, problem):
     write_patient(folder, "patient001", info=info)
     write_patient(folder, "patient002")
     damaged, *others = find_source_cases(folder, "acdc")
@@ -90,20 +90,20 @@ def test_acdc_a_damaged_description_costs_its_patient_alone(folder, info, proble
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_acdc_a_description_that_windows_wrote(folder, encoding):
+def test_acdc_a_description_in_an_encoding_of_windows_is_read(folder, encoding):
     write_patient(folder, "patient001")
     (folder / "patient001" / "Info.cfg").write_bytes("ED: 1\r\nES: 12\r\n".encode(encoding))
     assert list(found(folder)) == ["patient001_frame01", "patient001_frame12"]
 
 
-def test_a_name_that_is_not_utf8_costs_its_case_alone(folder):
+def test_a_name_that_is_not_utf8_refuses_only_its_case(folder):
     touch(folder, "case_00000/imaging.nii.gz", f"{NOT_UTF8}/imaging.nii.gz")
     problems = {case.name: case.problem for case in find_source_cases(folder, "kits")}
     assert problems["case_00000"] == ""
     assert "not UTF-8" in problems[NOT_UTF8]
 
 
-def test_acdc_from_above_its_own_split(folder):
+def test_acdc_folders_training_and_testing_give_the_split(folder):
     write_patient(folder / "training", "patient001")
     write_patient(folder / "testing", "patient101", frames=(1,), info="ED: 1\nES: 9\n")
     touch(folder / "testing", "patient101/patient101_frame09.nii.gz")
@@ -127,7 +127,7 @@ def listed(*names, label="label"):
     return [{"image": f"imagesTr/{name}.nii.gz", label: f"labelsTr/{name}.nii.gz"} for name in names]
 
 
-def test_lists_of_monai_are_its_own_split(folder):
+def test_lists_of_monai_give_the_split(folder):
     describe(folder, training=listed("a"), validation=listed("b"), testing=[{"image": ["imagesTs/c.nii.gz"]}])
     assert found(folder) == {
         "a": ("imagesTr/a.nii.gz", "labelsTr/a.nii.gz"),
@@ -135,7 +135,7 @@ def test_lists_of_monai_are_its_own_split(folder):
         "c": ("imagesTs/c.nii.gz", None),
     }
     assert [case.split for case in find_source_cases(folder, "decathlon")] == ["train", "val", "test"]
-    (folder / "dataset.json").rename(folder / "dataset_0.json")  # as in MONAI's examples
+    (folder / "dataset.json").rename(folder / "dataset_0.json")  # a name used in MONAI's examples
     assert recognise_layout(folder) == "decathlon"
     assert len(found(folder)) == 3
     (folder / "datalist.json").write_text((folder / "dataset_0.json").read_text())
@@ -150,20 +150,20 @@ def test_an_entry_without_a_label_is_a_scan_without_a_reference(folder):
     assert references == {**dict.fromkeys("abcd"), "e": "labelsTr/e.nii.gz", "f": "f_l.nii.gz"}
 
 
-def test_equal_names_in_lists_are_told_apart_by_their_folders(folder):
+def test_equal_names_in_lists_are_distinguished_by_their_folders(folder):
     entries = [{"image": f"./{name}/image.nii.gz", "label": f"{name}/label.nii.gz"} for name in ("p1", "p2")]
     describe(folder, training=entries)
     assert list(found(folder)) == ["p1_image", "p2_image"]
 
 
-def test_lists_do_not_lead_out_of_the_data_set(folder):
+def test_paths_outside_the_data_set_are_refused_in_lists(folder):
     for entry in ({"image": "../a.nii.gz"}, {"image": "a.nii.gz", "label": "/b.nii.gz"}, "../a.nii.gz"):
         describe(folder, training=[], validation=[entry])
         with pytest.raises(InputError, match=r"validation\[0\]: .* leaves the folder"):
             find_source_cases(folder, "decathlon")
 
 
-def test_nnunet_version_1_numbers_files_that_its_list_does_not(folder):
+def test_nnunet_version_1_file_names_have_channel_numbers_that_the_list_omits(folder):
     describe(folder, **DECATHLON, modality={"0": "CT"})
     touch(folder, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
     assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
@@ -205,11 +205,11 @@ def test_segmentations_of_3d_slicer_are_references(folder):
     (case,) = find_paired_cases(folder / "scans", folder / "masks")
     assert files(case, folder) == ("scans/a.nii.gz", "masks/a.seg.nrrd")
     touch(folder / "one", "a_seg.nrrd")
-    with pytest.raises(InputError, match=r"lies beside a.seg.nrrd: either could be meant"):
+    with pytest.raises(InputError, match=r"conflicts with a.seg.nrrd in the same folder"):
         found(folder / "one")
 
 
-def test_a_file_that_is_named_as_a_reference_of_a_scan_is_no_scan(folder):
+def test_files_named_like_the_reference_of_a_scan_are_not_scans(folder):
     touch(folder, "a.nii.gz", "a_mask.nii.gz", "b.nii.gz", "b-Label.nrrd", "b2.nii.gz", "mask.nii.gz")
     assert list(found(folder, "pairs")) == ["a", "b", "b2", "mask"]
 
@@ -223,7 +223,7 @@ def test_pairs_in_two_folders(folder):
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd"])
-def test_each_ending_in_each_layout(folder, ending):
+def test_every_extension_is_recognized_in_every_layout(folder, ending):
     touch(folder / "kits", f"c/imaging{ending}", f"c/segmentation{ending}")
     touch(folder / "segthor", f"c/c{ending}", f"c/GT{ending}")
     touch(folder / "acdc", f"c/c_frame01{ending}", f"c/c_frame01_gt{ending}")
@@ -242,7 +242,7 @@ def test_each_ending_in_each_layout(folder, ending):
 
 
 @pytest.mark.parametrize("change", [str.upper, str.title])
-def test_endings_in_capitals_are_endings(folder, change):
+def test_extensions_are_recognized_regardless_of_case(folder, change):
     for name in ("c/imaging.nii.gz", "c/segmentation.mha", "train/d/imaging.nrrd"):
         stem, dot, ending = name.partition(".")
         touch(folder, stem + change(dot + ending))
@@ -251,14 +251,14 @@ def test_endings_in_capitals_are_endings(folder, change):
     assert paths == ["c/imaging.nii.gz", "c/segmentation.mha", "train/d/imaging.nrrd"]
 
 
-def test_what_other_systems_leave_is_no_case(folder):
+def test_files_of_operating_systems_are_ignored(folder):
     touch(folder, "c1/imaging.nii.gz", "c1/._imaging.nii.gz", "c1/.DS_Store", "__MACOSX/c1/._imaging.nii.gz")
     touch(folder, "@eaDir/imaging.nii.gz", ".Trash/imaging.nii.gz", "Thumbs.db", "._c1")
     assert found(folder) == {"c1": ("c1/imaging.nii.gz", None)}
     assert not find_left_over([folder], find_source_cases(folder, "kits"), "kits")
 
 
-def test_a_folder_without_its_scan_is_refused_alone(folder):
+def test_only_the_folder_without_a_scan_is_refused(folder):
     touch(folder, "c1/imaging.nii.gz", "c2/segmentation.nii.gz", "val/c3/aggregated_MAJ_seg.nii.gz")
     cases = find_source_cases(folder, recognise_layout(folder))
     assert [(case.name, bool(case.problem)) for case in cases] == [("c1", False), ("c2", True), ("c3", True)]
@@ -267,7 +267,7 @@ def test_a_folder_without_its_scan_is_refused_alone(folder):
     assert recognise_layout(folder) == "kits"
 
 
-def test_a_link_to_nowhere_is_found(folder):
+def test_a_broken_link_is_found(folder):
     touch(folder, "Patient_01/Patient_01.nii.gz")
     (folder / "Patient_01/GT.nii.gz").symlink_to(folder / "nowhere")
     assert found(folder) == {"Patient_01": ("Patient_01/Patient_01.nii.gz", "Patient_01/GT.nii.gz")}
@@ -290,12 +290,12 @@ def two_descriptions_in_one(folder):
 
 
 @pytest.mark.parametrize("write", [two_kinds_of_folders, a_patient_beside_pairs, two_descriptions_in_one])
-def test_what_could_be_several_layouts_names_them(folder, write):
+def test_an_ambiguous_layout_is_refused_with_its_candidates(folder, write):
     candidates = write(folder)
     with pytest.raises(InputError, match=f"several layouts: {candidates}; name one with --layout"):
         recognise_layout(folder)
     for layout in candidates.split(", "):
-        if layout != "nnunet":  # of which only the description was written
+        if layout != "nnunet":  # only its description was written
             assert found(folder, layout)
 
 
@@ -313,19 +313,19 @@ def nothing(folder):
 
 
 @pytest.mark.parametrize("write", [images_alone, a_description_of_neither, nothing])
-def test_what_is_no_layout_is_refused(folder, write):
+def test_an_unknown_layout_is_refused(folder, write):
     write(folder)
     with pytest.raises(InputError, match=r"holds no case of a known layout; .*kits, segthor, acdc"):
         recognise_layout(folder)
 
 
-def test_images_alone_are_pairs_when_it_is_said(folder):
+def test_images_alone_are_found_if_the_layout_is_given(folder):
     images_alone(folder)
     assert found(folder, "pairs") == {"a": ("a.nii.gz", None), "b": ("b.nii.gz", None)}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_layout_that_is_not_there_is_refused_with_its_shape(folder, layout):
+def test_a_folder_without_cases_of_the_given_layout_is_refused(folder, layout):
     folder.mkdir()
     with pytest.raises(InputError, match=f"no case of the layout {layout}; expected "):
         find_source_cases(folder, layout)
@@ -361,20 +361,20 @@ WRONG = {
     "kits, two scans": (
         "kits",
         touched("c/imaging.nii.gz", "c/imaging.mha"),
-        "imaging.mha: lies beside imaging.nii.gz",
+        "imaging.mha: conflicts with imaging.nii.gz",
     ),
     "segthor, no scan": ("segthor", touched("P_1/GT.nii.gz", "P_1/P_01.nii.gz"), "there is no P_1.nii.gz"),
-    "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is no JSON object"),
-    "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is no JSON object"),
-    "decathlon, no pairs": ("decathlon", json_is('{"training": [3]}'), "no Decathlon description"),
+    "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is not a JSON object"),
+    "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is not a JSON object"),
+    "decathlon, no pairs": ("decathlon", json_is('{"training": [3]}'), "is not a Decathlon description"),
     "decathlon, a picture": (
         "decathlon",
         described({"training": [{"image": "a.png", "label": "b.png"}]}),
-        "a.png: is no image file",
+        "a.png: is not an image file",
     ),
     "nnunet, two channels": ("nnunet", described(TWO_CHANNELS, "imagesTr/a_0000.nii.gz"), r"2 channels \(T1, FLAIR\)"),
     "nnunet, pictures": ("nnunet", described({**NNUNET, "file_ending": ".png"}), "files that end in .png"),
-    "nnunet, version 1": ("nnunet", described(DECATHLON), "no description of nnU-Net v2"),
+    "nnunet, version 1": ("nnunet", described(DECATHLON), "is not a description of nnU-Net v2"),
     "nnunet, no number": ("nnunet", described(NNUNET, "imagesTr/a.nii.gz"), "is not named CASE_0000.nii.gz"),
     "nnunet, channel 1": ("nnunet", described(NNUNET, "imagesTr/a_0001.nii.gz"), "is not named CASE_0000.nii.gz"),
     "nnunet, other ending": ("nnunet", described(NNUNET, "imagesTr/a_0000.mha"), "is not named CASE_0000.nii.gz"),
@@ -384,25 +384,25 @@ WRONG = {
         "b.nii.gz: there is no image of case b",
     ),
     "pairs, no image": ("pairs", touched("a.nii.gz", "b_seg.nii.gz"), "b_seg.nii.gz: there is no image of case b"),
-    "pairs, two images": ("pairs", touched("a.nii.gz", "a.nrrd"), "a.nrrd: lies beside a.nii.gz"),
+    "pairs, two images": ("pairs", touched("a.nii.gz", "a.nrrd"), "a.nrrd: conflicts with a.nii.gz"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_files_that_contradict_their_layout_are_refused(folder, wrong):
+def test_files_that_do_not_match_their_layout_are_refused(folder, wrong):
     layout, write, problem = wrong
     write(folder)
     with pytest.raises(InputError, match=problem):
         find_source_cases(folder, layout)
 
 
-def test_a_label_that_nnunet_lacks_is_not_passed_over(folder):
-    """Its training cases have labels: where one is missing, the case is refused when it is read."""
+def test_a_missing_label_of_nnunet_is_not_ignored(folder):
+    """Training cases of nnU-Net have labels; a case whose label is missing is refused when it is read."""
     described(NNUNET, "imagesTr/a_0000.nii.gz")(folder)
     assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
 
 
-def test_a_folder_of_pairs_that_lacks_images_is_refused(folder):
+def test_folders_of_pairs_without_images_are_refused(folder):
     touch(folder, "scans/a.nii.gz", "masks/b.nii.gz", "empty/note.txt")
     with pytest.raises(InputError, match=r"masks/b\.nii\.gz: there is no image of case b"):
         find_paired_cases(folder / "scans", folder / "masks")
@@ -416,8 +416,8 @@ def test_a_folder_of_pairs_that_lacks_images_is_refused(folder):
         find_paired_cases(folder / "scans", folder / "nowhere")
 
 
-def test_the_description_tells_nnunet_from_the_decathlon(folder):
-    """Both have imagesTr and labelsTr, and a file of the same name."""
+def test_nnunet_and_decathlon_are_distinguished_by_the_description(folder):
+    """Both layouts have imagesTr, labelsTr and dataset.json."""
     for name, description in (("one", NNUNET), ("two", DECATHLON)):
         described(description, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")(folder / name)
     assert (recognise_layout(folder / "one"), recognise_layout(folder / "two")) == ("nnunet", "decathlon")

@@ -1,4 +1,4 @@
-"""What stage 1 saw in a data set and did not take. It is told by names alone: here, files are empty."""
+"""Tests of leftovers: files of a data set that stage 1 does not use. Names alone decide, so the files are empty."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def folder(tmp_path):
 
 
 def left_over(folder, layout="auto", **options):
-    """What is not taken, by name, and whether that is a mistake."""
+    """Return the leftovers by name, and whether each is a mistake."""
     layout = recognise_layout(folder) if layout == "auto" else layout
     return {
         one.name: one.is_mistake
@@ -79,7 +79,7 @@ LEFT_OVER = {
 
 
 @pytest.mark.parametrize("case", LEFT_OVER.values(), ids=LEFT_OVER)
-def test_what_is_not_taken_is_named_and_told_from_mistakes(folder, case):
+def test_leftovers_are_found_and_mistakes_recognized(folder, case):
     layout, paths, expected = case
     touch(folder, *paths)
     if layout == "acdc":
@@ -91,7 +91,7 @@ def test_what_is_not_taken_is_named_and_told_from_mistakes(folder, case):
     assert left_over(folder, layout, output=folder / "OUT") == expected
 
 
-def test_what_is_not_taken_is_told_in_few_lines(folder):
+def test_leftovers_of_one_kind_are_listed_in_one_line(folder):
     touch(folder, *(f"c{n}/{name}.nii.gz" for n in range(30) for name in ("imaging", "segmentation", "other")))
     touch(folder, "c30/x", "c31/x")
     lines = lines_of(find_left_over([folder], find_source_cases(folder, "kits"), "kits"))
