@@ -1,1 +1,1 @@
-"""Cases on disk, image files and geometry, resampling and its inverse, patches, augmentation, soft labels, phantom."""
+"""Case folders, image files and geometry, resampling and its inverse, patches, augmentation, soft labels, phantoms."""

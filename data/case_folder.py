@@ -1,4 +1,4 @@
-"""What a case folder holds, by name: the contract between stage 1 and the others. Standard library only."""
+"""Names of the files in a case folder, as stage 1 writes and later stages read them. Standard library only."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ RECORD = "resampling.json"
 
 
 def is_listed(path: Path) -> bool:
-    """Whether `path` exists, or is a link that leads nowhere: a broken link must not hide its case."""
+    """Return whether `path` exists or is a broken link, because a broken link must not hide its case."""
     return path.exists() or path.is_symlink()
 
 
 def recorded_patient(folder: Path) -> str:
-    """The patient that stage 1 recorded in a case folder; empty where no record can be read, or it names none."""
+    """Return the patient that stage 1 recorded in a case folder, or "" if there is no valid record of one."""
     try:
         return read_json(folder / RECORD, {"patient?": str}, "").get("patient", "")
     except (OSError, InputError):

@@ -1,8 +1,8 @@
-"""Case folders on their way to a split, on this disk or on another: stopped at any moment, nothing is lost.
+"""Moves of case folders into a split, on the same disk or to another, without data loss if interrupted at any time.
 
-A folder that stays on its disk is renamed. One that goes to another is copied beside its new place, verified and
-renamed into it; only then is the old one removed, and a mark beside it (`.CASE.moved`) says so until it is gone:
-`finish_moves` goes on from there. Links that lead out of a folder keep leading to the same files.
+On the same disk, a folder is renamed. To another disk, it is copied to a temporary folder beside the target, verified
+and renamed; then the original is removed. Until it is gone, a mark beside it (`.CASE.moved`) records the move, so that
+`finish_moves` can complete it. Relative links that point out of the folder keep pointing to the same files.
 """
 
 import contextlib
@@ -23,64 +23,65 @@ _MARK_BYTES = 100
 
 
 def move_to_split(folder: Path, root: Path, split: str) -> str:
-    """Move a case folder, or a link to one, to `root`/`split`, if it is not there.
+    """Move a case folder, or a link to one, to `root`/`split`, unless it is already there.
 
     Returns:
-        What is to be said of it: that links were copied, for want of links on that disk; else empty.
+        a note for the user if links were replaced by copies, because that disk does not support links; otherwise "".
 
     Raises:
-        InputError: something of its name is there already, or there is no room for it.
+        InputError: the target exists already, or the disk is full.
     """
     target = root / split / folder.name
     if target == folder:
         return ""
     if is_listed(target):
-        raise InputError(target, f"is in the way of {folder}", "keep one of them")
+        raise InputError(target, f"already exists, but {folder} is to be moved there", "keep one of them")
     try:
         target.parent.mkdir(exist_ok=True)
     except FileExistsError:
-        raise InputError(target.parent, "is no folder, or a link that leads nowhere", "make it a folder") from None
+        raise InputError(target.parent, "is not a folder, or is a broken link", "replace it by a folder") from None
     links = dict(_relative_links(folder))
-    for place, destination in links.items():
-        _point(folder / place, destination)  # right in both places
+    for relative, destination in links.items():
+        _point(folder / relative, destination)  # an absolute link is valid before and after the move
     try:
         folder.rename(target)
-        note, is_far = "", False
+        note, is_other_disk = "", False
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        note, is_far = _move_to_another_disk(folder, target, split), True
-    if not is_far:
-        for place, destination in links.items():
-            _point(target / place, Path(os.path.relpath(destination, os.path.realpath((target / place).parent))))
+        note, is_other_disk = _move_to_another_disk(folder, target, split), True
+    if not is_other_disk:
+        for relative, destination in links.items():
+            link = target / relative
+            _point(link, Path(os.path.relpath(destination, os.path.realpath(link.parent))))
     return note
 
 
 def finish_moves(root: Path) -> None:
-    """Finish what `move_to_split` was stopped in: of a case that lies in both places, remove the old folder.
+    """Complete interrupted calls of `move_to_split`: remove the original of a case that was already copied.
 
     Raises:
-        InputError: they differ.
+        InputError: the original and the copy differ.
     """
-    places = [place for place in (root, *(root / split for split in SPLITS)) if place.is_dir()]
-    for mark, split in [pair for place in places for pair in _marks_in(place)]:
+    parents = [parent for parent in (root, *(root / split for split in SPLITS)) if parent.is_dir()]
+    for mark, split in [pair for parent in parents for pair in _marks_in(parent)]:
         folder = mark.with_name(mark.name[1:].removesuffix(_MARK))
         target = root / split / folder.name
         if target != folder and is_listed(folder) and is_listed(target):
-            if not _holds(target, folder):
-                raise InputError(folder, f"was moved to {target}, and differs from it now", "keep one of them")
+            if not _contains(target, folder):
+                raise InputError(folder, f"was moved to {target}, but differs from it now", "keep one of them")
             _remove(folder)
         mark.unlink()
-    for place in places:
-        remove_abandoned(place)
-        for path in [path for path in place.iterdir() if is_temporary(path.name) and path.is_dir()]:
+    for parent in parents:
+        remove_abandoned(parent)
+        for path in [path for path in parent.iterdir() if is_temporary(path.name) and path.is_dir()]:
             _remove(path)
 
 
-def _marks_in(place: Path) -> list[tuple[Path, str]]:
-    """The marks of cases that lay in `place`, each with the split that its case went to."""
+def _marks_in(parent: Path) -> list[tuple[Path, str]]:
+    """Return the marks of cases moved out of `parent`, each with the split to which its case was moved."""
     marks = []
-    for path in sorted(place.iterdir()):
+    for path in sorted(parent.iterdir()):
         if path.name.startswith(".") and path.name.endswith(_MARK) and path.is_file() and not path.is_symlink():
             split = path.read_bytes()[:_MARK_BYTES].decode("utf-8", "replace").strip()
             if split in SPLITS:
@@ -89,14 +90,14 @@ def _marks_in(place: Path) -> list[tuple[Path, str]]:
 
 
 def _relative_links(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The relative links in `folder` that lead out of it, or itself if it is one, each with where it leads."""
+    """Yield the relative links in `folder` that point out of it (or `folder` itself if it is one) and their targets."""
     if folder.is_symlink():
         if not folder.readlink().is_absolute():
             yield Path(), _destination(folder)
         return
     inside = Path(os.path.realpath(folder))
-    for place, folders, files in os.walk(folder):
-        for path in (Path(place, name) for name in (*folders, *files)):
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
             if path.is_symlink() and not path.readlink().is_absolute():
                 destination = _destination(path)
                 if not destination.is_relative_to(inside):
@@ -104,13 +105,13 @@ def _relative_links(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _destination(link: Path) -> Path:
-    """Where a link leads, as an absolute path: one step, for that may be a link with a meaning of its own."""
+    """Return the absolute target of a link, resolving a single step: the target may be a link that must be kept."""
     path = Path(os.path.realpath(link.parent)) / link.readlink()
     return Path(os.path.realpath(path)) if path.name == ".." else Path(os.path.realpath(path.parent)) / path.name
 
 
 def _point(link: Path, destination: Path) -> None:
-    """Let a link lead elsewhere; there is one link or the other at any moment."""
+    """Change the target of a link atomically."""
     temporary = _temporary_beside(link)
     temporary.symlink_to(destination)
     temporary.replace(link)
@@ -121,7 +122,7 @@ def _temporary_beside(path: Path) -> Path:
 
 
 def _move_to_another_disk(folder: Path, target: Path, split: str) -> str:
-    """Copy `folder`, whose links are absolute, to `target`, then remove it; what is to be said of it."""
+    """Copy `folder`, whose links are absolute, to `target`, then remove it; return a note for the user or ""."""
     temporary, mark = _temporary_beside(target), folder.with_name(f".{folder.name}{_MARK}")
     try:
         has_links = _copy(folder, temporary)
@@ -135,11 +136,11 @@ def _move_to_another_disk(folder: Path, target: Path, split: str) -> str:
     synchronize(target.parent)
     _remove(folder)
     mark.unlink()
-    return "" if has_links else f"the disk of {target.parent} has no links: their files were copied"
+    return "" if has_links else f"the disk of {target.parent} does not support links: the linked files were copied"
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Copy a file, a link or a folder, verified; tell whether links stayed links."""
+    """Copy a file, a link or a folder and verify it; return whether links could be kept as links."""
     if source.is_symlink():
         with contextlib.suppress(OSError):
             target.symlink_to(source.readlink())
@@ -152,20 +153,20 @@ def _copy(source: Path, target: Path) -> bool:
     else:
         shutil.copyfile(source, target)
         has_links = True
-    with contextlib.suppress(OSError):  # disks that keep no rights
+    with contextlib.suppress(OSError):  # some file systems do not store permissions
         shutil.copystat(source, target)
     synchronize(target)
     if target.is_file() and not filecmp.cmp(source, target, shallow=False):
-        raise OSError(errno.EIO, "what was written reads differently")
+        raise OSError(errno.EIO, "the written file has different content")
     return has_links
 
 
-def _holds(target: Path, source: Path) -> bool:
-    """Whether all that is in `source` is in `target` just so."""
+def _contains(target: Path, source: Path) -> bool:
+    """Return whether everything in `source` is also in `target` with the same content."""
     if source.is_symlink() and target.is_symlink():
         return source.readlink() == target.readlink() or os.path.realpath(source) == os.path.realpath(target)
     if source.is_dir():
-        return target.is_dir() and all(_holds(target / path.name, path) for path in source.iterdir())
+        return target.is_dir() and all(_contains(target / path.name, path) for path in source.iterdir())
     return target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 

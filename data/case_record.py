@@ -1,4 +1,4 @@
-"""The record that stage 1 writes about a case (`resampling.json`), and what is expected of one that is read."""
+"""The record that stage 1 writes for each case (`resampling.json`), and its validation when it is read."""
 
 from pathlib import Path
 
@@ -24,34 +24,34 @@ _LONGEST_AXIS = 2**15  # voxels
 
 
 def check_fingerprints(value) -> None:
-    """Raise ValueError where `value` does not give the `sha256` of resampled files for each of some cases, by name."""
+    """Raise ValueError unless `value` maps case names to the checksums (`sha256`) of their resampled files."""
     check_shape(value, {str: _SUMS})
     for name in value:
         check_name(name)
 
 
 def read_case_record(folder: Path, remedy: str) -> dict:
-    """Read the record of the case in `folder`.
+    """Read and validate the record of the case in `folder`.
 
     Raises:
-        FileNotFoundError: there is none.
-        InputError: it is damaged.
+        FileNotFoundError: there is no record.
+        InputError: the record is damaged; the message contains `remedy`.
     """
     return read_json(folder / RECORD, check_case_record, remedy)
 
 
 def check_case_record(value) -> None:
-    """Raise ValueError where `value` is no record of a case."""
+    """Raise ValueError unless `value` is a valid record of a case."""
     check_shape(value, _SHAPE)
     for name in ("original", "resampled"):
         grid = value[name]
         if not all(0 < n <= _LONGEST_AXIS for n in grid["size"]) or min(grid["spacing"]) <= 0 or len(grid) > 4:
-            raise ValueError(f"{name}: it is no grid")
+            raise ValueError(f"{name}: it is not a valid grid")
         if not 1e-6 < abs(np.linalg.det(np.reshape(grid["direction"], (3, 3)))) < 1e6:
-            raise ValueError(f"{name}: its axes have no directions")
+            raise ValueError(f"{name}: its direction matrix is singular")
     labels = value["labels"]
     if labels is not None and not all(name.isascii() and name.isdecimal() and int(name) < IGNORED for name in labels):
-        raise ValueError("labels: they are no labels")
+        raise ValueError(f"labels: they are not integers from 0 to {IGNORED - 1}")
     sums = [value["sha256"], value.get("original_sha256", value["sha256"])]
     if labels is not None and not all("reference" in some for some in sums):
         raise ValueError("sha256: reference is missing")

@@ -1,4 +1,4 @@
-"""Case folders as stage 1 leaves them, and the volumes in them."""
+"""Cases that stage 1 has resampled, and the volumes in their folders."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ _AGAIN = "run resample_data.py -d on the data directory"
 
 @dataclass(frozen=True)
 class Case:
-    """One scan in its case folder. Arrays are (z, y, x) along LPS."""
+    """One scan in its case folder. Arrays are (z, y, x) in LPS orientation."""
 
     folder: Path
 
@@ -30,7 +30,7 @@ class Case:
 
     @cached_property
     def record(self) -> dict:
-        """What stage 1 wrote about the case (`resampling.json`).
+        """The record of stage 1 (`resampling.json`).
 
         Raises:
             InputError: the record is missing or damaged.
@@ -42,7 +42,7 @@ class Case:
 
     @property
     def patient(self) -> str:
-        """Whose scan it is; the case itself where earlier versions of stage 1 did not record it."""
+        """The patient, or the name of the case if an earlier version of stage 1 did not record the patient."""
         return self.record.get("patient") or self.name
 
     @property
@@ -51,22 +51,22 @@ class Case:
 
     @property
     def labels(self) -> set[int]:
-        """Labels that the reference holds; empty without a reference."""
+        """The labels in the reference; empty without a reference."""
         return {int(label) for label in self.record["labels"] or ()}
 
     @property
     def voxel_size_mm(self) -> list[float] | None:
-        """The `--voxel-size` (x, y, z) of stage 1; None where it kept the grid."""
+        """The `--voxel-size` (x, y, z) of stage 1, or None if the grid was kept."""
         return self.record["options"]["voxel_size_mm"]
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """SHA-256 of the resampled image, and of the resampled reference where there is one."""
+        """The SHA-256 of the resampled image and, if there is one, of the resampled reference."""
         return self.record["sha256"]
 
     @property
     def content(self) -> dict[str, str]:
-        """The `fingerprint`, and SHA-256 of the originals where stage 1 recorded it: all that measures depend on."""
+        """The `fingerprint` and, if recorded, the SHA-256 of the originals: all data on which metrics depend."""
         originals = self.record.get("original_sha256", {})
         return self.fingerprint | {f"original_{kind}": value for kind, value in originals.items()}
 
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def original_grid(self) -> Grid:
-        """The scan's own grid, in LPS order."""
+        """The original grid of the scan, in LPS orientation."""
         return Grid.from_json(self.record["original"])
 
     @property
@@ -85,19 +85,19 @@ class Case:
         return self.grid.spacing_mm
 
     def stored_image(self) -> np.ndarray:
-        """Resampled intensities in the type that stage 1 wrote."""
+        """Return the resampled intensities in the type that stage 1 wrote."""
         return self._resampled(RESAMPLED_IMAGE, "image")
 
     def resampled_image(self) -> np.ndarray:
-        """Resampled intensities, float32."""
+        """Return the resampled intensities, float32."""
         return self.stored_image().astype(np.float32)
 
     def resampled_reference(self) -> np.ndarray:
-        """Resampled labels, uint8."""
+        """Return the resampled labels, uint8."""
         return self._resampled(RESAMPLED_REFERENCE, "reference").astype(np.uint8)
 
     def resampled_classes(self, classes: LabelClasses) -> np.ndarray | None:
-        """The resampled reference in class indices, uint8; None without one."""
+        """Return the resampled reference as class indices, uint8, or None without a reference."""
         return class_indices(self.resampled_reference(), classes.table()) if self.has_reference else None
 
     def _resampled(self, name: str, kind: str) -> np.ndarray:
@@ -109,41 +109,41 @@ class Case:
         return sitk.GetArrayFromImage(image)
 
     def original_image(self) -> sitk.Image:
-        """The scan as it came, in its own axes.
+        """Return the original scan, in its own axis order.
 
         Raises:
-            InputError: it is damaged, or not the scan that was resampled.
+            InputError: the file is damaged, or is not the scan that was resampled.
         """
         return self._original(IMAGE, "image", "scan")
 
     def original_reference(self) -> np.ndarray:
-        """The reference on the scan's own grid, in LPS axes.
+        """Return the reference on the original grid of the scan, in LPS orientation.
 
         Raises:
-            InputError: it is damaged, or not the reference that was resampled.
+            InputError: the file is damaged, or is not the reference that was resampled.
         """
         path = self.folder / REFERENCE
         image = self._original(REFERENCE, "reference", "reference")
-        # In the file's axes, as stage 1 compares them: turned to LPS, a rounding error of the directions becomes one of
-        # the origin, which lies at the other end.
+        # Compare in the axis order of the file, as stage 1 does: reorienting to LPS moves the origin to another corner,
+        # where a rounding error of the direction becomes an error of the origin.
         grid = read_grid(self.folder / IMAGE)
         difference = Grid.of(image).differs_from(grid)
         if difference:
-            raise InputError(path, f"is not on the grid of its scan ({difference})", "give both one grid")
+            raise InputError(path, f"is not on the grid of its scan ({difference})", "give both the same grid")
         return to_array(from_array(whole_labels(sitk.GetArrayViewFromImage(image), path), grid))
 
     def _original(self, name: str, kind: str, noun: str) -> sitk.Image:
         known = self.record.get("original_sha256")
-        if known is None:  # stage 1 did not record it in earlier versions
+        if known is None:  # not recorded by earlier versions of stage 1
             return read_image(self.folder / name)
         return read_known_image(self.folder / name, known[kind], f"is not the {noun} that was resampled", _AGAIN)
 
 
 def find_cases(data_folder: Path, split: str) -> list[Case]:
-    """Cases of `data_folder`/`split`, sorted by name, all with the same voxel size.
+    """Return the cases of `data_folder`/`split`, sorted by name and checked to have the same voxel size.
 
     Raises:
-        InputError: the folder is missing or holds no case, a case is not resampled, or voxel sizes differ.
+        InputError: the folder is missing or contains no case, a case is not resampled, or voxel sizes differ.
     """
     folder = data_folder / split
     if not folder.is_dir():
@@ -164,10 +164,10 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
 
 
 def with_reference(cases: list[Case]) -> list[Case]:
-    """Those of `cases`, all of one folder, that have a reference.
+    """Return the `cases` (all of one folder) that have a reference.
 
     Raises:
-        InputError: none has.
+        InputError: no case has a reference.
     """
     known = [case for case in cases if case.has_reference]
     if not known:
@@ -178,32 +178,32 @@ def with_reference(cases: list[Case]) -> list[Case]:
 
 
 def shared_patients(cases: list[Case], others: list[Case]) -> list[str]:
-    """Patients that have cases among both, sorted."""
+    """Return the patients that have cases in both lists, sorted."""
     return sorted({case.patient for case in cases} & {case.patient for case in others})
 
 
 def check_one_voxel_size(cases: list[Case]) -> None:
-    """Raise InputError where the cases were not resampled to one voxel size."""
+    """Raise InputError unless all cases were resampled to the same voxel size."""
     for case in cases:
         if case.voxel_size_mm != cases[0].voxel_size_mm:
             raise InputError(
                 case.folder / RECORD,
-                f"has voxels of {case.voxel_size_mm} mm, {cases[0].name} of {cases[0].voxel_size_mm} mm",
+                f"has voxels of {case.voxel_size_mm} mm, but {cases[0].name} of {cases[0].voxel_size_mm} mm",
                 _AGAIN,
             )
 
 
 def check_voxel_size(cases: list[Case], voxel_size_mm: list[float] | None, weights) -> None:
-    """Raise InputError where `cases` are not resampled to the voxel size (x, y, z) that `weights` were trained on."""
+    """Raise InputError unless `cases` were resampled to the voxel size (x, y, z) on which `weights` were trained."""
     for case in cases:
         if case.voxel_size_mm != voxel_size_mm:
             raise InputError(
                 case.folder / RECORD,
-                f"has voxels of {case.voxel_size_mm} mm, {weights} was trained on {voxel_size_mm} mm",
+                f"has voxels of {case.voxel_size_mm} mm, but {weights} was trained on {voxel_size_mm} mm",
                 "resample the data with that --voxel-size",
             )
 
 
 def class_indices(labels: np.ndarray, table: bytes) -> np.ndarray:
-    """Class index of each label, uint8, by a table of `LabelClasses.table`; `labels` are uint8."""
+    """Return the class index of each of the uint8 `labels`, uint8, using a table from `LabelClasses.table`."""
     return np.frombuffer(bytearray(labels).translate(table), np.uint8).reshape(labels.shape)

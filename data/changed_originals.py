@@ -1,7 +1,7 @@
-"""Scans and references that were replaced after stage 1: found before results of them are mixed with earlier ones.
+"""Detection of scans and references that were replaced after stage 1, so that new and old results are not mixed.
 
-What was resampled, trained on or measured before is of another file then. Size and time of change, which stage 1
-recorded, tell nearly always that a file is the same; where they differ, as in a copy of the data, its voxels are read.
+A file is considered unchanged if it has the size and modification time that stage 1 recorded. If these differ, for
+example in a copy of the data, its voxels are read and their checksum is compared.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,22 @@ from data.cases import Case
 from data.sampling.case_cache import case_folder
 from data.stored_arrays import stored
 
-_KINDS = {IMAGE: "image", REFERENCE: "reference"}  # as the record names them
+_KINDS = {IMAGE: "image", REFERENCE: "reference"}  # keys of the record
 
 
 def check_references(cache: Path, cases: Iterable[Case]) -> None:
-    """Check that the references of `cases` are those that stage 1 resampled, as `check_originals` does."""
+    """Check that the references of `cases` are those that stage 1 resampled; see `check_originals`."""
     _check(cache, [(case, REFERENCE) for case in cases if case.has_reference])
 
 
 def check_originals(cache: Path, cases: Iterable[Case]) -> None:
-    """Check that scans and references of `cases` are those that stage 1 resampled; what is missing counts as such.
+    """Check that scans and references of `cases` are those that stage 1 resampled; missing files are accepted.
 
     Args:
-        cache: remembers which files were read.
+        cache: folder that records which files were already verified.
 
     Raises:
-        InputError: one is not.
+        InputError: a file was replaced.
     """
     _check(cache, [(case, name) for case in cases for name in (IMAGE, REFERENCE)[: 1 + case.has_reference]])
 
@@ -46,7 +46,7 @@ def _check(cache: Path, originals: Sequence[tuple[Case, str]]) -> None:
 
 
 def _may_differ(case: Case, name: str) -> bool:
-    """Whether a file is not known by size and time to be the one that stage 1 read or wrote, and can be told apart."""
+    """Return whether a file differs in size or time from the one of stage 1 and its checksum was recorded."""
     stamps, record = _stamps(case.folder / name), case.record
     if stamps is None or "original_sha256" not in record:
         return False
@@ -55,7 +55,7 @@ def _may_differ(case: Case, name: str) -> bool:
 
 
 def _stamps(path: Path) -> list[int] | None:
-    """Size and time of change; None where there is no file."""
+    """Return the size and modification time of a file, or None if it does not exist."""
     try:
         status = path.stat()
     except OSError:

@@ -6,14 +6,14 @@ from scipy import ndimage
 
 
 def keep_largest(labels: np.ndarray, count: int) -> np.ndarray:
-    """Keep the `count` largest components of each foreground label, and give the others to the background.
+    """Keep the `count` largest connected components of each foreground label and set the others to background.
 
-    Voxels that share a face, an edge or a corner are connected (26 neighbours). Of equally large components the first
-    stays.
+    Voxels that share a face, an edge or a corner are connected (26-neighbourhood). Of equally large components, the
+    first is kept.
 
     Args:
-        labels: uint8 (z, y, x), 0 is the background; not changed.
-        count: at least 1; 0 keeps all of them.
+        labels: uint8 (z, y, x), 0 is the background; not modified.
+        count: number of components to keep; 0 keeps all.
 
     Returns:
         uint8 (z, y, x).

@@ -1,4 +1,4 @@
-"""Labels: whole numbers, also where a file holds them a rounding error away; and scans that are labels in truth."""
+"""Conversion of stored values to integer labels, and recognition of label maps among scans."""
 
 from pathlib import Path
 
@@ -7,26 +7,26 @@ import numpy as np
 from base.errors import InputError
 
 LARGEST_LABEL = 254
-LABEL_TOLERANCE = 1e-3  # what labels lose where they went through floating point or a scale, and far below 1
-_FEW = 3  # values, of which no scan consists
-_EVEN = 0.8  # share of neighbours in the foreground that are equal: in scans noise makes it far smaller
-_LOOKED_AT = 2**21  # voxels in a row, in the middle
+LABEL_TOLERANCE = 1e-3  # allows for rounding by floating-point types or a scale factor, and is far below 1
+_FEW_VALUES = 3  # an image with no more distinct values is not a scan
+_UNIFORM = 0.8  # fraction of foreground voxels with an equal neighbour; noise makes it much smaller in scans
+_CHECKED_VOXELS = 2**21  # consecutive voxels in the middle of the volume
 
 
 def whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
-    """Return the labels in `values` (z, y, x) of the file at `path` as uint8; 0.9999 is 1.
+    """Return the labels in `values` (z, y, x) of the file at `path` as uint8; for example, 0.9999 becomes 1.
 
     Raises:
-        InputError: a value is farther than `LABEL_TOLERANCE` from a whole number, below 0 or above `LARGEST_LABEL`.
+        InputError: a value differs by more than `LABEL_TOLERANCE` from an integer, is below 0 or above `LARGEST_LABEL`.
     """
     labels = np.empty(values.shape, np.uint8)
     lowest, highest = np.inf, -np.inf
-    for plane, written in zip(values, labels):  # a plane at a time, to spare memory
-        whole = plane if plane.dtype.kind in "iu" else np.rint(plane)
-        if whole is not plane and np.abs(plane - whole).max() > LABEL_TOLERANCE:
+    for plane, plane_labels in zip(values, labels):  # one plane at a time, to save memory
+        rounded = plane if plane.dtype.kind in "iu" else np.rint(plane)
+        if rounded is not plane and np.abs(plane - rounded).max() > LABEL_TOLERANCE:
             raise InputError(path, "holds values that are not whole numbers", "give labels, not probabilities")
-        lowest, highest = min(lowest, whole.min()), max(highest, whole.max())
-        written[...] = np.clip(whole, 0, LARGEST_LABEL)
+        lowest, highest = min(lowest, rounded.min()), max(highest, rounded.max())
+        plane_labels[...] = np.clip(rounded, 0, LARGEST_LABEL)
     if lowest < 0 or highest > LARGEST_LABEL:
         problem = f"holds labels {lowest + 0:g} to {highest + 0:g}"
         raise InputError(path, problem, f"use labels 0 to {LARGEST_LABEL}")
@@ -34,16 +34,16 @@ def whole_labels(values: np.ndarray, path: Path) -> np.ndarray:
 
 
 def looks_like_labels(values: np.ndarray) -> bool:
-    """Tell whether the voxels (z, y, x) hold whole numbers that labels could be, two at least, in even areas."""
+    """Return whether the voxels (z, y, x) look like a label map: at least two small integers in uniform areas."""
     low, high = values.min(), values.max()
     if low < 0 or high > LARGEST_LABEL or low == high:
         return False
-    row = values.reshape(-1)
-    start = max(0, (row.size - _LOOKED_AT) // 2)
-    row = row[start : start + _LOOKED_AT]
-    if values.dtype.kind == "f" and (row != np.round(row)).any():
+    sample = values.reshape(-1)
+    start = max(0, (sample.size - _CHECKED_VOXELS) // 2)
+    sample = sample[start : start + _CHECKED_VOXELS]
+    if values.dtype.kind == "f" and (sample != np.round(sample)).any():
         return False
-    if np.count_nonzero(np.bincount(row.astype(np.uint8))) <= _FEW:
+    if np.count_nonzero(np.bincount(sample.astype(np.uint8))) <= _FEW_VALUES:
         return True
-    foreground = row[:-1] > 0
-    return bool(np.mean(row[1:][foreground] == row[:-1][foreground]) > _EVEN)
+    foreground = sample[:-1] > 0
+    return bool(np.mean(sample[1:][foreground] == sample[:-1][foreground]) > _UNIFORM)

@@ -1,8 +1,8 @@
-"""The scan and the reference in a case folder: links to a data set's files, copies of them, or somebody's own work.
+"""The scan and the reference in a case folder: links to the files of a data set, copies of them, or the user's files.
 
-What stage 1 put there is known again: links by the target that its record names, copies by the checksum in their
-note, or because they equal their originals. All else is somebody's own. It is never removed, and where stage 1 made the
-case folder, it counts instead of the file of the data set: someone has corrected a reference, or drawn one.
+Files placed by stage 1 are recognized: links by the target in its record, copies by the checksum in their note or
+because they equal the original. All others are the user's own. They are never removed. In a case folder made by
+stage 1, they are used instead of the files of the data set, because the user has corrected or drawn a reference.
 """
 
 import filecmp
@@ -24,10 +24,10 @@ class Original:
     """A scan or a reference.
 
     Attributes:
-        file: what is read; None where there is none.
-        place: where later stages find it, in the case folder.
-        is_own: whether somebody put it at its place, so that nothing is to be linked or copied.
-        is_correction: whether it counts instead of the data set's, or where the data set has none.
+        file: the file to read, or None if there is none.
+        place: its path in the case folder, where later stages read it.
+        is_own: whether the user put it there, so that nothing has to be linked or copied.
+        is_correction: whether it replaces the file of the data set, or adds one that the data set lacks.
     """
 
     file: Path | None
@@ -37,13 +37,13 @@ class Original:
 
     @classmethod
     def find(cls, source: Path | None, place: Path, record: dict | None) -> "Original":
-        """Tell what counts of the data set's `source` (None: it has none) and what lies at `place`.
+        """Decide between the data set's file `source` (None if there is none) and an existing file at `place`.
 
         Args:
-            record: what stage 1 wrote about the case before; empty where that cannot be read, None where there is none.
+            record: the earlier record of stage 1; empty if it is damaged, None if there is none.
 
         Raises:
-            InputError: something lies at `place` that stage 1 did not put there, in a folder that it did not make.
+            InputError: stage 1 placed neither the file at `place` nor a record in its folder.
         """
         if source and source.name == place.name and source.parent.resolve() == place.parent.resolve():
             return cls(source, place, is_own=True)
@@ -52,11 +52,12 @@ class Original:
         if record is None:
             if source is None:
                 return cls(None, place, is_own=True)
-            raise InputError(place, f"is in the way of {source}", "remove it, or name another folder with -o")
+            problem = f"already exists, but {source} is to be placed there"
+            raise InputError(place, problem, "remove it, or name another folder with -o")
         return cls(place, place, is_own=True, is_correction=True)
 
     def stamps(self) -> dict | None:
-        """Size and time of change, summed over the files, by which a replaced original is noticed.
+        """Return size and modification time, summed over the files, to detect a replaced original.
 
         Raises:
             InputError: a file is missing.
@@ -66,14 +67,17 @@ class Original:
         return stamps_of(self.file)
 
     def put(self, image: sitk.Image | None) -> sitk.Image | None:
-        """Link the original to its place, or copy it: where it is not compressed NIfTI, or the disk has no links.
+        """Link the original to its place, or copy it if it is not compressed NIfTI or the disk does not support links.
+
+        Args:
+            image: the content of the file.
 
         Returns:
-            `image`, which is what the file holds, as it is read at its place.
+            the image as read from its place.
         """
         if self.is_own or (self.file and _are_equal_files(self.file, self.place)):
             return image
-        if is_listed(self.place):  # an earlier run's
+        if is_listed(self.place):  # left by an earlier run
             self.place.unlink()
         if self.file is None:
             return None
@@ -83,24 +87,24 @@ class Original:
         try:
             self.place.symlink_to(self.file.resolve())
         except OSError:
-            copy_file(self.file, self.place)  # which tells what else is wrong
+            copy_file(self.file, self.place)  # raises InputError for any other problem
         return image
 
     @property
     def lacks_link(self) -> bool:
-        """Whether what lies at the place is a copy because the disk has no links."""
-        is_there = not self.is_own and self.file is not None and not self.place.is_symlink()
-        return is_there and self.file.name.lower().endswith(".nii.gz")
+        """True if the file was copied because the disk does not support links."""
+        is_copied = not self.is_own and self.file is not None and not self.place.is_symlink()
+        return is_copied and self.file.name.lower().endswith(".nii.gz")
 
     def placed(self) -> dict | None:
-        """What is recorded of the file at its place, if stage 1 put it there."""
+        """Return the record entry of a file placed by stage 1, or None."""
         if self.is_own or self.file is None:
             return None
         return {"link": str(self.place.readlink()) if self.place.is_symlink() else None, **stamps_of(self.place)}
 
 
 def stamps_of(path: Path) -> dict:
-    """Size and time of change of an image, summed over its files.
+    """Return size and modification time of an image, summed over its files.
 
     Raises:
         InputError: a file is missing.
@@ -114,7 +118,7 @@ def stamps_of(path: Path) -> dict:
 
 
 def _is_placed(source: Path | None, place: Path, record: dict | None) -> bool:
-    """Tell whether stage 1 put there what lies at `place`."""
+    """Return whether the file at `place` was put there by stage 1."""
     known = ((record or {}).get("placed") or {}).get(place.name)
     if place.is_symlink():
         if known is None:  # no record, or one of an earlier version
@@ -126,6 +130,6 @@ def _is_placed(source: Path | None, place: Path, record: dict | None) -> bool:
 
 
 def _are_equal_files(source: Path, place: Path) -> bool:
-    """Tell whether `place` is a file of its own that holds what `source` does, byte by byte."""
+    """Return whether `place` is a regular file, not a link, with the same bytes as `source`."""
     are_files = source.is_file() and place.is_file() and not place.is_symlink()
     return are_files and filecmp.cmp(source, place, shallow=False)

@@ -1,4 +1,4 @@
-"""Whose scan each case is: told by a file, by the layout of the data set, or recorded by stage 1 before."""
+"""The patient of each case: given by a file, by the layout of the data set, or by an earlier record of stage 1."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ from base.text_files import read_text
 from data.case_folder import recorded_patient
 from data.layouts import SourceCase
 
-_PROBLEM = "is no table of cases and patients"
+_PROBLEM = "is not a table of cases and patients"
 _REMEDY = 'write a line "case,patient" for each case, or JSON {"case": "patient"}'
 
 
 def read_patients(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Read the patient of each case from a CSV file of two columns (a header may come first), or a JSON object.
+    """Read the patient of each case from a CSV file of two columns (with or without a header) or a JSON object.
 
     Raises:
-        InputError: the file is unreadable, names a case twice, or one that is not among `names`.
+        InputError: the file is unreadable, gives a case two patients, or names a case that is not in `names`.
     """
     if not path.is_file():
         raise InputError(path, "there is no such file", "check --patients")
@@ -37,7 +37,7 @@ def read_patients(path: Path, names: Iterable[str]) -> dict[str, str]:
         pairs = pairs[1:]
     for case, patient in pairs:
         if case not in known:
-            raise InputError(path, f"names case {case}, which the data do not hold", "check the name")
+            raise InputError(path, f"names case {case}, which is not in the data", "check the name")
         if patients.setdefault(case, patient) != patient:
             raise InputError(path, f"gives case {case} two patients", "keep one of them")
     if not patients:
@@ -61,13 +61,13 @@ def _pairs_of_csv(text: str) -> list[tuple[str, str]]:
         if not any(fields):
             continue
         if len(fields) != 2 or not all(fields):
-            raise ValueError(f"line {number} does not hold a case and a patient")
+            raise ValueError(f"line {number} does not consist of a case and a patient")
         pairs.append((fields[0], fields[1]))
     return pairs
 
 
 def with_patients(sources: Iterable[SourceCase], folders: Iterable[Path], told: dict[str, str]) -> list[SourceCase]:
-    """`sources` with their patients: as `told` by a file, else by the layout, else by the records of stage 1."""
+    """Return `sources` with their patients, from a file (`told`), else the layout, else the record of stage 1."""
     return [
         replace(source, patient=told.get(source.name) or source.patient or recorded_patient(folder))
         for source, folder in zip(sources, folders)

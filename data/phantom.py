@@ -2,8 +2,8 @@
 
     python -m data.phantom DATA --cases 12 --seed 0
 
-Each case is drawn from its seed: anatomy, noise, spacing and position differ. Like KiTS19's, the files' first axis is
-the slice axis, and runs from head to foot.
+Anatomy, noise, spacing and position of each case depend on its seed. As in KiTS19, the first axis of the files is the
+slice axis, from head to foot.
 """
 
 import argparse
@@ -27,8 +27,8 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     """Make a scan (int16, Hounsfield units) and its reference (uint8: 0 background, 1 kidney, 2 tumour).
 
     Args:
-        shape: about how many voxels, (z, y, x) along the patient; the number of slices varies with the seed.
-        spacing_mm: about how large they are, (z, y, x); the in-plane spacing varies with the seed.
+        shape: approximate number of voxels (z, y, x); the number of slices varies with the seed.
+        spacing_mm: approximate voxel size (z, y, x); the in-plane spacing varies with the seed.
     """
     rng = np.random.default_rng(seed)
     shape = (shape[0] + int(rng.integers(-2, 3)), *shape[1:])
@@ -39,7 +39,7 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     middle = size / 2 + rng.normal(0, 4, 3)
 
     def ellipsoid(centre, radii, tilt=0.0):
-        """Mask of an ellipsoid; `tilt` (radians) turns it about the y axis."""
+        """Return the mask of an ellipsoid, rotated by `tilt` (radians) about the y axis."""
         z, y, x = (grid[axis] - centre[axis] for axis in range(3))
         z, x = np.cos(tilt) * z - np.sin(tilt) * x, np.sin(tilt) * z + np.cos(tilt) * x
         return (z / radii[0]) ** 2 + (y / radii[1]) ** 2 + (x / radii[2]) ** 2 <= 1
@@ -52,8 +52,8 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
     liver = np.add(middle, [0.2 * size[0], -0.12 * size[1], -0.22 * size[2]])
     image[ellipsoid(liver, (45, 36, 40))] = _LIVER + rng.normal(0, 8)
     for _ in range(6):  # bowel, some of it with gas
-        place = middle + rng.normal(0, 1, 3) * [0.2 * size[0], 6, 22] + [0, -0.15 * size[1], 10]
-        image[ellipsoid(place, rng.uniform(7, 14, 3))] = rng.choice([30, 45, -800])
+        centre = middle + rng.normal(0, 1, 3) * [0.2 * size[0], 6, 22] + [0, -0.15 * size[1], 10]
+        image[ellipsoid(centre, rng.uniform(7, 14, 3))] = rng.choice([30, 45, -800])
 
     reference = np.zeros(shape, np.uint8)
     enhancement = rng.normal(0, 12)
@@ -65,11 +65,11 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
         image[kidney] = _CORTEX + enhancement
         image[ellipsoid(centre, radii - 8, tilt)] = _MEDULLA + enhancement
         reference[kidney] = KIDNEY
-        if side == 1 or rng.random() < 0.4:  # a tumour grows out of one kidney always, of the other sometimes
+        if side == 1 or rng.random() < 0.4:  # always a tumour in one kidney, sometimes in the other
             direction = rng.normal(size=3) * [0.6, 1, 1]
             direction *= [1, 1, side] if direction[2] > 0 else [1, 1, -side]  # away from the spine
-            place = centre + 0.9 * radii * direction / np.linalg.norm(direction)
-            tumour = ellipsoid(place, rng.uniform(10, 19) * rng.uniform(0.85, 1.15, 3))
+            position = centre + 0.9 * radii * direction / np.linalg.norm(direction)
+            tumour = ellipsoid(position, rng.uniform(10, 19) * rng.uniform(0.85, 1.15, 3))
             image[tumour] = _TUMOUR_HU + rng.normal(0, 8)
             reference[tumour] = TUMOUR
 
@@ -81,17 +81,17 @@ def make_phantom(seed: int, shape=(26, 64, 80), spacing_mm=(5.0, 2.8, 2.8)) -> t
 
 
 def write_phantoms(folder: Path, count: int, seed: int = 0, **settings) -> None:
-    """Write `count` case folders case_00000, ... in `folder`; those that are complete stay.
+    """Write `count` case folders case_00000, ... into `folder`; keep those that are complete.
 
     Raises:
-        InputError: a folder holds another scan, without a reference.
+        InputError: a folder without a reference contains another scan.
     """
     for number in range(count):
         case = folder / f"case_{number:05d}"
         if (case / REFERENCE).exists():
             continue
         image, reference = make_phantom(1000 * seed + number, **settings)
-        if (case / IMAGE).exists():  # as a program leaves it that was stopped before the reference
+        if (case / IMAGE).exists():  # interrupted before the reference was written
             found = read_image(case / IMAGE)
             if checksum(sitk.GetArrayViewFromImage(found)) != checksum(sitk.GetArrayViewFromImage(image)):
                 raise InputError(case / IMAGE, "is another scan", "name another folder")
@@ -102,8 +102,8 @@ def write_phantoms(folder: Path, count: int, seed: int = 0, **settings) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write CT-like phantoms as KiTS19 case folders.")
-    parser.add_argument("folder", type=Path, help="where to write the case folders")
-    parser.add_argument("--cases", type=int, default=12, help="how many (default: 12)")
+    parser.add_argument("folder", type=Path, help="folder for the case folders")
+    parser.add_argument("--cases", type=int, default=12, help="number of cases (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the anatomy (default: 0)")
     args = parser.parse_args()
     try:

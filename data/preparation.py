@@ -1,4 +1,4 @@
-"""Stage 1 for one case: check it, resample it, write its case folder."""
+"""Stage 1 for a single case: checks, resampling, and writing of its case folder."""
 
 import contextlib
 import math
@@ -23,19 +23,23 @@ from data.layouts import SourceCase
 from data.originals import Original
 from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
 
-VERSION = 3  # of what stage 1 computes and records; cases of another version are done again
+VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
 _MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
 _LONGEST_AXIS = 2**14
 
-Limits = Callable[[float, int], AbstractContextManager]  # of seconds and bytes that reading a file may take
+Limits = Callable[[float, int], AbstractContextManager]  # limits the seconds and bytes for reading a file
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case.
+    """The result of stage 1 for a case.
 
-    Its `record`, or the `problem` for which it was refused; a `note` for the user, if any; how many `copies` of files
-    were made that would have been links if the disk had any.
+    Attributes:
+        record: the record of the case; None if it was refused.
+        skipped: whether the case was already resampled with the same options.
+        problem: the reason for which the case was refused, or "".
+        note: a note for the user, or "".
+        copies: number of files that were copied because the disk does not support links.
     """
 
     name: str
@@ -46,7 +50,7 @@ class Outcome:
     copies: int = 0
 
     def with_note(self, note: str) -> "Outcome":
-        """The same with one more `note`, if it is not empty."""
+        """Return the same outcome with another `note` appended, unless it is empty."""
         return replace(self, note="; ".join(filter(None, (self.note, note))))
 
 
@@ -56,13 +60,13 @@ def prepare_case(
     voxel_size_mm: tuple[float, float, float] | None,
     limits: Limits = lambda seconds, size: contextlib.nullcontext(),
 ) -> Outcome:
-    """Write the case folder of `source` at `folder`; a case that is done with the same options is skipped.
+    """Write the case folder of `source` at `folder`, unless the case is already resampled with the same options.
 
-    The originals are linked where `folder` is not their own, or copied where they are not compressed NIfTI. The record
-    is written last: it says that the rest is complete. A case that is refused has none.
+    Originals outside `folder` are linked if they are compressed NIfTI, and copied otherwise. The record is written
+    last and marks the case as complete; a refused case has no record.
 
     Args:
-        limits: entered while a file is read.
+        limits: context manager that limits time and memory while a file is read.
     """
     try:
         return _prepare(source, folder, voxel_size_mm, limits)
@@ -70,7 +74,7 @@ def prepare_case(
         problem = str(_explained(error, source))
     except OSError as error:
         problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
-    except Exception as error:  # whatever a file makes of SimpleITK, numpy or the disk: the others go on
+    except Exception as error:  # any failure on one file must not stop the other cases
         problem = f"{source.image}: {error or type(error).__name__}"
     with contextlib.suppress(OSError):
         withdraw(folder)
@@ -78,7 +82,7 @@ def prepare_case(
 
 
 def withdraw(folder: Path) -> None:
-    """Let a case count as not resampled: later stages must not use what an earlier run made of it."""
+    """Remove the record of a case, so that later stages do not use the results of an earlier run."""
     (folder / RECORD).unlink(missing_ok=True)
 
 
@@ -96,21 +100,22 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
     }
     note = _note_on(source, image, reference)
     if before and _is_finished(folder, before, wanted):
-        if before.get("patient") != source.owner:  # which earlier versions did not record
+        if before.get("patient") != source.owner:  # not recorded by earlier versions
             before = {**before, "patient": source.owner}
             write_json(folder / RECORD, before)
         return Outcome(source.name, before, skipped=True, note=note)
-    _refuse_others_work(folder, before)
-    pixels, drawn, labels = _read_checked(image.file, reference.file, limits)
+    _refuse_foreign_files(folder, before)
+    pixels, reference_image, labels = _read_checked(image.file, reference.file, limits)
     if source.may_be_labels and labels is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
-        problem = "looks like a map of labels, not like a scan: its few values lie in areas"
-        remedy = "remove it, or name it as the reference of its scan; a scan indeed goes to CASE/imaging.nii.gz"
+        problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
+        remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to CASE/imaging.nii.gz"
         raise InputError(image.file, problem, remedy)
     withdraw(folder)
     pixels = image.put(pixels)
-    reference.put(drawn)
-    sums = {"image": _sum_of(pixels)} | ({"reference": _sum_of(drawn)} if drawn else {})
-    written = _write_resampled(folder, pixels, labels, voxel_size_mm) | {"original_sha256": sums}
+    reference.put(reference_image)
+    checksums = {"image": _checksum_of(pixels)}
+    checksums |= {"reference": _checksum_of(reference_image)} if reference_image else {}
+    written = _write_resampled(folder, pixels, labels, voxel_size_mm) | {"original_sha256": checksums}
     placed = {original.place.name: original.placed() for original in (image, reference)}
     record = {**wanted, **written, "placed": placed, "patient": source.owner}
     write_json(folder / RECORD, record)
@@ -118,14 +123,16 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) ->
 
 
 def _explained(error: InputError, source: SourceCase) -> InputError:
-    """The error; of a reference from 3D Slicer, in layers or on a part of the grid, with another remedy."""
+    """Return the error, with a specific remedy for a 3D Slicer reference that has layers or covers part of the grid."""
     if source.reference and source.reference.name.lower().endswith(".seg.nrrd") and error.subject == source.reference:
-        return error.with_remedy("it is 3D Slicer's: export it there as a label map, with the scan as reference volume")
+        return error.with_remedy(
+            "it is from 3D Slicer: export it there as a label map, with the scan as reference volume"
+        )
     return error
 
 
 def _earlier_record(folder: Path) -> dict | None:
-    """What stage 1 recorded before; empty where it is damaged, None where there is nothing."""
+    """Return the earlier record of stage 1; empty if it is damaged, None if there is none."""
     try:
         return read_case_record(folder, "")
     except FileNotFoundError:
@@ -136,7 +143,7 @@ def _earlier_record(folder: Path) -> dict | None:
 
 def _note_on(source: SourceCase, image: Original, reference: Original) -> str:
     corrected = [
-        f"{original.place} counts instead of {source_file or 'no file'}"
+        f"{original.place} is used instead of {source_file or 'no file'}"
         for original, source_file in ((image, source.image), (reference, source.reference))
         if original.is_correction
     ]
@@ -151,18 +158,18 @@ def _is_finished(folder: Path, record: dict, wanted: dict) -> bool:
     return complete and all(record.get(key) == value for key, value in wanted.items())
 
 
-def _refuse_others_work(folder: Path, record: dict | None) -> None:
-    """Raise InputError where a file would be written over that no record names and that stage 1 did not write."""
+def _refuse_foreign_files(folder: Path, record: dict | None) -> None:
+    """Raise InputError if a file would be overwritten that has no record and was not written by stage 1."""
     for name in (RESAMPLED_IMAGE, RESAMPLED_REFERENCE):
         if record is None and (folder / name).exists() and not is_resampled(folder / name):
-            problem = f"is in the way: there is no {RECORD} beside it, and nothing tells that stage 1 wrote it"
+            problem = f"already exists, but there is no {RECORD} in its folder and stage 1 did not write it"
             raise InputError(folder / name, problem, "remove it")
 
 
 def _read_checked(
     image: Path, reference: Path | None, limits: Limits
 ) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
-    """The scan, the reference, and the labels that it holds, uint8 (z, y, x) in its own axes."""
+    """Return the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order."""
     pixels = _read_within(image, limits)
     if reference is None:
         return pixels, None, None
@@ -170,7 +177,7 @@ def _read_checked(
     labels = whole_labels(sitk.GetArrayViewFromImage(read), reference)
     difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
-        raise InputError(reference, f"is not on the grid of its image ({difference})", "give both one grid")
+        raise InputError(reference, f"is not on the grid of its image ({difference})", "give both the same grid")
     return pixels, read, labels
 
 
@@ -180,48 +187,48 @@ def _read_within(path: Path, limits: Limits) -> sitk.Image:
         return read_image(path)
 
 
-def _sum_of(image: sitk.Image) -> str:
+def _checksum_of(image: sitk.Image) -> str:
     return checksum(sitk.GetArrayViewFromImage(image))
 
 
 def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | None, voxel_size_mm) -> dict:
-    """Write the resampled files; return what the record says of them.
+    """Write the resampled files and return their part of the record.
 
     Args:
-        reference: labels, uint8 (z, y, x) in the axes of `image`.
+        reference: labels, uint8 (z, y, x) in the axis order of `image`.
     """
     own, image = Grid.of(image), to_lps(image)
     original = Grid.of(image)
     grid = _checked_grid(folder, original, voxel_size_mm)
     resampled = resample_image(image, grid)
     write_resampled(resampled, folder / RESAMPLED_IMAGE)
-    sums = {"image": _sum_of(resampled)}
+    checksums = {"image": _checksum_of(resampled)}
     counts = None
     if reference is None:
         (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
     else:
-        # Within the tolerance the grids are one; made one exactly, they are compared no more.
+        # The grids of scan and reference agree within the tolerance; from here on, that of the scan is used for both.
         labels = resample_reference(to_lps(from_array(reference, own)), grid)
         write_resampled(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
-        sums["reference"] = checksum(labels)
+        checksums["reference"] = checksum(labels)
         found = count_labels(labels)
         counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
     return {
         "original": vars(original),
         "resampled": vars(grid),
         "labels": counts,
-        "sha256": sums,
+        "sha256": checksums,
     }
 
 
 def _checked_grid(folder: Path, original: Grid, voxel_size_mm) -> Grid:
-    """The resampled grid; raises InputError where that has more voxels than fit into memory."""
+    """Return the resampled grid; raise InputError if it has more voxels than fit into memory."""
     sides_mm = [n * mm for n, mm in zip(original.size, original.spacing)]
     if voxel_size_mm:
         counts = [side / mm for side, mm in zip(sides_mm, voxel_size_mm)]
         if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
             sizes = " × ".join(f"{n:.0f}" for n in counts)
             box = " × ".join(f"{side:.4g}" for side in sides_mm)
-            problem = f"would have {sizes} voxels, for it is {box} mm large"
+            problem = f"would have {sizes} voxels, because its size is {box} mm"
             raise InputError(folder / IMAGE, problem, "correct its voxel size, or choose a larger --voxel-size")
     return resampled_grid(original, voxel_size_mm)

@@ -1,6 +1,6 @@
-"""From a scan's own grid to the common voxel grid, and back.
+"""Resampling from the original grid of a scan to a common voxel size, and back.
 
-The new grid covers the same physical box as the old one: corners stay, voxel centres move.
+The new grid covers the same physical box as the old one: the corners are kept, the voxel centres move.
 
     old  |  .  |  .  |  .  |  .  |      4 voxels of 1.5 mm
     new  |    .    |    .    |  ..      6 mm hold 3 voxels of 2 mm
@@ -17,15 +17,15 @@ from data.images.image_files import Grid, from_array
 # Standard deviation of a Gaussian per unit of full width at half maximum.
 SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 
-_LEAST_WEIGHT = 1e-7  # what a voxel counts from where it is left out: a cubic spline reaches infinitely far
+_LEAST_WEIGHT = 1e-7  # smaller weights are set to 0, because the support of a cubic spline is unbounded
 
 
 def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None) -> Grid:
-    """Grid of voxels of `voxel_size_mm` (x, y, z) over the physical box of `grid`; `grid` itself for None."""
+    """Return a grid with voxels of `voxel_size_mm` (x, y, z) over the physical box of `grid`, or `grid` for None."""
     if voxel_size_mm is None:
         return grid
     size = [max(1, round(n * old / new)) for n, old, new in zip(grid.size, grid.spacing, voxel_size_mm)]
-    # The box is centred: what rounding adds or leaves out is shared by both ends.
+    # The boxes are concentric, so that rounding of the size affects both ends equally.
     centre_shift = [
         (n_old - 1) / 2 * old - (n_new - 1) / 2 * new
         for n_old, old, n_new, new in zip(grid.size, grid.spacing, size, voxel_size_mm)
@@ -35,29 +35,34 @@ def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None)
     return Grid(tuple(size), tuple(voxel_size_mm), tuple(origin.tolist()), grid.direction)
 
 
-class _Way:
-    """From one grid to another whose axes have the same directions: for each axis one sparse matrix, (new, old).
+class _Interpolation:
+    """Separable interpolation between grids of the same direction, with one sparse matrix (new, old) per axis.
 
-    Beyond the outermost voxel centres a linear interpolation goes on with the outermost value, a cubic one mirrors.
+    Beyond the outermost voxel centres, linear interpolation repeats the outermost value; cubic interpolation mirrors.
     """
 
     def __init__(self, old: Grid, new: Grid, order: int, variances: Iterable[float] = (0, 0, 0)):
-        """`order` is the spline's, 1 or 3; `variances` those of a blur before, in squares of old voxels (z, y, x)."""
+        """Compute the matrices.
+
+        Args:
+            order: of the spline, 1 or 3.
+            variances: of a Gaussian blur applied first, in squared voxels of the old grid (z, y, x).
+        """
         self._along_z, self._along_y, self._along_x = (
             _matrix(size, at, order, variance) for size, at, variance in zip(old.shape, old.indices_of(new), variances)
         )
 
     def old_planes(self, z: int) -> np.ndarray:
-        """The planes of the old grid that plane `z` of the new one is made of."""
+        """Return the indices of the planes of the old grid that contribute to plane `z` of the new one."""
         return self._along_z.indices[slice(*self._along_z.indptr[z : z + 2])]
 
     def plane(self, z: int, old_plane: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Plane `z` of what becomes of a volume of which `old_plane` gives the planes: float32 (y, x)."""
+        """Return plane `z` of the interpolated volume, float32 (y, x); `old_plane` returns planes of the old volume."""
         weights = self._along_z.data[slice(*self._along_z.indptr[z : z + 2])]
         return self._inside(sum(weight * old_plane(old) for weight, old in zip(weights, self.old_planes(z))))
 
     def volume(self, values: np.ndarray) -> np.ndarray:
-        """What becomes of `values` (z, y, x): float32 (z, y, x)."""
+        """Return the interpolated volume of `values` (z, y, x), float32 (z, y, x)."""
         planes = np.stack([self._inside(plane.astype(np.float32)) for plane in values])
         return (self._along_z @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
 
@@ -66,9 +71,9 @@ class _Way:
 
 
 def _matrix(size: int, at: np.ndarray, order: int, variance: float) -> sparse.csr_array:
-    """The weight of each of `size` voxels in a row, after a blur, for the values `at` some indices: float32.
+    """Return the weights of `size` voxels in a row for the interpolated values `at` continuous indices, after a blur.
 
-    Made of what the row answers to one voxel of 1 among zeros.
+    The weights, float32 (len(at), size), are the impulse responses of the voxels.
     """
     impulses = np.eye(size)
     if variance:
@@ -79,18 +84,18 @@ def _matrix(size: int, at: np.ndarray, order: int, variance: float) -> sparse.cs
 
 
 def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
-    """Resample intensities to `grid` with a cubic B-spline, after a blur along the axes whose voxels grow.
+    """Resample intensities to `grid` with a cubic B-spline, after a Gaussian blur along the axes whose spacing grows.
 
-    The blur makes the old voxel's point spread function as wide as the new one's:
-    sigma = sqrt(new² - old²) / (2 sqrt(2 ln 2)) (Cardoso et al., MICCAI 2015). Results stay within the input's range;
-    whole numbers stay whole numbers.
+    The blur widens the point spread function of the old voxels to that of the new ones:
+    sigma = sqrt(new² - old²) / (2 sqrt(2 ln 2)) (Cardoso et al., MICCAI 2015). The result is clipped to the range of
+    the input, and rounded if the input has an integer type.
     """
     old = Grid.of(image)
     if old == grid:
         return image
     values = sitk.GetArrayViewFromImage(image)
     growth = [max(0.0, (after / before) ** 2 - 1) for before, after in zip(old.spacing_mm, grid.spacing_mm)]
-    result = _Way(old, grid, 3, [SIGMA_PER_FWHM**2 * more for more in growth]).volume(values)
+    result = _Interpolation(old, grid, 3, [SIGMA_PER_FWHM**2 * more for more in growth]).volume(values)
     np.clip(result, np.float32(values.min()), np.float32(values.max()), out=result)
     if values.dtype.kind != "f":
         result = np.floor(result + np.float32(0.5), out=result).astype(values.dtype)
@@ -98,7 +103,7 @@ def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
 
 
 def _discrete_gaussian(variance: float) -> np.ndarray:
-    """The discrete counterpart of a Gaussian (Lindeberg, IEEE PAMI 1990), cut where it holds 99 % of the weight."""
+    """Return the discrete analogue of a Gaussian (Lindeberg, IEEE PAMI 1990), truncated at 99 % of its weight."""
     half = special.ive(np.arange(2 + int(4 * np.sqrt(variance))), variance)
     held = half[0] + 2 * np.cumsum(half[1:])
     half = half[: 2 + np.argmax(held >= 0.99)]
@@ -106,17 +111,18 @@ def _discrete_gaussian(variance: float) -> np.ndarray:
 
 
 def count_labels(labels: np.ndarray) -> np.ndarray:
-    """Voxels of each label 0 to 255 of uint8 `labels` (z, y, x)."""
-    return sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)  # it takes eight bytes a voxel
+    """Return the number of voxels of each label 0 to 255 in uint8 `labels` (z, y, x)."""
+    # One plane at a time, because np.bincount needs eight bytes per voxel.
+    return sum(np.bincount(plane.ravel(), minlength=256) for plane in labels)
 
 
 def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
-    """Resample labels to `grid`: uint8 (z, y, x).
+    """Resample labels to `grid` and return them, uint8 (z, y, x).
 
-    Each label's mask is interpolated linearly and the largest share wins; of equal ones the lowest label of the
-    foreground. Structures thinner than a new voxel would lose everywhere; so each voxel of the old grid keeps its label
-    in the new voxel that contains it or in one of that voxel's 26 neighbours, and rare labels are served last, so that
-    none covers them.
+    The mask of each label is interpolated linearly and each voxel takes the label of the largest value; ties take the
+    lowest foreground label. Because structures thinner than a new voxel would vanish, the label of every old voxel is
+    kept in the new voxel that contains it or in one of its 26 neighbours. Rare labels are written last, so that no
+    other label overwrites them.
     """
     labels = sitk.GetArrayViewFromImage(reference).astype(np.uint8)
     old = Grid.of(reference)
@@ -137,17 +143,17 @@ def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
 
 
 def _largest_share(labels: np.ndarray, old: Grid, grid: Grid) -> np.ndarray:
-    """Label of the largest linearly interpolated mask at each voxel of `grid`, uint8 (z, y, x).
+    """Return the label with the largest linearly interpolated mask at each voxel of `grid`, uint8 (z, y, x).
 
-    The background's share is what the masks leave of 1; it wins where it is larger than each of theirs.
+    The share of the background is 1 minus the sum of the foreground shares.
     """
-    way = _Way(old, grid, 1)
+    interpolation = _Interpolation(old, grid, 1)
     result = np.zeros(grid.shape, np.uint8)
     for z, plane in enumerate(result):
-        found = sum(np.bincount(labels[index].ravel(), minlength=256) for index in way.old_planes(z))
+        found = sum(np.bincount(labels[index].ravel(), minlength=256) for index in interpolation.old_planes(z))
         best = total = np.zeros(plane.shape, np.float32)
         for label in np.flatnonzero(found[1:]) + 1:
-            share = way.plane(z, lambda index, label=label: labels[index] == label)
+            share = interpolation.plane(z, lambda index, label=label: labels[index] == label)
             plane[share > best] = label
             best, total = np.maximum(best, share), total + share
         plane[best < 1 - total] = 0
@@ -155,15 +161,15 @@ def _largest_share(labels: np.ndarray, old: Grid, grid: Grid) -> np.ndarray:
 
 
 def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, new_of_old: list[np.ndarray]) -> None:
-    """Give `label` to new voxels, best filled first, until no voxel of the old `mask` is farther than one from it.
+    """Assign `label` to new voxels, fullest first, until each voxel of the old `mask` is at most one voxel from it.
 
-    `new_of_old` holds for each axis (z, y, x) the voxel of `result` that contains each voxel of `mask`.
+    `new_of_old` gives, for each axis (z, y, x), the index in `result` of the voxel that contains each voxel of `mask`.
     """
     box = tuple(slice(max(0, new[0] - 2), new[-1] + 3) for new in new_of_old)
     part = result[box]
     along_z, along_y, along_x = (new - span.start for new, span in zip(new_of_old, box))
     sum_y, sum_x = (_sums(new, size) for new, size in zip((along_y, along_x), part.shape[1:]))
-    filled = np.zeros(part.shape, np.int32)  # old voxels of the label in each new one
+    filled = np.zeros(part.shape, np.int32)  # number of old voxels of the label in each new voxel
     for z, plane in zip(along_z, mask.view(np.uint8)):
         filled[z] += (sum_x @ (sum_y @ plane).T).T
     while True:
@@ -175,32 +181,32 @@ def _keep_thin_parts(result: np.ndarray, mask: np.ndarray, label: int, new_of_ol
 
 
 def _sums(new_of_old: np.ndarray, size: int) -> sparse.csr_array:
-    """The matrix (size, old) that adds up the old voxels in each of `size` new ones."""
+    """Return the matrix (size, old) that sums the old voxels in each of `size` new voxels."""
     count = len(new_of_old)
     return sparse.csr_array((np.ones(count, np.int32), (new_of_old, np.arange(count))), shape=(size, count))
 
 
 def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid) -> Iterator[np.ndarray]:
-    """Bring each of `channels`, float32 (z, y, x) on `grid`, linearly back to `original` (in LPS order)."""
-    way = _Way(grid, original, 1)
+    """Interpolate each of `channels`, float32 (z, y, x) on `grid`, linearly to the grid `original` (in LPS order)."""
+    interpolation = _Interpolation(grid, original, 1)
     for values in channels:
-        yield np.stack([way.plane(z, values.__getitem__) for z in range(original.shape[0])])
+        yield np.stack([interpolation.plane(z, values.__getitem__) for z in range(original.shape[0])])
 
 
 def restore_decision(probabilities: np.ndarray, grid: Grid, original: Grid) -> np.ndarray:
-    """The most probable class on `original`, uint8 (z, y, x), as `restore_channels` brings back `probabilities`.
+    """Return the argmax of `probabilities` after interpolation to the grid `original`, uint8 (z, y, x).
 
-    A plane at a time, to spare memory. Of equally probable classes the first.
+    This is the argmax of `restore_channels`, computed one plane at a time to save memory. Ties take the first class.
 
     Args:
         probabilities: float32 (classes, z, y, x) on `grid`.
     """
-    way = _Way(grid, original, 1)
+    interpolation = _Interpolation(grid, original, 1)
     result = np.zeros(original.shape, np.uint8)
     for z, plane in enumerate(result):
-        best = way.plane(z, probabilities[0].__getitem__)
+        best = interpolation.plane(z, probabilities[0].__getitem__)
         for number, values in enumerate(probabilities[1:], start=1):
-            share = way.plane(z, values.__getitem__)
+            share = interpolation.plane(z, values.__getitem__)
             plane[share > best] = number
             best = np.maximum(best, share)
     return result

@@ -1,4 +1,4 @@
-"""Which case belongs to training, validation and test."""
+"""Distribution of cases to training, validation and test, and to folds of cross-validation."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ from data.layouts import SourceCase
 
 
 def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[str, str]:
-    """Distribute `names` at random into train, val and test in the given `shares`; the same for the same names.
+    """Distribute `names` randomly into train, val and test in the given `shares`, independently of their order.
 
-    Each share above 0 gets one name at least.
+    Each share above 0 receives at least one name.
 
     Raises:
         InputError: there are fewer names than shares above 0.
@@ -27,7 +27,7 @@ def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[st
 
 
 def _counts(number: int, shares: list[float]) -> np.ndarray:
-    """How many of so many patients each share gets."""
+    """Return the number of patients for each share, out of `number` patients."""
     wanted = np.array(shares) > 0
     if number < wanted.sum():
         problem = f"{number} patients cannot fill {wanted.sum()} shares"
@@ -41,9 +41,9 @@ def _counts(number: int, shares: list[float]) -> np.ndarray:
 
 
 def folds_of(patients: Iterable[str], count: int) -> dict[str, int]:
-    """Number from 1 to `count` of the fold of each patient; the same for the same patients.
+    """Return the fold (1 to `count`) of each patient, always the same for the same patients.
 
-    The patients are dealt out in the order of a hash of their names: the sizes of folds differ by one at most.
+    Patients are assigned to folds in turn, ordered by a hash of their names; the sizes of folds differ by at most one.
 
     Raises:
         InputError: there are fewer patients than folds.
@@ -56,7 +56,7 @@ def folds_of(patients: Iterable[str], count: int) -> dict[str, int]:
 
 
 def outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
-    """Those of `cases` whose patients do not belong to fold (number, of how many); all for None.
+    """Return the `cases` whose patients are not in `fold` (number, count), or all cases for None.
 
     Raises:
         InputError: there are fewer patients than folds.
@@ -69,9 +69,9 @@ def outside_fold(cases: list, fold: tuple[int, int] | None) -> list:
 
 
 def split_patients(sources: list[SourceCase], shares: list[float], seed: int) -> dict[str, str]:
-    """Distribute cases as `split_by_shares` does their patients: all cases of a patient go to one split.
+    """Distribute cases by patient with `split_by_shares`, so that all cases of a patient are in the same split.
 
-    Cases that are known to be refused belong to none.
+    Cases that are already known to be refused are left out.
     """
     patients = {source.name: source.owner for source in sources if not source.problem}
     split = split_by_shares(sorted(set(patients.values())), shares, seed)
@@ -79,12 +79,12 @@ def split_patients(sources: list[SourceCase], shares: list[float], seed: int) ->
 
 
 def check_patients_together(split: dict[str, str], sources: list[SourceCase], path: Path) -> None:
-    """Raise InputError where the `split` that `path` gives has cases of one patient in several splits."""
-    place: dict[str, SourceCase] = {}
+    """Raise InputError if the `split` read from `path` has cases of one patient in several splits."""
+    first_cases: dict[str, SourceCase] = {}
     for source in sources:
         if source.name not in split:
             continue
-        first = place.setdefault(source.owner, source)
+        first = first_cases.setdefault(source.owner, source)
         if split[first.name] != split[source.name]:
             problem = (
                 f"{first.name} in {split[first.name]} and {source.name} in {split[source.name]} are of one patient"
@@ -93,21 +93,21 @@ def check_patients_together(split: dict[str, str], sources: list[SourceCase], pa
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
-    """Read a JSON file of case names under train, val and test.
+    """Read a JSON file that lists case names under train, val and test.
 
     Raises:
-        InputError: the file is unreadable, names a case twice, or one that is not among `names`.
+        InputError: the file is unreadable, names a case twice, or names a case that is not in `names`.
     """
     remedy = 'write {"train": [...], "val": [...], "test": [...]}'
     try:
-        content = read_json(path, {f"{split}?": [str] for split in SPLITS}, remedy, "is no JSON of case names")
+        content = read_json(path, {f"{split}?": [str] for split in SPLITS}, remedy, "is not a JSON file of case names")
     except FileNotFoundError:
         raise InputError(path, "there is no such file", "check --split-file") from None
     pairs = [(name, split) for split in SPLITS for name in content.get(split, [])]
     known, seen = set(names), set()
     for name, _ in pairs:
         if name not in known:
-            raise InputError(path, f"names case {name}, which the data do not hold", "check the name")
+            raise InputError(path, f"names case {name}, which is not in the data", "check the name")
         if name in seen:
             raise InputError(path, f"names case {name} twice", "keep one of them")
         seen.add(name)
@@ -117,9 +117,9 @@ def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
 
 
 def current_folder(root: Path, source: SourceCase, split: dict[str, str]) -> Path:
-    """Folder of a case below `root`: where it lies already (someone may have moved it), else where it is to go."""
-    for place in ("", *SPLITS):
-        folder = root / place / source.name
+    """Return the folder of a case below `root`: where it exists (the user may have moved it), or where it belongs."""
+    for parent in ("", *SPLITS):
+        folder = root / parent / source.name
         if folder.is_dir():
             return folder
     return root / (split.get(source.name) or source.split or "") / source.name

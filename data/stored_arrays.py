@@ -1,7 +1,7 @@
-"""Arrays in files that can be made again: written whole, mapped into memory, trusted only as they were written.
+"""Cache files of arrays that can be recomputed: written atomically, memory-mapped, and verified before use.
 
-A file holds one line, a checksum (CRC-32) and JSON, filled up with spaces to whole pages, then each array from a page's
-beginning:
+A file contains one line with a checksum (CRC-32) and JSON, padded with spaces to whole pages, followed by the arrays,
+each of which begins at a page boundary:
 
     0a1b2c3d {"arrays": {"image": ["<i2", [120, 266, 266], 4096], ...}, "facts": ..., "made_of": ..., "bytes": ...}
     image    its values in C order, from byte 4096 on
@@ -29,19 +29,17 @@ from base.json_files import check_shape, parse_json
 
 _PAGE_BYTES = mmap.PAGESIZE
 _LONGEST_HEADER = 2**22
-_WRITTEN = (
-    1_000_000_000  # what a file says it was last written, s since 1970: one that was touched since says otherwise
-)
+_MODIFICATION_TIME = 1_000_000_000  # s since 1970, set after writing; any later change of the file resets it
 
 _release_pages = ctypes.CDLL(None).madvise
 _release_pages.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class StoredArrays:
-    """The arrays of the file at `path`, of so many `bytes`, by name in `arrays`, and the plain values in `facts`.
+    """The arrays of the file at `path` by name (`arrays`), its JSON values (`facts`) and its size in `bytes`.
 
-    The file is mapped, not read: a part of an array is fetched when it is looked at, and no open file is kept, however
-    many files are mapped; one that is removed meanwhile stays readable.
+    The file is memory-mapped: parts of an array are read from disk when they are accessed. No file descriptor is kept
+    open, and a file that is removed later stays readable.
     """
 
     def __init__(self, path: Path, header: dict):
@@ -55,38 +53,38 @@ class StoredArrays:
             self.arrays[name] = values.view(kind).reshape(shape)
 
     def release(self) -> None:
-        """Let go of the memory that holds what was looked at; it is fetched again when it is looked at again."""
+        """Release the memory of the pages read so far; they are read again when they are next accessed."""
         _release_pages(*self._extent)
 
 
 def stored(path: Path, made_of, make: Callable[[], tuple[dict[str, np.ndarray], object]]) -> StoredArrays:
-    """The arrays and facts in the file at `path`; made and written first, unless it holds those of `made_of`.
+    """Return the arrays and facts stored at `path`; compute and write them first unless the file matches `made_of`.
 
-    Several processes may do so at once: each writes the same, and the last one's file stays.
+    Several processes may do this concurrently: all write the same content, and the last file is kept.
 
     Args:
-        made_of: plain values that tell what the arrays were made of.
-        make: gives the arrays by name, and plain values.
+        made_of: JSON values that identify the inputs of the computation.
+        make: returns the arrays by name, and the facts (JSON values).
 
     Raises:
         OSError: the file cannot be written.
     """
-    made_of = [path.parent.name, path.name, made_of]  # one put in the place of another is not trusted
+    made_of = [path.parent.name, path.name, made_of]  # detects a file copied from elsewhere
     header = _read_header(path, made_of)
     if header is None:
         _write(path, made_of, *make())
         header = _read_header(path, made_of)
     if header is None:
-        raise InputError(path, "does not stay as it is written", "let nothing else write there")
+        raise InputError(path, "is changed while it is in use", "make sure that no other program writes there")
     return StoredArrays(path, header)
 
 
 def _read_header(path: Path, made_of) -> dict | None:
-    """What the file says of itself; None if it is not there, not whole, not as it was written, or of something else."""
+    """Return the header of a file, or None if the file is missing, damaged, modified, or does not match `made_of`."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or int(status.st_mtime) != _WRITTEN:
+            if not stat.S_ISREG(status.st_mode) or int(status.st_mtime) != _MODIFICATION_TIME:
                 return None
             line = file.readline(_LONGEST_HEADER)
         checksum, _, text = line.partition(b" ")
@@ -103,23 +101,23 @@ def _read_header(path: Path, made_of) -> dict | None:
 
 
 def _check_header(header, size: int) -> None:
-    """Raise an exception where a header does not describe a file of `size` bytes."""
+    """Raise an exception unless the header describes a file of `size` bytes."""
     check_shape(
         header, {"arrays": {str: [str, [int], int]}, "facts": object, "made_of": object, "bytes": int, "digest": str}
     )
     if header["bytes"] != size:
-        raise ValueError("it is not whole")
+        raise ValueError("it is incomplete")
     for kind, shape, offset in header["arrays"].values():
         end = offset + math.prod(shape) * np.dtype(kind).itemsize
         if min([offset, *shape]) < 0 or end > size or np.dtype(kind).hasobject:
-            raise ValueError("an array lies outside")
+            raise ValueError("an array extends beyond the file")
 
 
 @functools.cache
 def _digest_of_values(path: Path, identity: tuple[int, ...], first: int) -> str:
-    """Digest of all behind the first bytes of a file; calculated once in a process for the same `identity`.
+    """Return a digest of a file after its `first` bytes, computed once per process for the same `identity`.
 
-    Of the sums of its pages, which change with any damage of theirs, as fast as memory is read.
+    The digest is computed from the sum of each page, which is limited only by the speed of reading memory.
     """
     memory = _map(path, identity[-1])
     words = memory[first:].view(np.uint64).reshape(-1, _PAGE_BYTES // 8)
@@ -129,7 +127,7 @@ def _digest_of_values(path: Path, identity: tuple[int, ...], first: int) -> str:
 
 
 def _map(path: Path, size: int) -> np.ndarray:
-    """The bytes of a file, mapped into memory."""
+    """Return the bytes of a file as a read-only memory map."""
     memory = torch.from_file(str(path), size=size, dtype=torch.uint8).numpy()
     memory.flags.writeable = False
     return memory
@@ -140,34 +138,34 @@ def _checksum(text: bytes) -> bytes:
 
 
 def _write(path: Path, made_of, arrays: dict[str, np.ndarray], facts) -> None:
-    places, end = {}, 0
+    layout, end = {}, 0
     for name, values in arrays.items():
-        places[name] = [values.dtype.str, list(values.shape), end]
+        layout[name] = [values.dtype.str, list(values.shape), end]
         end += _whole_pages(values.nbytes)
-    header = {"arrays": places, "facts": facts, "made_of": made_of, "bytes": end, "digest": _digest_of(arrays)}
-    first = _whole_pages(len(json.dumps(header)) + 100)  # numbers grow by the header's own size
-    for place in places.values():
-        place[2] += first
+    header = {"arrays": layout, "facts": facts, "made_of": made_of, "bytes": end, "digest": _digest_of(arrays)}
+    first = _whole_pages(len(json.dumps(header)) + 100)  # offsets get longer when the header's size is added
+    for entry in layout.values():
+        entry[2] += first
     header["bytes"] += first
     text = json.dumps(header).encode()
 
     def verify(temporary: Path) -> None:
-        os.utime(temporary, (_WRITTEN, _WRITTEN))
+        os.utime(temporary, (_MODIFICATION_TIME, _MODIFICATION_TIME))
         if _read_header(temporary, made_of) is None:
-            raise OSError(errno.EIO, "what was written reads differently")
+            raise OSError(errno.EIO, "the written file has different content")
 
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent)
     with replacing(path, verify) as temporary, temporary.open("wb") as file:
         file.write(_checksum(text) + b" " + text.ljust(first - 10) + b"\n")
         for name, values in arrays.items():
-            file.seek(places[name][2])
+            file.seek(layout[name][2])
             file.write(np.ascontiguousarray(values).data)
         file.truncate(header["bytes"])
 
 
 def _digest_of(arrays: dict[str, np.ndarray]) -> str:
-    """What `_digest_of_values` will give of a file of these arrays."""
+    """Return the digest that `_digest_of_values` computes from a file of these arrays."""
     digest = hashlib.sha256()
     for values in arrays.values():
         content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)

@@ -1,4 +1,4 @@
-"""Case folders move to their split: links keep leading to their files, and no moment of a stop loses anything."""
+"""Tests of moving case folders to their split: links stay valid, and an interruption at any step loses nothing."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ KILLED = 9
 
 
 def make_root(folder: Path, linked_folder: bool = False) -> Path:
-    """A data folder with a case: a file, a relative link to a store, and one to a neighbour within the case."""
+    """Make a data folder with a case: a file, a relative link to a store, and a relative link within the case."""
     store, case = folder / "store", folder / "root" / "case"
     (store / "case").mkdir(parents=True)
     (store / "scan").write_bytes(b"scan" * 1000)
@@ -39,40 +39,40 @@ def contents_of(case: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("linked_folder", [False, True])
 @pytest.mark.parametrize("linked_split", [False, True])
-def test_relative_links_lead_where_they_led_and_stay_relative(tmp_path, linked_folder, linked_split):
+def test_relative_links_keep_their_targets_and_stay_relative(tmp_path, linked_folder, linked_split):
     root = make_root(tmp_path, linked_folder)
     if linked_split:
         (tmp_path / "deep" / "deeper").mkdir(parents=True)
         (root / "train").symlink_to(tmp_path / "deep" / "deeper")
     before = contents_of(root / "case")
-    for split, place in (("train", root), ("val", root / "train")):
-        assert move_to_split(place / "case", root, split) == ""
+    for split, parent in (("train", root), ("val", root / "train")):
+        assert move_to_split(parent / "case", root, split) == ""
         assert contents_of(root / split / "case") == before
     link = root / "val" / "case"
     assert not (link if linked_folder else link / "imaging").readlink().is_absolute()
     assert [path.name for path in root.iterdir() if path.name not in ("train", "val")] == []
 
 
-def test_a_link_that_leads_nowhere_is_moved_as_it_is(tmp_path):
+def test_a_broken_link_is_moved_unchanged(tmp_path):
     root = make_root(tmp_path)
-    (tmp_path / "store" / "scan").rename(tmp_path / "elsewhere")  # as git-annex leaves what it has not fetched
+    (tmp_path / "store" / "scan").rename(tmp_path / "elsewhere")  # as in git-annex before a download
     move_to_split(root / "case", root, "train")
     (tmp_path / "elsewhere").rename(tmp_path / "store" / "scan")
     assert contents_of(root / "train" / "case")
 
 
-def test_what_is_in_the_way_is_told(tmp_path):
+def test_an_existing_target_is_refused(tmp_path):
     root = make_root(tmp_path)
     (root / "train").symlink_to(tmp_path / "unplugged")
-    with pytest.raises(InputError, match="train: is no folder, or a link that leads nowhere"):
+    with pytest.raises(InputError, match="train: is not a folder, or is a broken link"):
         move_to_split(root / "case", root, "train")
     (root / "val" / "case").mkdir(parents=True)
-    with pytest.raises(InputError, match="in the way"):
+    with pytest.raises(InputError, match="already exists"):
         move_to_split(root / "case", root, "val")
 
 
 def put_splits_on_another_disk(has_links: bool = True) -> None:
-    """Let folders be renamed within their folder alone; where the other disk has no links, none can be made there."""
+    """Make renames fail except within one folder and, unless the other disk `has_links`, links in train fail too."""
     rename, link = Path.rename, Path.symlink_to
 
     def rename_here(self: Path, target: Path):
@@ -91,12 +91,12 @@ def put_splits_on_another_disk(has_links: bool = True) -> None:
 @pytest.fixture
 def other_disk(monkeypatch):
     for name in ("rename", "symlink_to"):
-        monkeypatch.setattr(Path, name, getattr(Path, name))  # as it was, at the end
+        monkeypatch.setattr(Path, name, getattr(Path, name))  # restores the methods after the test
     put_splits_on_another_disk()
 
 
 @pytest.mark.parametrize("linked_folder", [False, True])
-def test_another_disk_gets_a_copy_and_this_one_keeps_nothing(tmp_path, other_disk, linked_folder):
+def test_a_case_moved_to_another_disk_is_removed_from_this_one(tmp_path, other_disk, linked_folder):
     root = make_root(tmp_path, linked_folder)
     before, changed = contents_of(root / "case"), (root / "case" / "reference").stat().st_mtime_ns
     assert move_to_split(root / "case", root, "train") == ""
@@ -106,16 +106,16 @@ def test_another_disk_gets_a_copy_and_this_one_keeps_nothing(tmp_path, other_dis
     assert [path.name for path in (root / "train").iterdir()] == ["case"]
 
 
-def test_a_disk_without_links_gets_copies_and_a_line(tmp_path, other_disk):
+def test_links_are_replaced_by_copies_on_a_disk_without_links(tmp_path, other_disk):
     put_splits_on_another_disk(has_links=False)
     root = make_root(tmp_path)
     before = contents_of(root / "case")
-    assert "has no links" in move_to_split(root / "case", root, "train")
+    assert "does not support links" in move_to_split(root / "case", root, "train")
     assert contents_of(root / "train" / "case") == before
     assert not (root / "train" / "case" / "imaging").is_symlink()
 
 
-def test_another_disk_that_is_full_costs_nothing(tmp_path, other_disk, monkeypatch):
+def test_a_full_target_disk_leaves_the_case_unchanged(tmp_path, other_disk, monkeypatch):
     def fill(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -129,24 +129,24 @@ def test_another_disk_that_is_full_costs_nothing(tmp_path, other_disk, monkeypat
 
 
 def move(root: Path) -> None:
-    """What stage 1 does about the case, begun again or not."""
+    """Move the case as stage 1 does, whether or not an earlier run was interrupted."""
     finish_moves(root)
     if os.path.lexists(root / "case"):
         move_to_split(root / "case", root, "train")
 
 
 def move_and_kill(root: Path, steps: int) -> int:
-    """Do it in a process that is killed before a step, which is whatever changes the disk; its status."""
+    """Call `move` in a process that is killed before one of its changes to the disk; return its exit status."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # no thread is needed
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads; the child needs none of them
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    left = count(steps, -1)
+    remaining = count(steps, -1)
 
     def watch(event: str, arguments) -> None:
         changes = ("os.rename", "os.symlink", "os.remove", "os.rmdir", "os.mkdir", "open", "shutil.rmtree")
-        if event in changes and str(root) in str(arguments) and next(left) == 0:
+        if event in changes and str(root) in str(arguments) and next(remaining) == 0:
             os._exit(KILLED)
 
     sys.addaudithook(watch)
@@ -158,20 +158,20 @@ def move_and_kill(root: Path, steps: int) -> int:
 
 
 @pytest.mark.parametrize("linked_folder", [False, True])
-@pytest.mark.parametrize("is_far", [False, True])
-def test_killed_at_any_step_nothing_is_lost_and_the_same_command_goes_on(
-    tmp_path, monkeypatch, request, is_far, linked_folder
+@pytest.mark.parametrize("is_other_disk", [False, True])
+def test_a_move_killed_at_any_step_loses_nothing_and_can_be_completed(
+    tmp_path, monkeypatch, request, is_other_disk, linked_folder
 ):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # takes its time, and a killed process needs none
-    if is_far:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow, and not needed if only the process is killed
+    if is_other_disk:
         request.getfixturevalue("other_disk")
     for steps in count():
         root = make_root(tmp_path / str(steps), linked_folder)
         before = contents_of(root / "case")
         status = move_and_kill(root, steps)
         assert status in (0, KILLED)
-        whole = [place for place in ("case", "train/case") if (root / place / "reference").exists()]
-        assert any(contents_of(root / place) == before for place in whole), (steps, whole)
+        copies = [path for path in ("case", "train/case") if (root / path / "reference").exists()]
+        assert any(contents_of(root / path) == before for path in copies), (steps, copies)
         move(root)
         assert contents_of(root / "train" / "case") == before, steps
         assert [path.name for path in root.iterdir()] == ["train"], steps

@@ -1,4 +1,4 @@
-"""Components by hand, and against scipy's labelling on random shapes."""
+"""Tests of connected components, by hand and against SciPy's labelling of random shapes."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from data.components import keep_largest
 
 
 def row(*labels):
-    """Labels along x, in the middle of a small volume."""
+    """Return a small volume with the labels along x in its middle."""
     volume = np.zeros((3, 3, len(labels)), np.uint8)
     volume[1, 1] = labels
     return volume
@@ -23,13 +23,13 @@ def row(*labels):
         (3, (1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2)),
     ],
 )
-def test_the_largest_of_each_label_stay(count, kept):
-    """Label 1 in parts of 2, 1 and 3 voxels, label 2 in parts of 2 and 1."""
+def test_the_largest_components_of_each_label_are_kept(count, kept):
+    """Label 1 has components of 2, 1 and 3 voxels, label 2 of 2 and 1."""
     np.testing.assert_array_equal(keep_largest(row(1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2), count), row(*kept))
 
 
 def test_voxels_that_share_a_corner_are_connected():
-    """(0, 0, 0) and (1, 1, 1) are one component of two voxels; (3, 3, 3) is another, of one."""
+    """(0, 0, 0) and (1, 1, 1) form a component of two voxels, (3, 3, 3) one of a single voxel."""
     labels = np.zeros((4, 4, 4), np.uint8)
     labels[0, 0, 0] = labels[1, 1, 1] = labels[3, 3, 3] = 5
     expected = labels.copy()
@@ -37,19 +37,19 @@ def test_voxels_that_share_a_corner_are_connected():
     np.testing.assert_array_equal(keep_largest(labels, 1), expected)
 
 
-def test_another_label_does_not_connect():
-    """1 2 1 is three components; the first of equally large ones stays."""
+def test_components_are_not_connected_through_another_label():
+    """1 2 1 has three components; of the two equally large ones of label 1, the first is kept."""
     np.testing.assert_array_equal(keep_largest(row(1, 2, 1), 1), row(1, 2, 0))
 
 
-def test_the_input_stays_and_an_empty_prediction_is_fine():
+def test_the_input_is_not_modified_and_an_empty_prediction_is_accepted():
     labels = row(1, 0, 1)
     keep_largest(labels, 1)
     np.testing.assert_array_equal(labels, row(1, 0, 1))
     np.testing.assert_array_equal(keep_largest(row(0, 0, 0), 1), row(0, 0, 0))
 
 
-def test_against_another_labelling():
+def test_components_agree_with_scipy():
     rng = np.random.default_rng(0)
     for count in (1, 3):
         noise = ndimage.gaussian_filter(rng.normal(size=(20, 22, 24)), 1.2)
@@ -59,7 +59,7 @@ def test_against_another_labelling():
             components, number = ndimage.label(labels == label, np.ones((3, 3, 3)))
             sizes = np.bincount(components.ravel())[1:]
             assert number > count
-            assert len(set(sorted(sizes)[-count - 1 :])) == count + 1  # no tie decides
+            assert len(set(sorted(sizes)[-count - 1 :])) == count + 1  # no ties among the largest
             largest = np.argsort(sizes)[-count:] + 1
             expected[np.isin(components, largest)] = label
         np.testing.assert_array_equal(keep_largest(labels, count), expected)

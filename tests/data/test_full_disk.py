@@ -1,4 +1,4 @@
-"""A disk that fills while an image is written: SimpleITK says nothing of it, so the file is read before it counts."""
+"""Tests of a disk that fills while an image is written: SimpleITK does not report it, so the file is verified."""
 
 import resource
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_beyond_a_limit(path: Path, limit: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 300, 20_000, 40_000])
-def test_an_image_that_is_cut_short_takes_no_name(tmp_path, limit):
+def test_a_truncated_image_does_not_replace_the_old_one(tmp_path, limit):
     path = tmp_path / "image.nii.gz"
     write_image(image_of(VALUES[:3]), path)
     before = path.read_bytes()

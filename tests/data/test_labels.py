@@ -1,4 +1,4 @@
-"""Labels that went through floating point, in every place where labels are read."""
+"""Tests of labels stored as floating-point numbers, in all functions that read labels."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ LABELS[2, 2:4, 2:4] = 2
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("error", [-0.0009, 1e-7, 0.0009])
-def test_a_label_a_thousandth_away_is_that_label(tmp_path, kind, error):
+def test_labels_within_the_tolerance_are_rounded(tmp_path, kind, error):
     labels = whole_labels(LABELS.astype(kind) + kind(error), tmp_path)
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, LABELS)
@@ -44,8 +44,8 @@ def test_other_values_are_refused(tmp_path, values, problem):
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".mha"])
 @pytest.mark.parametrize("scale", [0.9999999, 0.9996])
-def test_a_reference_and_a_prediction_lose_no_label(tmp_path, ending, scale):
-    """Conversion to whole numbers alone would make 0 of 0.9999999."""
+def test_labels_of_references_and_predictions_are_rounded(tmp_path, ending, scale):
+    """Conversion to integers without rounding would turn 0.9999999 into 0."""
     scan, mask, prediction = (tmp_path / f"{name}{ending}" for name in ("scan", "mask", "prediction"))
     sitk.WriteImage(image_of(LABELS.astype(np.int16) * 100), str(scan))
     for path in (mask, prediction):
@@ -62,8 +62,8 @@ def test_a_reference_and_a_prediction_lose_no_label(tmp_path, ending, scale):
 
 
 @pytest.mark.parametrize("flip", [1.0, -1.0])
-def test_a_reference_that_stage_1_takes_is_taken_later_too(tmp_path, flip):
-    """Its directions differ by a rounding error: far from the origin, that is more than a thousandth of a voxel."""
+def test_a_reference_accepted_by_stage_1_is_accepted_later(tmp_path, flip):
+    """Its direction differs by a rounding error, which far from the origin exceeds a thousandth of a voxel."""
     direction = np.diag([flip, flip, 1.0])
     near = direction.copy()
     near[0, 1], near[1, 0] = 5e-4, -5e-4

@@ -1,4 +1,4 @@
-"""The way of a landmark: painted in a file of any direction, resampled, predicted, found at the same point."""
+"""Tests that a landmark stays at its physical point: in a file of any direction, resampled, and predicted."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ SPACING = (0.9, 1.2, 3.0)
 
 
 def ball(shape, centre, radius_mm):
-    """Mask of a ball in a file of `SPACING` (x, y, z); `centre` in voxels (z, y, x)."""
+    """Return the mask of a ball in a file of `SPACING` (x, y, z); `centre` is in voxels (z, y, x)."""
     distances = [(i - c) * mm for i, c, mm in zip(np.indices(shape), centre, SPACING[::-1])]
     return sum(distance**2 for distance in distances) <= radius_mm**2
 
@@ -47,7 +47,7 @@ def test_a_landmark_is_found_at_the_same_point(direction, voxel_size_mm, tmp_pat
     before.Execute(sitk.ReadImage(str(folder / "segmentation.nii.gz")))
     after.Execute(written)
     for label in (1, 2):
-        # Nothing moves by more than a fraction of a voxel; without resampling by nothing at all.
+        # With resampling, the centroid may move by a fraction of a voxel; without, it must not move.
         tolerance = 0.3 if voxel_size_mm else 1e-3
         np.testing.assert_allclose(before.GetCentroid(label), after.GetCentroid(label), atol=tolerance)
     np.testing.assert_array_equal(prediction.shape, scan.array().shape)
@@ -55,7 +55,7 @@ def test_a_landmark_is_found_at_the_same_point(direction, voxel_size_mm, tmp_pat
     assert agreement > 0.97 if voxel_size_mm else agreement == 1
 
 
-def test_the_resampled_image_and_reference_show_the_landmark_at_one_place(direction, tmp_path):
+def test_the_resampled_image_and_reference_show_the_landmark_at_the_same_point(direction, tmp_path):
     labels = np.zeros((16, 32, 36), np.uint8)
     labels[ball(labels.shape, (5, 9, 24), 9)] = 1
     geometry = (SPACING, (5.0, -17.0, 99.0), direction)

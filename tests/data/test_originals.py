@@ -1,4 +1,4 @@
-"""What somebody does to the scan and the reference in a case folder counts, and is never removed."""
+"""Tests that the user's own scans and references in a case folder are used and never removed."""
 
 import errno
 from pathlib import Path
@@ -24,7 +24,7 @@ def array_of(path):
 
 @pytest.fixture(params=[".nii.gz", ".mha"])
 def source(request, tmp_path):
-    """A scan with its reference, linked (.nii.gz) or copied (.mha) by stage 1."""
+    """Return a scan with its reference, which stage 1 links (.nii.gz) or copies (.mha)."""
     sitk.WriteImage(
         image_of(np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32)),
         str(tmp_path / f"s{request.param}"),
@@ -33,36 +33,36 @@ def source(request, tmp_path):
     return SourceCase("case", tmp_path / f"s{request.param}", tmp_path / f"r{request.param}")
 
 
-def test_a_correction_in_the_case_folder_counts_and_stays(source, tmp_path):
+def test_a_correction_in_the_case_folder_is_used_and_kept(source, tmp_path):
     out = tmp_path / "OUT"
     assert not prepare_case(source, out, None).problem
-    (out / "segmentation.nii.gz").unlink()  # as viewers save: a new file in the place of the old one
+    (out / "segmentation.nii.gz").unlink()  # viewers save a new file in place of the old one
     write(out / "segmentation.nii.gz", 2)
     corrected = (out / "segmentation.nii.gz").read_bytes()
     outcome = prepare_case(source, out, None)
     assert not outcome.problem
     assert outcome.record["labels"] == {"0": 112, "2": 8}
-    assert f"segmentation.nii.gz counts instead of {source.reference}" in outcome.note
+    assert f"segmentation.nii.gz is used instead of {source.reference}" in outcome.note
     assert prepare_case(source, out, None).skipped
-    write(source.reference, 3)  # the data set changes, too: what somebody corrected is not lost
+    write(source.reference, 3)  # even if the data set changes as well, the correction is kept
     outcome = prepare_case(source, out, None)
     assert not outcome.problem
     assert (out / "segmentation.nii.gz").read_bytes() == corrected
     assert (array_of(out / "segmentation_rs.nii.gz") == 2).sum() == 8
 
 
-def test_a_reference_that_somebody_draws_counts(source, tmp_path):
+def test_a_reference_drawn_by_the_user_is_used(source, tmp_path):
     out = tmp_path / "OUT"
     without = SourceCase("case", source.image, None)
     assert prepare_case(without, out, None).record["labels"] is None
     write(out / "segmentation.nii.gz", 2)
     outcome = prepare_case(without, out, None)
     assert outcome.record["labels"] == {"0": 112, "2": 8}
-    assert "counts instead of no file" in outcome.note
+    assert "is used instead of no file" in outcome.note
     assert (out / "segmentation.nii.gz").exists()
 
 
-def test_a_scan_that_is_refused_now_does_not_count_as_resampled(source, tmp_path):
+def test_a_refused_scan_no_longer_counts_as_resampled(source, tmp_path):
     out = tmp_path / "OUT"
     assert not prepare_case(source, out, None).problem
     source.image.write_bytes(source.image.read_bytes()[:100])
@@ -70,16 +70,16 @@ def test_a_scan_that_is_refused_now_does_not_count_as_resampled(source, tmp_path
     assert not (out / "resampling.json").exists()
 
 
-def test_resampled_files_of_another_program_are_not_written_over(source, tmp_path):
+def test_resampled_files_of_another_program_are_not_overwritten(source, tmp_path):
     out = tmp_path / "OUT"
     out.mkdir()
     write(out / "imaging_rs.nii.gz", 7)
     before = (out / "imaging_rs.nii.gz").read_bytes()
-    assert "is in the way" in prepare_case(source, out, None).problem
+    assert "already exists" in prepare_case(source, out, None).problem
     assert (out / "imaging_rs.nii.gz").read_bytes() == before
 
 
-def test_a_damaged_record_is_in_nobodys_way(source, tmp_path):
+def test_a_damaged_record_is_replaced(source, tmp_path):
     out = tmp_path / "OUT"
     record = prepare_case(source, out, None).record
     for content in ("", "{", "[]", "{}", "[" * 100_000, '{"placed": []}', '{"labels": {"x": 1}}'):
@@ -91,7 +91,7 @@ def test_a_damaged_record_is_in_nobodys_way(source, tmp_path):
 
 @pytest.fixture
 def no_links(monkeypatch):
-    """A disk without links, as CIFS and exFAT are."""
+    """Simulate a disk without links, such as CIFS or exFAT."""
 
     def refuse(self, target):
         raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
@@ -99,29 +99,29 @@ def no_links(monkeypatch):
     monkeypatch.setattr(Path, "symlink_to", refuse)
 
 
-def test_a_disk_without_links_gets_copies(source, tmp_path, no_links):
+def test_originals_are_copied_to_a_disk_without_links(source, tmp_path, no_links):
     out = tmp_path / "OUT"
     outcome = prepare_case(source, out, None)
     assert not outcome.problem
     is_packed = source.image.name.endswith(".nii.gz")
-    assert outcome.copies == (2 if is_packed else 0)  # others are copied in any case
+    assert outcome.copies == (2 if is_packed else 0)  # other formats are always copied
     if is_packed:
         assert (out / "imaging.nii.gz").read_bytes() == source.image.read_bytes()
     assert prepare_case(source, out, None).skipped
-    (out / "resampling.json").unlink()  # as when it was killed before the record was written
+    (out / "resampling.json").unlink()  # as if killed before the record was written
     again = prepare_case(source, out, None)
     assert not again.problem
     assert not again.note
-    write(source.reference, 3)  # the data set changes: its copy does, too
+    write(source.reference, 3)  # if the data set changes, so does its copy
     changed = prepare_case(source, out, None)
     assert not changed.note
     assert (array_of(out / "segmentation.nii.gz") == 3).sum() == 8
 
 
-def test_a_correction_of_a_copy_counts_and_stays(source, tmp_path, no_links):
+def test_a_correction_of_a_copy_is_used_and_kept(source, tmp_path, no_links):
     out = tmp_path / "OUT"
     assert not prepare_case(source, out, None).problem
     write(out / "segmentation.nii.gz", 2)
     corrected = (out / "segmentation.nii.gz").read_bytes()
-    assert "counts instead of" in prepare_case(source, out, None).note
+    assert "is used instead of" in prepare_case(source, out, None).note
     assert (out / "segmentation.nii.gz").read_bytes() == corrected

@@ -1,4 +1,4 @@
-"""Whose scan a case is: as a file tells, the layout, or stage 1's record."""
+"""Tests of the patient of a case: given by a file, by the layout, or by the record of stage 1."""
 
 import json
 
@@ -34,18 +34,18 @@ def test_patients_may_be_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("table.csv", b"a_1,a\na_2\n", "line 2 does not hold a case and a patient"),
-        ("table.csv", b"a_1,\n", "line 1 does not hold a case and a patient"),
-        ("table.csv", b"c_1,c\n", "names case c_1, which the data do not hold"),
+        ("table.csv", b"a_1,a\na_2\n", "line 2 does not consist of a case and a patient"),
+        ("table.csv", b"a_1,\n", "line 1 does not consist of a case and a patient"),
+        ("table.csv", b"c_1,c\n", "names case c_1, which is not in the data"),
         ("table.csv", b"a_1,a\na_1,b\n", "gives case a_1 two patients"),
         ("table.csv", b"case,patient\n", "names no case"),
         ("table.csv", b"\xff\xff\xff", "is not text in UTF-8 or UTF-16"),
-        ("table.json", b'{"a_1": ["a"]}', "is no table of cases and patients"),
+        ("table.json", b'{"a_1": ["a"]}', "is not a table of cases and patients"),
         ("table.json", b'{"a_1": ""}', "a patient has no name"),
-        ("table.json", b"{", "is no table of cases and patients"),
+        ("table.json", b"{", "is not a table of cases and patients"),
     ],
 )
-def test_a_bad_file_is_refused(tmp_path, name, content, problem):
+def test_an_invalid_file_is_refused(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=problem):
         read_patients(tmp_path / name, NAMES)
@@ -53,7 +53,7 @@ def test_a_bad_file_is_refused(tmp_path, name, content, problem):
         read_patients(tmp_path / "nowhere.csv", NAMES)
 
 
-def test_a_file_counts_before_the_layout_and_that_before_a_record(tmp_path):
+def test_a_file_has_precedence_over_the_layout_and_the_layout_over_a_record(tmp_path):
     for name in ("told", "layout", "record", "nothing"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "resampling.json").write_text(json.dumps({"patient": "of the record"}))

@@ -7,11 +7,11 @@ from data.images.image_files import to_array
 from data.phantom import make_phantom, write_phantoms
 
 
-def test_phantoms_are_written_beside_no_other_scan(tmp_path):
+def test_phantoms_do_not_replace_other_scans(tmp_path):
     small = {"shape": (6, 16, 16), "spacing_mm": (20.0, 12.0, 12.0)}
     write_phantoms(tmp_path, 2, **small)
     (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
-    write_phantoms(tmp_path, 2, **small)  # as after a kill
+    write_phantoms(tmp_path, 2, **small)  # as if killed before the reference was written
     assert (tmp_path / "case_00001" / "segmentation.nii.gz").exists()
     (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
     scan = tmp_path / "case_00001" / "imaging.nii.gz"
@@ -22,7 +22,7 @@ def test_phantoms_are_written_beside_no_other_scan(tmp_path):
     assert scan.read_bytes() == before
 
 
-def test_a_phantom_is_kits_like():
+def test_a_phantom_resembles_kits_data():
     image, reference = make_phantom(3)
     for one in (image, reference):
         assert sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(one.GetDirection()) == "IPL"
@@ -34,7 +34,7 @@ def test_a_phantom_is_kits_like():
     assert kidney > tumour > rest
 
 
-def test_a_seed_is_a_patient():
+def test_the_seed_determines_the_phantom():
     one, again, other = make_phantom(1)[0], make_phantom(1)[0], make_phantom(2)[0]
     np.testing.assert_array_equal(sitk.GetArrayFromImage(one), sitk.GetArrayFromImage(again))
     assert one.GetSpacing() != other.GetSpacing()

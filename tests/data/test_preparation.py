@@ -1,4 +1,4 @@
-"""Case folders of scans in other formats: what later stages read there, and what a second run does again."""
+"""Tests of case folders of scans in all formats: the files for later stages, and the work of a second run."""
 
 import gzip
 
@@ -32,7 +32,7 @@ def array_of(path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a scan, with its reference unless told otherwise, in a format; gives the source."""
+    """Return a function that writes a scan, by default with a reference, in some format and returns the source."""
 
     def write_source(ending, image, with_reference=True):
         paths = [tmp_path / f"{name}{ending}" for name in ("scan", "mask")]
@@ -51,7 +51,7 @@ def test_another_format_is_copied_voxel_by_voxel_on_the_same_grid(write, tmp_pat
     for name, original in (("imaging", image), ("segmentation", labels_of(image))):
         path = tmp_path / "OUT" / "case" / f"{name}.nii.gz"
         assert not path.is_symlink()
-        assert gzip.decompress(path.read_bytes())[344:348] == b"n+1\0"  # the magic of NIfTI
+        assert gzip.decompress(path.read_bytes())[344:348] == b"n+1\0"  # the magic string of NIfTI
         copy = sitk.ReadImage(str(path))
         np.testing.assert_array_equal(sitk.GetArrayFromImage(copy), sitk.GetArrayFromImage(original))
         assert copy.GetPixelID() == original.GetPixelID()
@@ -68,7 +68,7 @@ def test_the_type_of_the_voxels_is_kept(write, tmp_path, kind):
 
 
 def test_the_resampled_grid_is_that_of_the_copy(write, tmp_path, direction):
-    """Where nothing is resampled, nothing may be interpolated on the way back: the grids are equal to the last bit."""
+    """Without resampling, predictions must not be interpolated either, so the grids must be exactly equal."""
     outcome = prepare_case(write(".mha", scan_of(direction=direction)), tmp_path / "OUT", None)
     copy = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "OUT" / "imaging.nii.gz")), "LPS")
     assert Grid.from_json(outcome.record["resampled"]) == Grid.of(copy)
@@ -96,7 +96,7 @@ def test_a_finished_case_is_skipped_until_its_scan_is_replaced(write, tmp_path, 
     np.testing.assert_array_equal(array_of(tmp_path / "OUT" / "imaging.nii.gz"), sitk.GetArrayFromImage(scan_of(1)))
 
 
-def test_new_voxels_behind_an_old_header_are_noticed(write, tmp_path):
+def test_new_voxels_with_an_old_header_are_noticed(write, tmp_path):
     source = write(".mhd", scan_of(0))
     prepare_case(source, tmp_path / "OUT", None)
     header = source.image.stat().st_mtime_ns
@@ -109,7 +109,7 @@ def test_new_voxels_behind_an_old_header_are_noticed(write, tmp_path):
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
 @pytest.mark.parametrize("name", ["imaging.nii.gz", "segmentation.nii.gz"])
-def test_a_lost_original_is_put_back(write, tmp_path, ending, name):
+def test_a_deleted_original_is_restored(write, tmp_path, ending, name):
     source = write(ending, scan_of())
     prepare_case(source, tmp_path / "OUT", None)
     (tmp_path / "OUT" / name).unlink()
@@ -117,7 +117,7 @@ def test_a_lost_original_is_put_back(write, tmp_path, ending, name):
     assert (tmp_path / "OUT" / name).exists()
 
 
-def test_a_run_killed_after_the_copy_is_taken_up(write, tmp_path):
+def test_a_run_killed_after_the_copy_can_be_completed(write, tmp_path):
     source = write(".mha", scan_of())
     prepare_case(source, tmp_path / "OUT", None)
     (tmp_path / "OUT" / "resampling.json").unlink()
@@ -125,7 +125,7 @@ def test_a_run_killed_after_the_copy_is_taken_up(write, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
-def test_a_reference_that_is_withdrawn_goes(write, tmp_path, ending):
+def test_a_reference_removed_from_the_data_set_is_removed_from_the_case(write, tmp_path, ending):
     prepare_case(write(ending, scan_of()), tmp_path / "OUT", None)
     outcome = prepare_case(write(ending, scan_of(), with_reference=False), tmp_path / "OUT", None)
     assert outcome.record["labels"] is None
@@ -137,16 +137,16 @@ def test_a_reference_that_is_withdrawn_goes(write, tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mha"])
-def test_somebody_elses_scan_is_never_written_over(write, tmp_path, ending):
+def test_a_foreign_scan_is_never_overwritten(write, tmp_path, ending):
     (tmp_path / "OUT").mkdir()
     sitk.WriteImage(scan_of(7), str(tmp_path / "OUT" / "imaging.nii.gz"))
     before = (tmp_path / "OUT" / "imaging.nii.gz").read_bytes()
-    assert "is in the way of" in prepare_case(write(ending, scan_of()), tmp_path / "OUT", None).problem
+    assert "already exists" in prepare_case(write(ending, scan_of()), tmp_path / "OUT", None).problem
     assert (tmp_path / "OUT" / "imaging.nii.gz").read_bytes() == before
 
 
-def test_a_case_folder_named_in_another_way_stays_whole(write, tmp_path, monkeypatch):
-    """A link or a copy of an earlier run must not be taken for one that is to be replaced by itself."""
+def test_a_case_folder_given_by_another_path_is_not_damaged(write, tmp_path, monkeypatch):
+    """A link or a copy of an earlier run must not be replaced by itself."""
     prepare_case(write(".mha", scan_of()), tmp_path / "OUT" / "case", None)
     monkeypatch.chdir(tmp_path)
     folder = (tmp_path / "OUT" / "case").relative_to(tmp_path)
@@ -155,27 +155,27 @@ def test_a_case_folder_named_in_another_way_stays_whole(write, tmp_path, monkeyp
     np.testing.assert_array_equal(array_of(folder / "imaging.nii.gz"), sitk.GetArrayFromImage(scan_of()))
 
 
-def cut_short(content):
+def truncated(content):
     return content[:-60]
 
 
-def with_a_wrong_byte(content):
+def with_a_changed_byte(content):
     return content[:-60] + bytes([content[-60] ^ 255]) + content[-59:]
 
 
 @pytest.mark.parametrize(
     ("ending", "compressed", "damage"),
     [
-        (".nii", False, cut_short),
-        (".mha", False, cut_short),
-        (".mha", True, cut_short),
-        (".mha", True, with_a_wrong_byte),
-        (".nrrd", False, cut_short),
-        (".nrrd", True, cut_short),
-        (".nrrd", True, with_a_wrong_byte),
-        (".raw", False, cut_short),
-        (".zraw", True, cut_short),
-        (".zraw", True, with_a_wrong_byte),
+        (".nii", False, truncated),
+        (".mha", False, truncated),
+        (".mha", True, truncated),
+        (".mha", True, with_a_changed_byte),
+        (".nrrd", False, truncated),
+        (".nrrd", True, truncated),
+        (".nrrd", True, with_a_changed_byte),
+        (".raw", False, truncated),
+        (".zraw", True, truncated),
+        (".zraw", True, with_a_changed_byte),
     ],
 )
 def test_a_damaged_file_is_refused_and_nothing_written(tmp_path, ending, compressed, damage):
@@ -190,8 +190,8 @@ def test_a_damaged_file_is_refused_and_nothing_written(tmp_path, ending, compres
     assert not (tmp_path / "OUT").exists()
 
 
-def test_a_grid_that_nifti_cannot_hold_is_refused(tmp_path):
-    """Single precision has steps of 0.06 mm there."""
+def test_a_grid_that_nifti_cannot_represent_is_refused(tmp_path):
+    """Single precision has a resolution of 0.06 mm at this origin."""
     scan = tmp_path / "far.nrrd"
     image = scan_of()
     image.SetOrigin((9e5 + 0.025, 0.0, 0.0))

@@ -15,7 +15,7 @@ from tests.material import image_of
 
 
 def centres(grid: Grid) -> np.ndarray:
-    """Physical coordinates (z, y, x, 3) of the voxel centres, in mm."""
+    """Return the physical coordinates of the voxel centres in mm, (z, y, x, 3)."""
     indices = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), -1)[..., ::-1]
     return np.array(grid.origin) + (indices * grid.spacing) @ np.reshape(grid.direction, (3, 3)).T
 
@@ -37,40 +37,40 @@ def test_the_new_grid_covers_the_same_box(grid):
         assert one.direction == grid.direction
 
     def corners(one):
-        turn = np.reshape(one.direction, (3, 3))
+        direction = np.reshape(one.direction, (3, 3))
         half = np.array(one.spacing) / 2
-        first = np.array(one.origin) - turn @ half
-        return first, first + turn @ (np.array(one.size) * one.spacing)
+        first = np.array(one.origin) - direction @ half
+        return first, first + direction @ (np.array(one.size) * one.spacing)
 
     for old_corner, new_corner in zip(corners(grid), corners(new)):
         inward = np.reshape(grid.direction, (3, 3)).T @ (new_corner - old_corner)
-        assert (np.abs(inward) <= np.array(new.spacing) / 4 + 1e-9).all()  # half a voxel of rounding, on both ends
+        assert (np.abs(inward) <= np.array(new.spacing) / 4 + 1e-9).all()  # half a voxel, at two ends
 
 
 def test_none_keeps_the_grid(grid):
     assert resampled_grid(grid, None) is grid
 
 
-def test_a_linear_ramp_stays_where_it_is(grid):
-    """What lies at a physical point before lies there after, in any direction and spacing, there and back."""
+def test_a_linear_ramp_keeps_its_physical_position(grid):
+    """Values stay at their physical points in both directions of resampling, for any direction and spacing."""
     new = resampled_grid(grid, (1.5, 1.5, 2.5))
     image = image_of(ramp(grid), grid.spacing, grid.origin, grid.direction)
     there = sitk.GetArrayFromImage(resample_image(image, new))
-    inner = (slice(7, -7),) * 3  # beyond, the spline feels the border
+    inner = (slice(7, -7),) * 3  # outside of this box, the border affects the spline
     np.testing.assert_allclose(there[inner], ramp(new)[inner], atol=0.05)
     (back,) = restore_channels([ramp(new)], new, grid)
     np.testing.assert_allclose(back[inner], ramp(grid)[inner], atol=1e-3)
 
 
 def by_simpleitk(image: sitk.Image, grid: Grid, interpolator: int) -> np.ndarray:
-    """Values on `grid`; 9999 where `image` has none."""
+    """Return the values of `image` on `grid`, and 9999 outside of `image`."""
     empty = image_of(np.zeros(grid.shape, np.uint8), grid.spacing, grid.origin, grid.direction)
     image = sitk.Cast(image, sitk.sitkFloat32)
     return sitk.GetArrayFromImage(sitk.Resample(image, empty, sitk.Transform(), interpolator, 9999.0))
 
 
 @pytest.mark.parametrize("voxel_size_mm", [(1.5, 1.5, 2.5), (0.6, 2.0, 5.0)])
-def test_intensities_are_those_of_simpleitk(grid, voxel_size_mm):
+def test_intensities_agree_with_simpleitk(grid, voxel_size_mm):
     new = resampled_grid(grid, voxel_size_mm)
     values = np.random.default_rng(0).integers(-1000, 1000, grid.shape).astype(np.int16)
     image = image_of(values, grid.spacing, grid.origin, grid.direction)
@@ -78,11 +78,11 @@ def test_intensities_are_those_of_simpleitk(grid, voxel_size_mm):
     blurred = sitk.DiscreteGaussian(sitk.Cast(image, sitk.sitkFloat32), variances, 32, 0.01, True)
     expected = np.rint(np.clip(by_simpleitk(blurred, new, sitk.sitkBSpline3), values.min(), values.max()))
     difference = np.abs(sitk.GetArrayFromImage(resample_image(image, new)) - expected)
-    assert difference.max() <= 1  # where the last digits decide how a half is rounded
+    assert difference.max() <= 1  # ties of rounding depend on the last digits
     assert np.count_nonzero(difference) < 0.001 * difference.size
 
 
-def test_probabilities_come_back_as_by_simpleitk_and_the_largest_is_decided_for(grid):
+def test_restored_probabilities_and_their_argmax_agree_with_simpleitk(grid):
     new = resampled_grid(grid, (1.5, 1.1, 2.5))
     shares = np.random.default_rng(0).random((3, *new.shape), np.float32)
     back = np.stack(list(restore_channels(shares, new, grid)))
@@ -94,8 +94,8 @@ def test_probabilities_come_back_as_by_simpleitk_and_the_largest_is_decided_for(
     np.testing.assert_array_equal(restore_decision(shares, new, grid), back.argmax(axis=0))
 
 
-def test_beyond_the_outermost_voxel_centres_the_outermost_value_goes_on():
-    """Six voxels of 1 mm become two of 2.5 mm, whose centres lie at 1.25 and 3.75 mm: 0.25 of the first voxel."""
+def test_the_outermost_value_is_repeated_beyond_the_outermost_voxel_centres():
+    """Six voxels of 1 mm become two of 2.5 mm, with centres 1.25 and 3.75 mm from the first old centre."""
     old = Grid((6, 1, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
     new = resampled_grid(old, (2.5, 1.0, 1.0))
     assert (new.size, new.origin) == ((2, 1, 1), (1.25, 0, 0))
@@ -103,15 +103,15 @@ def test_beyond_the_outermost_voxel_centres_the_outermost_value_goes_on():
     np.testing.assert_allclose(back.ravel(), [10, 10, 13, 17, 20, 20], atol=1e-5)
 
 
-def test_of_equally_probable_classes_the_first_is_decided_for(grid):
+def test_ties_between_classes_take_the_first(grid):
     new = resampled_grid(grid, (1.5, 1.1, 2.5))
     shares = np.random.default_rng(0).random((1, *new.shape), np.float32)
     decision = restore_decision(np.concatenate([np.zeros_like(shares), shares, shares]), new, grid)
     assert (decision == 1).all()
 
 
-def test_only_axes_whose_voxels_grow_are_blurred():
-    """Stripes one voxel wide vanish along the axis that shrinks by 3 and stay along the one that is kept."""
+def test_only_axes_whose_spacing_grows_are_blurred():
+    """Stripes one voxel wide vanish along an axis downsampled by 3 and remain along one whose spacing is kept."""
     stripes = np.tile(np.float32([0, 100]), 30)
     for axis, kept in ((2, False), (0, True)):
         shape = [24, 24, 24]
@@ -133,18 +133,18 @@ def test_intensities_stay_in_their_range_and_type():
     assert (values.min(), values.max()) == (0, 1000)
 
 
-def test_the_largest_share_wins_as_in_a_sum_by_hand():
-    """One row of voxels of 1 mm onto voxels of 1 mm that lie half a voxel further: shares are halves."""
+def test_the_label_with_the_largest_share_is_taken():
+    """A row of 1 mm voxels is resampled to 2 mm voxels whose centres lie between two old ones: shares are halves."""
     labels = np.array([[[0, 1, 1, 2, 2, 2, 0, 0]]], np.uint8)
     image = image_of(labels, (1.0, 1.0, 1.0))
     grid = Grid((4, 1, 1), (2.0, 1.0, 1.0), (0.5, 0.0, 0.0), Grid.of(image).direction)
-    # Centres at 0.5, 2.5, 4.5, 6.5: halves of 0|1, 1|2, 2|2, 0|0. A tie goes to the foreground, and to the first label.
+    # Centres at 0.5, 2.5, 4.5, 6.5: halves of 0|1, 1|2, 2|2, 0|0. Ties take the foreground, and its lowest label.
     assert resample_reference(image, grid).ravel().tolist() == [1, 1, 2, 0]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_thin_structures_survive(axis):
-    """A vessel and a sheet one voxel thick, in voxels a third as wide as the new ones, stay whole."""
+    """A vessel and a sheet that are one old voxel (a third of a new voxel) thick stay connected."""
     labels = np.zeros((24, 24, 24), np.uint8)
     sheet = [slice(None)] * 3
     sheet[axis] = 5
@@ -163,7 +163,7 @@ def test_thin_structures_survive(axis):
     assert (nearest == 2).sum() <= (result == 2).sum()
 
 
-def test_every_voxel_keeps_its_label_within_one_new_voxel():
+def test_the_label_of_every_voxel_is_kept_within_one_new_voxel():
     rng = np.random.default_rng(0)
     labels = np.zeros((20, 30, 30), np.uint8)
     labels[tuple(rng.integers((20, 30, 30), size=(40, 3)).T)] = 1
@@ -172,15 +172,15 @@ def test_every_voxel_keeps_its_label_within_one_new_voxel():
     grid = resampled_grid(Grid.of(image), (2.0, 2.0, 3.0))
     result = resample_reference(image, grid)
     for label in (1, 2):
-        there = np.argwhere(result == label)
+        found = np.argwhere(result == label)
         for voxel in np.argwhere(labels == label)[:, ::-1].tolist():
             point = image.TransformIndexToPhysicalPoint(voxel)
             new = (np.array(point) - grid.origin) / grid.spacing
-            distance = np.abs(there[:, ::-1] - new).max(axis=1).min()
+            distance = np.abs(found[:, ::-1] - new).max(axis=1).min()
             assert distance <= 1.5 + 1e-6
 
 
-def test_the_same_grid_changes_nothing():
+def test_resampling_to_the_same_grid_changes_nothing():
     labels = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
     image = image_of(labels, (1.0, 2.0, 3.0))
     np.testing.assert_array_equal(resample_reference(image, Grid.of(image)), labels)

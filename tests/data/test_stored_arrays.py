@@ -21,7 +21,7 @@ def path(tmp_path) -> Path:
 
 
 def open_again(path, made_of=1):
-    """What is in the file, and whether it had to be made."""
+    """Return the stored arrays, and whether they had to be computed."""
     calls = []
 
     def make():
@@ -39,7 +39,7 @@ def check(entry) -> None:
         np.testing.assert_array_equal(entry.arrays[name], values)
 
 
-def test_arrays_are_made_once_and_come_back_as_they_were(path):
+def test_arrays_are_computed_once_and_read_back_unchanged(path):
     for expected in (True, False, False):
         entry, made = open_again(path)
         check(entry)
@@ -47,7 +47,7 @@ def test_arrays_are_made_once_and_come_back_as_they_were(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def cut_short(path):
+def truncated(path):
     os.truncate(path, path.stat().st_size - 1)
 
 
@@ -69,7 +69,7 @@ def removed(path):
     path.unlink()
 
 
-def flipped_while_the_time_is_kept(path):
+def bit_flipped_with_time_kept(path):
     status = path.stat()
     content = bytearray(path.read_bytes())
     content[-len(content) // 3] ^= 4
@@ -77,7 +77,7 @@ def flipped_while_the_time_is_kept(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def header_flipped_while_the_time_is_kept(path):
+def header_changed_with_time_kept(path):
     status = path.stat()
     content = path.read_bytes()
     assert b"[1.5, 2]" in content
@@ -86,7 +86,7 @@ def header_flipped_while_the_time_is_kept(path):
 
 
 def swapped(path):
-    """For a file of the same size with other values."""
+    """Replace the arrays by those of another file of the same size."""
     other = path.with_name("other")
     stored(other, 1, lambda: ({name: values[::-1] for name, values in ARRAYS.items()}, {"made": [1.5, 2]}))
     content = bytearray(path.read_bytes())
@@ -95,12 +95,12 @@ def swapped(path):
     os.utime(path, (1_000_000_000, 1_000_000_000))
 
 
-DAMAGES = [cut_short, emptied, another_file, damaged_in_the_middle, removed]
-DAMAGES += [flipped_while_the_time_is_kept, header_flipped_while_the_time_is_kept, swapped]
+DAMAGES = [truncated, emptied, another_file, damaged_in_the_middle, removed]
+DAMAGES += [bit_flipped_with_time_kept, header_changed_with_time_kept, swapped]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_not_as_it_was_written_is_made_again(path, damage):
+def test_a_damaged_file_is_computed_again(path, damage):
     open_again(path)
     damage(path)
     entry, made = open_again(path)
@@ -109,8 +109,8 @@ def test_what_is_not_as_it_was_written_is_made_again(path, damage):
     assert not open_again(path)[1]
 
 
-def test_a_file_put_in_the_place_of_another_is_made_again(path):
-    """Even one made of the same values, such as of another case."""
+def test_a_file_copied_from_another_path_is_computed_again(path):
+    """Even if `made_of` is equal, the file may be that of another case."""
     open_again(path)
     for other in (path.with_name("index"), path.parent.with_name("other_case") / path.name):
         other.parent.mkdir(exist_ok=True)
@@ -118,13 +118,13 @@ def test_a_file_put_in_the_place_of_another_is_made_again(path):
         assert open_again(other)[1]
 
 
-def test_what_was_made_of_something_else_is_made_again(path):
+def test_a_file_made_of_other_inputs_is_computed_again(path):
     open_again(path)
     assert open_again(path, made_of=[["other"], 2])[1]
     assert not open_again(path, made_of=[["other"], 2])[1]
 
 
-def test_a_making_that_fails_leaves_nothing(path):
+def test_a_failed_computation_leaves_no_file(path):
     def fail():
         raise RuntimeError
 
@@ -133,12 +133,12 @@ def test_a_making_that_fails_leaves_nothing(path):
     assert open_again(path)[1]
 
 
-def test_two_that_make_it_at_once_both_have_it(path):
-    def make_meanwhile():
+def test_concurrent_computations_both_succeed(path):
+    def make_while_another_writes():
         check(open_again(path)[0])
         return ARRAYS, {"made": [1.5, 2]}
 
-    check(stored(path, 1, make_meanwhile))
+    check(stored(path, 1, make_while_another_writes))
     assert not open_again(path)[1]
 
 

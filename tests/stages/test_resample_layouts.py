@@ -285,7 +285,7 @@ def test_a_segmentation_of_3d_slicer_on_a_part_of_the_grid_says_what_to_do(call,
     for name, labels in (("a", reference), ("b", reference[1:4, 1:4, 1:3])):
         write(image, tmp_path / "SET" / f"{name}.nrrd")
         write(labels, tmp_path / "SET" / f"{name}.seg.nrrd")
-    with pytest.raises(InputError, match=r"b.seg.nrrd: is not on the grid .*it is 3D Slicer's: export it there"):
+    with pytest.raises(InputError, match=r"b.seg.nrrd: is not on the grid .*it is from 3D Slicer: export it there"):
         call("resample_data", "-d", tmp_path / "SET", "-o", tmp_path / "OUT", "--voxel-size", "none")
     check(tmp_path / "OUT" / "a", image, reference)
 
