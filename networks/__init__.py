@@ -1,4 +1,4 @@
-"""The architectures: a registry that maps names to configurations. PyTorch is imported when a network is built."""
+"""Registry of the architectures by name. PyTorch is imported only when a network is built."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,17 +8,17 @@ from base.errors import InputError
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the command line must know of an architecture before it is built.
+    """The properties of an architecture that the command line needs before the network is built.
 
     Attributes:
-        module, builder: where its class is.
+        module, builder: module and name of its class.
         dimensions: 2 or 3.
-        receptive_fields: those that it can have, in voxels; of networks with strides, the most that a voxel sees.
-        receptive_field: the one that it has unless told otherwise.
-        pads: whether it pads, and so reads no more than it classifies.
-        fixed_size: whether it classifies well at the size alone that it was trained on: it normalizes over its input.
-        features, dropout: width and dropout that it has unless told otherwise.
-        can_be_deeply_supervised: whether it can give logits of coarser levels too, in training.
+        receptive_fields: possible receptive fields in voxels; for networks with strides, the largest over all voxels.
+        receptive_field: default receptive field.
+        pads: whether its convolutions are padded, so that input and output have the same size.
+        fixed_size: whether it should only be applied to inputs of the training size, because it normalizes over them.
+        features, dropout: default width and dropout.
+        can_be_deeply_supervised: whether it can return logits of coarser levels in training.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Architecture:
 
     @property
     def sample_size(self) -> int:
-        """Side of what a patch classifies unless told otherwise: a network that pads sees nothing beyond it."""
+        """The default sample size; larger for networks that pad, which see nothing outside the sample."""
         return {2: 48, 3: 32}[self.dimensions] if self.pads else 16
 
     def input_size(self, sample_size: int, receptive_field: int) -> int:
-        """Side of the area that must be read to classify an area of side `sample_size`."""
+        """Return the side of the input that is needed to classify an area of side `sample_size`."""
         return sample_size if self.pads else sample_size + receptive_field - 1
 
     def check_receptive_field(self, receptive_field: int) -> None:
-        """Raise InputError for a receptive field that the architecture cannot have."""
+        """Raise InputError if the architecture cannot have this receptive field."""
         if receptive_field not in self.receptive_fields:
             possible = ", ".join(str(size) for size in self.receptive_fields)
             raise InputError(
@@ -56,18 +56,19 @@ class Architecture:
     def options(
         self, features: int | None = None, dropout: float | None = None, deep_supervision: bool = False
     ) -> dict:
-        """The options of a network, in full, for its description; the architecture's own where None is given.
+        """Return all options of a network for its description, with the architecture's defaults for None.
 
         Raises:
-            InputError: the architecture cannot have them.
+            InputError: an option is invalid for the architecture.
         """
         if features is not None and features < 1:
             raise InputError("--features", f"{features} is too few", "give 1 or more")
         if dropout is not None and not 0 <= dropout < 1:
-            raise InputError("--dropout", f"{dropout} is no share to drop", "give 0 or more, but less than 1")
+            raise InputError("--dropout", f"{dropout} is not a dropout probability", "give 0 or more, but less than 1")
         if deep_supervision and not self.can_be_deeply_supervised:
-            able = " or ".join(architecture.name for architecture in _ALL if architecture.can_be_deeply_supervised)
-            raise InputError("--deep-supervision", f"{self.name} has no coarser levels", f"leave it out, or use {able}")
+            others = " or ".join(architecture.name for architecture in _ALL if architecture.can_be_deeply_supervised)
+            problem = f"{self.name} has no coarser levels"
+            raise InputError("--deep-supervision", problem, f"leave it out, or use {others}")
         return {
             "features": self.features if features is None else features,
             "dropout": self.dropout if dropout is None else dropout,
@@ -85,7 +86,7 @@ class Architecture:
         """Build the network, a `torch.nn.Module` from (n, 1, ...) to logits (n, classes, ...).
 
         Raises:
-            InputError: the architecture cannot have that receptive field, or these options.
+            InputError: the receptive field or an option is invalid for the architecture.
         """
         self.check_receptive_field(receptive_field)
         options = self.options(features, dropout, deep_supervision)
@@ -134,8 +135,8 @@ _FAMILIES = {
 }
 
 _ALL = tuple(
-    Architecture(name=f"{family}{dimensions}D", dimensions=dimensions, **what)
-    for family, what in _FAMILIES.items()
+    Architecture(name=f"{family}{dimensions}D", dimensions=dimensions, **properties)
+    for family, properties in _FAMILIES.items()
     for dimensions in (2, 3)
 )
 
@@ -143,10 +144,10 @@ ARCHITECTURES = {architecture.name.lower(): architecture for architecture in _AL
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name, without regard to case.
+    """Return the architecture of this name, ignoring case.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such architecture.
     """
     if name.lower() not in ARCHITECTURES:
         known = ", ".join(architecture.name for architecture in _ALL)

@@ -3,17 +3,19 @@
 import torch
 from torch import nn
 
-from networks.dilated_inference import DilatedInSurroundings
+from networks.dilated_inference import DilatedInference
 from networks.layers import LAYERS
 
-_HIDDEN_FEATURES = 128  # of the 1×1 layer, which decides voxel by voxel
+_HIDDEN_FEATURES = 128  # channels of the hidden 1×1 layer of the classifier
 
 
 def dilations(receptive_field: int) -> list[int]:
-    """Dilations 1, 1, 2, 4, 8, ..., 1 of 3-wide convolutions: receptive field 1 + 2 · (their sum) = 2^n + 3.
+    """Return dilations 1, 1, 2, 4, 8, ..., 1 of convolutions of width 3 that give this receptive field.
+
+    The receptive field is 1 + 2 · (sum of the dilations) = 2^n + 3.
 
     Raises:
-        ValueError: no such list has that receptive field.
+        ValueError: no such dilations give this receptive field.
     """
     middle = []
     while 1 + 2 * (2 + sum(middle)) < receptive_field:
@@ -25,16 +27,17 @@ def dilations(receptive_field: int) -> list[int]:
 
 
 class DilatedNetwork(nn.Module):
-    """Convolutions of growing dilation, then 1×1 layers; each followed by batch normalization and ReLU.
+    """A dilated network: convolutions of growing dilation, then 1×1 layers.
 
     After Wolterink et al., "Dilated convolutional neural networks for cardiovascular MR segmentation in congenital
-    heart disease" (2016), the network of Noothout et al. (2022). Nothing is padded, so that whole volumes and patches
-    give the same answers. Receptive fields of 19, 35, 67 and 131 voxels; with three classes and 32 features 42,211,
-    51,491, 60,771 and 70,051 parameters in 2D, 116,515, 144,227, 171,939 and 199,651 in 3D.
+    heart disease" (2016), as used by Noothout et al. (2022). Every layer except the last is followed by batch
+    normalization and ReLU. Because the convolutions are valid (unpadded), patches and whole volumes give the same
+    logits. The receptive field is 19, 35, 67 or 131 voxels. With three classes and 32 features, these networks have
+    42,211, 51,491, 60,771 and 70,051 parameters in 2D, and 116,515, 144,227, 171,939 and 199,651 in 3D.
 
     Args:
-        features: channels of the dilated convolutions.
-        dropout: chance of each value before the 1×1 layers to be dropped in training.
+        features: number of channels of the dilated convolutions.
+        dropout: dropout probability before the 1×1 layers.
     """
 
     def __init__(
@@ -65,9 +68,9 @@ class DilatedNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (n, classes, side - receptive field + 1, ...) of images (n, 1, side, ...)."""
+        """Return logits (n, classes, side - receptive field + 1, ...) of images (n, 1, side, ...)."""
         return self.layers(image)
 
-    def in_surroundings(self, value: float) -> DilatedInSurroundings:
-        """The network in evaluation mode, for images around which every voxel has one `value`: the fast way."""
-        return DilatedInSurroundings(self.layers, value)
+    def for_padding_value(self, value: float) -> DilatedInference:
+        """Return a fast version of the network in evaluation mode, for images padded with a constant `value`."""
+        return DilatedInference(self.layers, value)

@@ -1,4 +1,4 @@
-"""The layers that networks are made of, in two and in three dimensions."""
+"""Layers of the networks, in two and three dimensions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ def convolve_volumes(
     padding: Sequence[int] = (0, 0, 0),
     dilation: Sequence[int] = (1, 1, 1),
 ) -> torch.Tensor:
-    """What `torch.nn.functional.conv3d` gives, by oneDNN for a small image alone on a processor, too.
+    """Return the result of `torch.nn.functional.conv3d`, using oneDNN also for a single image on a CPU.
 
-    PyTorch keeps those from oneDNN and convolves them in a way of its own, which takes two to four times as long.
+    For small single images, PyTorch uses its own implementation instead of oneDNN, which is two to four times slower.
     """
     if (
         len(images) == 1
         and images.device.type == "cpu"
         and images.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled("cpu")  # it does not know of this way, nor does a compiler
+        and not torch.is_autocast_enabled("cpu")  # neither autocast nor torch.compile supports this operator
         and not torch.compiler.is_compiling()
     ):
         return torch.mkldnn_convolution(images, weight, bias, padding, stride, dilation, 1)
@@ -33,7 +33,7 @@ def convolve_volumes(
 
 
 class Convolution3d(nn.Conv3d):
-    """A convolution of volumes, zeros around them, by `convolve_volumes`."""
+    """A 3D convolution with zero padding that uses `convolve_volumes`."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return convolve_volumes(images, self.weight, self.bias, self.stride, self.padding, self.dilation)
@@ -41,7 +41,7 @@ class Convolution3d(nn.Conv3d):
 
 @dataclass(frozen=True)
 class Layers:
-    """The classes of PyTorch that differ with the number of dimensions."""
+    """The PyTorch classes that depend on the number of dimensions."""
 
     convolution: type[nn.Module]
     transposed_convolution: type[nn.Module]

@@ -1,4 +1,4 @@
-"""Residual networks: six residual blocks at a quarter of the resolution."""
+"""Residual networks with six residual blocks at a quarter of the input resolution."""
 
 import torch
 from torch import nn
@@ -6,25 +6,25 @@ from torch import nn
 from networks.layers import LAYERS, Layers
 from networks.padding import pad_to_multiple
 
-_STRIDED = 2  # convolutions of stride 2, and transposed ones to undo them
+_STRIDED = 2  # number of convolutions of stride 2, and of transposed convolutions
 _BLOCKS = 6
 
 
 class ResNet(nn.Module):
-    """A convolution, two of stride 2, six residual blocks, two transposed convolutions, dropout, a 1×1 head.
+    """A residual network: convolution, two strided convolutions, residual blocks, two transposed ones, dropout, head.
 
     After the residual network of Noothout et al. (2022) and that of Johnson et al., "Perceptual losses for real-time
     style transfer and super-resolution" (2016), with the pre-activated blocks of He et al., "Identity mappings in deep
-    residual networks" (2016): batch normalization and ReLU come before every convolution but the first. Transposed
-    convolutions are 4 wide, twice their stride, so that every output voxel sums equally many terms (Odena et al.,
-    "Deconvolution and checkerboard artifacts", 2016); the others are 3 wide.
+    residual networks" (2016): batch normalization and ReLU precede every convolution except the first. The transposed
+    convolutions have width 4, twice their stride, so that every output voxel sums the same number of terms (Odena et
+    al., "Deconvolution and checkerboard artifacts", 2016); the other convolutions have width 3, the head has width 1.
 
-    Receptive field: 113 voxels, the most that an output voxel sees; how many of them depends on where it lies among the
-    strides. With three classes and 16 features 508,419 parameters in 2D, 1,562,403 in 3D.
+    Receptive field: 113 voxels at most; it depends on the position of the output voxel relative to the strides. With
+    three classes and 16 features, the network has 508,419 parameters in 2D and 1,562,403 in 3D.
 
     Args:
-        features: channels of the finest level; the residual blocks have four times as many.
-        dropout: chance of each value before the head to be dropped in training.
+        features: number of channels of the finest level; the residual blocks have four times as many.
+        dropout: dropout probability before the head.
     """
 
     def __init__(self, dimensions: int, number_of_classes: int, features: int = 16, dropout: float = 0.2):
@@ -43,13 +43,13 @@ class ResNet(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (n, classes, sides...) of images (n, 1, sides...) of any size."""
-        padded, place = pad_to_multiple(image, 2**_STRIDED)
-        return self.layers(padded)[place]
+        """Return logits (n, classes, sides...) of images (n, 1, sides...) of any size."""
+        padded, position = pad_to_multiple(image, 2**_STRIDED)
+        return self.layers(padded)[position]
 
 
 class _ResidualBlock(nn.Module):
-    """The input and, added to it, what two units make of it."""
+    """Two units with a skip connection: x + units(x)."""
 
     def __init__(self, layers: Layers, channels: int):
         super().__init__()
@@ -62,7 +62,7 @@ class _ResidualBlock(nn.Module):
 def _unit(
     layers: Layers, channels: int, convolution: type[nn.Module], features: int, width: int, stride: int = 1
 ) -> nn.Sequential:
-    """Batch normalization, ReLU and a convolution, padded by what keeps the sides, or halves or doubles them."""
+    """Return batch normalization, ReLU and a convolution, padded so that the sides are kept, halved or doubled."""
     return nn.Sequential(
         layers.batch_normalization(channels),
         nn.ReLU(inplace=True),

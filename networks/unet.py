@@ -1,4 +1,4 @@
-"""U-Nets: down three times and up again, with what was seen on the way down beside."""
+"""U-Nets: an encoder with three poolings and a decoder with skip connections."""
 
 import torch
 from torch import nn
@@ -8,24 +8,24 @@ from networks.layers import LAYERS, Layers
 from networks.padding import pad_to_multiple
 
 _POOLINGS = 3
-_SUPERVISED_LEVELS = 3  # the finest and the two coarser ones of the decoder
+_SUPERVISED_LEVELS = 3  # the three levels of the decoder
 
 
 class UNet(nn.Module):
-    """Two convolutions a level, three poolings; features double from level to level.
+    """A U-Net with two convolutions per level and three poolings; the number of features doubles at each level.
 
     After Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation" (2015), and Çiçek et
-    al., "3D U-Net" (2016), with the choices of Isensee et al., "nnU-Net" (2021): padded 3-wide convolutions, each
-    followed by instance normalization and leaky ReLU, transposed convolutions, deep supervision. Dropout is where
-    Ronneberger et al. have it, at the end of the way down.
+    al., "3D U-Net" (2016), with design choices of Isensee et al., "nnU-Net" (2021): padded convolutions of width 3,
+    each followed by instance normalization and leaky ReLU, transposed convolutions, deep supervision. As in Ronneberger
+    et al., dropout is applied at the end of the encoder.
 
-    Receptive field: 100 voxels, the most that an output voxel sees; how many of them depends on where it lies among the
-    pooled ones. With three classes and 16 features 482,483 parameters in 2D, 1,401,299 in 3D.
+    Receptive field: 100 voxels at most; it depends on the position of the output voxel relative to the pooling grid.
+    With three classes and 16 features, the network has 482,483 parameters in 2D and 1,401,299 in 3D.
 
     Args:
-        features: channels of the finest level.
-        dropout: chance of each value of the coarsest level to be dropped in training.
-        deep_supervision: give logits of the two coarser levels of the decoder too, in training.
+        features: number of channels of the finest level.
+        dropout: dropout probability at the coarsest level.
+        deep_supervision: also return logits of the two coarser levels of the decoder in training.
     """
 
     def __init__(
@@ -51,31 +51,31 @@ class UNet(nn.Module):
         self._interpolation = layers.interpolation
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        """Logits (n, classes, sides...) of images (n, 1, sides...) of any size.
+        """Return logits (n, classes, sides...) of images (n, 1, sides...) of any size.
 
-        In training with deep supervision, a list of them: the finest level first, the coarser ones interpolated to the
-        same shape, so that every loss takes each as it is.
+        In training with deep supervision, return a list of logits, finest level first. Those of coarser levels are
+        interpolated to the same shape, so that any loss can be applied to each of them.
         """
-        x, place = pad_to_multiple(image, 2**_POOLINGS)
+        x, position = pad_to_multiple(image, 2**_POOLINGS)
         padded_sides = x.shape[2:]
-        kept = []
+        skipped = []
         for encoder in self.encoders[:-1]:
-            kept.append(encoder(x))
-            x = self.pooling(kept[-1])
+            skipped.append(encoder(x))
+            x = self.pooling(skipped[-1])
         x = self.dropout(self.encoders[-1](x))
-        levels = []  # the finest first
+        levels = []  # finest first
         for upsampling, decoder in zip(self.upsamplings, self.decoders):
-            x = decoder(torch.cat([kept.pop(), upsampling(x)], dim=1))
+            x = decoder(torch.cat([skipped.pop(), upsampling(x)], dim=1))
             levels.insert(0, x)
         logits = [head(level) for head, level in zip(self.heads if self.training else self.heads[:1], levels)]
         for number, coarse in enumerate(logits[1:], start=1):
             logits[number] = functional.interpolate(coarse, size=padded_sides, mode=self._interpolation)
-        logits = [whole[place] for whole in logits]
+        logits = [padded[position] for padded in logits]
         return logits if len(logits) > 1 else logits[0]
 
 
 def _level(layers: Layers, channels: int, features: int) -> nn.Sequential:
-    """Two convolutions to `features` channels, each with its normalization and leaky ReLU."""
+    """Return two convolutions to `features` channels, each followed by instance normalization and leaky ReLU."""
     units = []
     for channels_in in (channels, features):
         units += [

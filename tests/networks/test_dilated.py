@@ -17,7 +17,7 @@ def test_dilations_double():
 @pytest.mark.parametrize(
     ("dimensions", "receptive_field"), [*((2, size) for size in RECEPTIVE_FIELDS), *((3, size) for size in (19, 35))]
 )
-def test_one_output_voxel_sees_the_receptive_field_and_no_more(dimensions, receptive_field):
+def test_an_output_voxel_depends_on_exactly_the_receptive_field(dimensions, receptive_field):
     torch.manual_seed(0)
     network = DilatedNetwork(dimensions, receptive_field, 3, features=8)
     sides, middle = [receptive_field + 4] * dimensions, (2,) * dimensions
@@ -26,7 +26,7 @@ def test_one_output_voxel_sees_the_receptive_field_and_no_more(dimensions, recep
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("receptive_field", RECEPTIVE_FIELDS)
-def test_what_is_classified_is_smaller_by_the_receptive_field(dimensions, receptive_field):
+def test_the_output_is_smaller_by_the_receptive_field(dimensions, receptive_field):
     network = DilatedNetwork(dimensions, receptive_field, 3).to("meta")
     sides = [receptive_field + extra for extra in (0, 4, 1)[:dimensions]]
     assert network(torch.empty(2, 1, *sides, device="meta")).shape == (2, 3, *(1, 5, 2)[:dimensions])

@@ -1,4 +1,4 @@
-"""Convolutions of volumes: the fast way for a single image answers as PyTorch's own does."""
+"""Tests of 3D convolutions: the fast path for a single image agrees with PyTorch's own implementation."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from networks.layers import Convolution3d
 @pytest.mark.parametrize(
     "options", [{}, {"padding": 1}, {"stride": 2, "padding": 1}, {"dilation": 4}, {"dilation": 2, "padding": 2}]
 )
-def test_images_are_convolved_as_in_double_precision_and_so_are_gradients(images, options, layout):
+def test_convolutions_and_gradients_agree_with_double_precision(images, options, layout):
     torch.manual_seed(0)
     layer = Convolution3d(4, 6, 3, **options).to(memory_format=layout)
     values = torch.randn(images, 4, 11, 9, 10).to(memory_format=layout).requires_grad_()
@@ -30,7 +30,7 @@ def test_images_are_convolved_as_in_double_precision_and_so_are_gradients(images
     torch.testing.assert_close(layer.weight.grad.double(), weight.grad, rtol=0, atol=1e-3)
 
 
-def test_mixed_precision_and_compilation_take_their_own_way():
+def test_mixed_precision_and_compilation_are_supported():
     layer = Convolution3d(1, 2, 3)
     image = torch.randn(1, 1, 5, 5, 5)
     with torch.autocast("cpu", torch.bfloat16):

@@ -12,7 +12,7 @@ PADDED = [architecture for architecture in ARCHITECTURES.values() if architectur
 
 
 def small(architecture, **options):
-    """A narrow network of the smallest receptive field."""
+    """Build a narrow network with the smallest receptive field."""
     torch.manual_seed(0)
     return architecture.build(min(architecture.receptive_fields), 3, features=4, **options)
 
@@ -25,11 +25,11 @@ def image_for(architecture, samples=2):
 @pytest.mark.parametrize(
     ("given", "name"), [("DIL3d", "dil3D"), ("Unet3D", "UNet3D"), ("unet2d", "UNet2D"), ("Resnet3D", "ResNet3D")]
 )
-def test_names_are_found_without_regard_to_case(given, name):
+def test_names_are_case_insensitive(given, name):
     assert find_architecture(given).name == name
 
 
-def test_an_unknown_name_is_refused_with_those_there_are():
+def test_an_unknown_name_is_refused_and_the_known_ones_listed():
     with pytest.raises(InputError, match="choose from dil2D, dil3D, UNet2D, UNet3D, ResNet2D, ResNet3D"):
         find_architecture("VNet")
 
@@ -45,7 +45,7 @@ def test_the_registry_agrees_with_the_class(architecture):
     assert str(architecture.receptive_field) in network_class.__doc__
 
 
-def test_receptive_fields_that_cannot_be_are_refused_with_those_that_can():
+def test_impossible_receptive_fields_are_refused_and_the_possible_ones_listed():
     with pytest.raises(InputError, match="dil3D cannot have 36; it can have 19, 35, 67, 131"):
         find_architecture("dil3D").check_receptive_field(36)
     with pytest.raises(InputError, match="ResNet2D cannot have 35; it can have 113"):
@@ -53,7 +53,7 @@ def test_receptive_fields_that_cannot_be_are_refused_with_those_that_can():
 
 
 @EACH
-def test_what_normalizes_over_its_input_has_a_fixed_size(architecture):
+def test_networks_with_instance_normalization_have_a_fixed_size(architecture):
     layers = small(architecture).modules()
     instance = (torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)
     assert architecture.fixed_size == any(isinstance(layer, instance) for layer in layers)
@@ -67,7 +67,7 @@ def test_a_network_classifies_the_sample_area(architecture):
 
 @pytest.mark.parametrize("architecture", PADDED, ids=lambda architecture: architecture.name)
 @pytest.mark.parametrize("sides", [(1, 1, 1), (1, 23, 9), (13, 2, 31), (16, 16, 16)])
-def test_padded_networks_take_images_of_any_size(architecture, sides):
+def test_networks_that_pad_accept_images_of_any_size(architecture, sides):
     sides = sides[-architecture.dimensions :]
     network = small(architecture)
     image = torch.randn(1, 1, *sides)
@@ -90,7 +90,7 @@ def test_gradients_reach_every_parameter(architecture):
 
 
 @EACH
-def test_dropout_drops_in_training_only(architecture):
+def test_dropout_is_active_only_in_training(architecture):
     image = image_for(architecture)
     network = small(architecture, dropout=0.5)
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_dropout_drops_in_training_only(architecture):
         assert torch.equal(without(image), without(image))
 
 
-def test_options_are_told_in_full():
+def test_options_are_completed_with_defaults():
     architecture = find_architecture("ResNet3D")
     assert architecture.options() == {"features": 16, "dropout": 0.2, "deep_supervision": False}
     assert architecture.options(features=8, dropout=0.0)["dropout"] == 0.0
@@ -116,6 +116,6 @@ def test_options_are_told_in_full():
         ({"dropout": -0.1}, "--dropout: -0.1"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         find_architecture("dil2D").build(35, 3, **options)

@@ -6,7 +6,7 @@ from tests.networks.measures import largest_extent, parameters_of, stated_parame
 
 
 @pytest.mark.parametrize(("dimensions", "axis"), [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)])
-def test_an_output_voxel_sees_113_voxels_at_most(dimensions, axis):
+def test_the_largest_receptive_field_is_113_voxels(dimensions, axis):
     torch.manual_seed(0)
     assert "Receptive field: 113 voxels" in ResNet.__doc__
     assert largest_extent(ResNet(dimensions, 3, features=8), dimensions, axis, side=232, period=4) == 113

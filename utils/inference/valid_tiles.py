@@ -21,7 +21,7 @@ class ValidTiles:
     input.
 
     Args:
-        network: result of a network's `in_surroundings`.
+        network: result of a network's `for_padding_value`.
         padding_value: of voxels beyond the images.
         memory_limit_bytes: limit of the features of one pass.
     """

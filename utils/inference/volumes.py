@@ -68,7 +68,7 @@ def predictor_of(
     """Return the predictor of whole volumes that suits `network`.
 
     A network of valid (unpadded) convolutions gives the same answers however the volume is cut; it has a method
-    `in_surroundings`. A network that pads is less certain at the borders of its input: it reads the whole volume if
+    `for_padding_value`. A network that pads is less certain at the borders of its input: it reads the whole volume if
     memory allows, else overlapping sliding windows. One that also normalizes over its input classifies well only at
     the size that it was trained on: always sliding windows.
     """
@@ -79,7 +79,7 @@ def predictor_of(
     limit = math.inf if description.dimensions == 2 else options.memory_limit_bytes
 
     def valid_tiles(padding_value: float) -> ValidTiles:
-        return ValidTiles(network.in_surroundings(padding_value), padding_value, forward_pass, limit)
+        return ValidTiles(network.for_padding_value(padding_value), padding_value, forward_pass, limit)
 
     def sliding_windows(padding_value: float) -> SlidingWindows:
         whole = 0 if description.fixed_size else limit
