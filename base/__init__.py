@@ -1,1 +1,1 @@
-"""Foundations of all packages: errors shown to users, atomic file writing, label classes. No heavy dependencies."""
+"""Foundations of all packages: errors shown to users, atomic file writing, label classes. NumPy only."""

@@ -10,7 +10,7 @@ Box = tuple[slice, ...]  # one slice per axis
 def bounding_box(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
     """Return the smallest box around the nonzero voxels of `mask` (z, y, x), grown by `margin` voxels.
 
-    The box is clipped to the volume. It is empty if the mask is empty.
+    The start of the box is clipped to the volume (slicing clips its end). It is empty if the mask is empty.
     """
     box = [slice(None)] * 3
     for axis in range(3):  # search only inside the box found along the previous axes
@@ -18,4 +18,4 @@ def bounding_box(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
         if not found.size:
             return (slice(0, 0),) * 3
         box[axis] = slice(int(found[0]), int(found[-1]) + 1)
-    return tuple(slice(max(0, part.start - more), part.stop + more) for part, more in zip(box, margin))
+    return tuple(slice(max(0, part.start - voxels), part.stop + voxels) for part, voxels in zip(box, margin))

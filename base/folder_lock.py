@@ -34,7 +34,7 @@ def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = _take(folder)
+        descriptor = _acquire(folder)
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
             raise
@@ -52,7 +52,7 @@ def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _take(folder: Path) -> int:
+def _acquire(folder: Path) -> int:
     """Lock the lock file of `folder`, write into it who holds it, and return its descriptor."""
     path = folder / LOCK
     while True:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from base.errors import InputError
 from base.json_files import check_shape
 
-IGNORED = 255  # class index of voxels excluded from losses and metrics: outside the image, or unlabeled
+IGNORED = 255  # class index of voxels excluded from losses and metrics: outside the image, or without a reference
 
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def reading_limits(seconds: float, size: int) -> Iterator[None]:
-    """Kill this process (SIGALRM) after `seconds`, and limit its additional memory to `size` bytes, inside the block.
+    """Limit the time of a block to `seconds` and its additional memory to `size` bytes.
 
-    A library that hangs on a damaged file cannot be interrupted in another way. Beyond the memory limit, allocations
-    fail with MemoryError or with the library's own error.
+    After that time, SIGALRM kills this process, because a library that hangs on a damaged file cannot be interrupted in
+    another way. Beyond the memory limit, allocations fail with MemoryError or with the library's own error.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = _bytes_in_use() + size

@@ -42,7 +42,7 @@ def move_to_split(folder: Path, root: Path, split: str) -> str:
         raise InputError(target.parent, "is not a folder, or is a broken link", "replace it by a folder") from None
     links = dict(_relative_links(folder))
     for relative, destination in links.items():
-        _point(folder / relative, destination)  # an absolute link is valid before and after the move
+        _retarget(folder / relative, destination)  # an absolute link is valid before and after the move
     try:
         folder.rename(target)
         note, is_other_disk = "", False
@@ -53,7 +53,7 @@ def move_to_split(folder: Path, root: Path, split: str) -> str:
     if not is_other_disk:
         for relative, destination in links.items():
             link = target / relative
-            _point(link, Path(os.path.relpath(destination, os.path.realpath(link.parent))))
+            _retarget(link, Path(os.path.relpath(destination, os.path.realpath(link.parent))))
     return note
 
 
@@ -110,7 +110,7 @@ def _destination(link: Path) -> Path:
     return Path(os.path.realpath(path)) if path.name == ".." else Path(os.path.realpath(path.parent)) / path.name
 
 
-def _point(link: Path, destination: Path) -> None:
+def _retarget(link: Path, destination: Path) -> None:
     """Change the target of a link atomically."""
     temporary = _temporary_beside(link)
     temporary.symlink_to(destination)

@@ -66,7 +66,7 @@ def prepare_case(
     last and marks the case as complete; a refused case has no record.
 
     Args:
-        limits: context manager that limits time and memory while a file is read.
+        limits: returns a context manager that limits time and memory while a file is read.
     """
     try:
         return _prepare(source, folder, voxel_size_mm, limits)

@@ -117,7 +117,7 @@ def _check_header(header, size: int) -> None:
 def _digest_of_values(path: Path, identity: tuple[int, ...], first: int) -> str:
     """Return a digest of a file after its `first` bytes, computed once per process for the same `identity`.
 
-    The digest is computed from the sum of each page, which is limited only by the speed of reading memory.
+    The digest covers the sum of each page. Any damage changes the sums, and they are as fast as reading the memory.
     """
     memory = _map(path, identity[-1])
     words = memory[first:].view(np.uint64).reshape(-1, _PAGE_BYTES // 8)

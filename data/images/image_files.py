@@ -198,8 +198,8 @@ def write_image(
 
     Args:
         note: text of the description field, at most 79 ASCII characters; see `data.images.noted_images`.
-        placement: the qform and sform of the file whose grid `image` has, for programs that use another of the two
-            matrices than SimpleITK.
+        placement: the qform and sform of the file whose grid `image` has, because not all programs use the same one of
+            the two matrices.
         verify_more: called with the temporary path after its voxels were verified; raises if another check fails.
     """
     expected = zlib.crc32(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)

@@ -185,10 +185,10 @@ def _read_nifti(path: Path) -> Header:
     return Header(size, bytes_of_voxels, path, int(offset), "gzip" if packed else "", dtype)
 
 
-def _check_numbers(what: str, values, low: float, high: float) -> None:
+def _check_numbers(name: str, values, low: float, high: float) -> None:
     numbers = [float(value) for value in values]
     if not all(low <= number <= high for number in numbers):  # false for NaN
-        raise ValueError(f"its {what} are {', '.join(f'{number:g}' for number in numbers)}")
+        raise ValueError(f"its {name} are {', '.join(f'{number:g}' for number in numbers)}")
 
 
 def _read_meta(path: Path) -> Header:

@@ -42,7 +42,7 @@ def images_in(folder: Path) -> dict[str, Path]:
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if stem_of(path) and images.setdefault(stem_of(path), path) != path:
-            _refuse_double(images[stem_of(path)], path)
+            _refuse_duplicate(images[stem_of(path)], path)
     return images
 
 
@@ -55,11 +55,11 @@ def image_named(folder: Path, stem: str) -> Path | None:
     found = [path for path in folder.iterdir() if stem_of(path) == stem] if folder.is_dir() else []
     found.sort(key=lambda path: (ENDINGS.index(ending_of(path)), path.name))
     if len(found) > 1:
-        _refuse_double(*found[:2])
+        _refuse_duplicate(*found[:2])
     return found[0] if found else None
 
 
-def _refuse_double(first: Path, second: Path) -> None:
+def _refuse_duplicate(first: Path, second: Path) -> None:
     raise InputError(second, f"conflicts with {first.name} in the same folder", "keep one of them")
 
 

@@ -110,7 +110,7 @@ class _Search:
             is_scan = folder not in self._case_folders and (folder.parent, _pattern(folder.name)) in self._names
             is_scan = is_scan or any(case.image.parent == folder for case in self._flat_cases())
             return "has a format that is not supported", is_scan
-        if case := self._case_lacking(path):
+        if case := self._case_of_reference(path):
             return f"looks like the reference of {case.name}, which has none", True
         if self._is_sibling_of_cases(folder) and (folder.parent, _pattern(folder.name)) in self._names:
             return "is in a folder that is named like a case, but is not the scan of one", True
@@ -127,7 +127,7 @@ class _Search:
         """Return the cases of layouts that have all scans in one folder."""
         return () if self._layout in _PER_CASE else self._cases
 
-    def _case_lacking(self, path: Path) -> SourceCase | None:
+    def _case_of_reference(self, path: Path) -> SourceCase | None:
         """Return the case without a reference whose reference this file seems to be."""
         stem, cases = stem_of(path), self._without_reference.get(path.parent, [])
         if self._layout == "kits":

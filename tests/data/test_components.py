@@ -24,12 +24,12 @@ def row(*labels):
     ],
 )
 def test_the_largest_components_of_each_label_are_kept(count, kept):
-    """Label 1 has components of 2, 1 and 3 voxels, label 2 of 2 and 1."""
+    """Check label 1 with components of 2, 1 and 3 voxels, and label 2 with 2 and 1."""
     np.testing.assert_array_equal(keep_largest(row(1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2), count), row(*kept))
 
 
 def test_voxels_that_share_a_corner_are_connected():
-    """(0, 0, 0) and (1, 1, 1) form a component of two voxels, (3, 3, 3) one of a single voxel."""
+    """Check that (0, 0, 0) and (1, 1, 1) form a component of two voxels, larger than (3, 3, 3) alone."""
     labels = np.zeros((4, 4, 4), np.uint8)
     labels[0, 0, 0] = labels[1, 1, 1] = labels[3, 3, 3] = 5
     expected = labels.copy()
@@ -38,7 +38,7 @@ def test_voxels_that_share_a_corner_are_connected():
 
 
 def test_components_are_not_connected_through_another_label():
-    """1 2 1 has three components; of the two equally large ones of label 1, the first is kept."""
+    """Check that the row 1 2 1 has three components; the first of the two of label 1 is kept."""
     np.testing.assert_array_equal(keep_largest(row(1, 2, 1), 1), row(1, 2, 0))
 
 

@@ -45,7 +45,7 @@ def test_other_values_are_refused(tmp_path, values, problem):
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".mha"])
 @pytest.mark.parametrize("scale", [0.9999999, 0.9996])
 def test_labels_of_references_and_predictions_are_rounded(tmp_path, ending, scale):
-    """Conversion to integers without rounding would turn 0.9999999 into 0."""
+    """Check that 0.9999999 becomes 1; conversion to integers without rounding would give 0."""
     scan, mask, prediction = (tmp_path / f"{name}{ending}" for name in ("scan", "mask", "prediction"))
     sitk.WriteImage(image_of(LABELS.astype(np.int16) * 100), str(scan))
     for path in (mask, prediction):
@@ -63,7 +63,7 @@ def test_labels_of_references_and_predictions_are_rounded(tmp_path, ending, scal
 
 @pytest.mark.parametrize("flip", [1.0, -1.0])
 def test_a_reference_accepted_by_stage_1_is_accepted_later(tmp_path, flip):
-    """Its direction differs by a rounding error, which far from the origin exceeds a thousandth of a voxel."""
+    """Check a direction with a rounding error that exceeds a thousandth of a voxel far from the origin."""
     direction = np.diag([flip, flip, 1.0])
     near = direction.copy()
     near[0, 1], near[1, 0] = 5e-4, -5e-4

@@ -397,7 +397,7 @@ def test_files_that_do_not_match_their_layout_are_refused(folder, wrong):
 
 
 def test_a_missing_label_of_nnunet_is_not_ignored(folder):
-    """Training cases of nnU-Net have labels; a case whose label is missing is refused when it is read."""
+    """Check that a training case without a label gets the path of the missing file, which is refused when read."""
     described(NNUNET, "imagesTr/a_0000.nii.gz")(folder)
     assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
 
@@ -417,7 +417,7 @@ def test_folders_of_pairs_without_images_are_refused(folder):
 
 
 def test_nnunet_and_decathlon_are_distinguished_by_the_description(folder):
-    """Both layouts have imagesTr, labelsTr and dataset.json."""
+    """Check layouts that both have imagesTr, labelsTr and dataset.json."""
     for name, description in (("one", NNUNET), ("two", DECATHLON)):
         described(description, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")(folder / name)
     assert (recognise_layout(folder / "one"), recognise_layout(folder / "two")) == ("nnunet", "decathlon")

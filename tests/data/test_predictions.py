@@ -22,7 +22,7 @@ def case(tmp_path, direction) -> Case:
     return Case(folder)
 
 
-def test_written_probabilities_are_what_was_decided_from(case, tmp_path):
+def test_the_prediction_is_the_argmax_of_the_written_probabilities(case, tmp_path):
     probabilities = np.random.default_rng(0).random((3, *case.grid.shape), np.float32)
     scan = Scan(case)
     scan.write(scan.decide(probabilities, CLASSES, tmp_path), tmp_path / "prediction.nii.gz")
@@ -32,7 +32,7 @@ def test_written_probabilities_are_what_was_decided_from(case, tmp_path):
     np.testing.assert_array_equal(prediction, np.array([0, 2, 5])[written.argmax(axis=0)])
 
 
-def test_another_scan_than_the_one_that_was_resampled_is_refused(case):
+def test_a_scan_that_was_replaced_after_resampling_is_refused(case):
     path = case.folder / "imaging.nii.gz"
     image = sitk.ReadImage(str(path))
     sitk.WriteImage(image[:, :, 1:], str(path))

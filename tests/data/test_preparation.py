@@ -68,7 +68,7 @@ def test_the_type_of_the_voxels_is_kept(write, tmp_path, kind):
 
 
 def test_the_resampled_grid_is_that_of_the_copy(write, tmp_path, direction):
-    """Without resampling, predictions must not be interpolated either, so the grids must be exactly equal."""
+    """Check that the grids are exactly equal, so that without resampling predictions are not interpolated."""
     outcome = prepare_case(write(".mha", scan_of(direction=direction)), tmp_path / "OUT", None)
     copy = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "OUT" / "imaging.nii.gz")), "LPS")
     assert Grid.from_json(outcome.record["resampled"]) == Grid.of(copy)
@@ -146,7 +146,7 @@ def test_a_foreign_scan_is_never_overwritten(write, tmp_path, ending):
 
 
 def test_a_case_folder_given_by_another_path_is_not_damaged(write, tmp_path, monkeypatch):
-    """A link or a copy of an earlier run must not be replaced by itself."""
+    """Check that a link or a copy of an earlier run is not replaced by itself."""
     prepare_case(write(".mha", scan_of()), tmp_path / "OUT" / "case", None)
     monkeypatch.chdir(tmp_path)
     folder = (tmp_path / "OUT" / "case").relative_to(tmp_path)
@@ -191,7 +191,7 @@ def test_a_damaged_file_is_refused_and_nothing_written(tmp_path, ending, compres
 
 
 def test_a_grid_that_nifti_cannot_represent_is_refused(tmp_path):
-    """Single precision has a resolution of 0.06 mm at this origin."""
+    """Check an origin at which single precision has a resolution of only 0.06 mm."""
     scan = tmp_path / "far.nrrd"
     image = scan_of()
     image.SetOrigin((9e5 + 0.025, 0.0, 0.0))

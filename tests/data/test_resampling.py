@@ -52,7 +52,7 @@ def test_none_keeps_the_grid(grid):
 
 
 def test_a_linear_ramp_keeps_its_physical_position(grid):
-    """Values stay at their physical points in both directions of resampling, for any direction and spacing."""
+    """Check that values stay at their physical points when resampled and restored, for any direction and spacing."""
     new = resampled_grid(grid, (1.5, 1.5, 2.5))
     image = image_of(ramp(grid), grid.spacing, grid.origin, grid.direction)
     there = sitk.GetArrayFromImage(resample_image(image, new))
@@ -95,7 +95,7 @@ def test_restored_probabilities_and_their_argmax_agree_with_simpleitk(grid):
 
 
 def test_the_outermost_value_is_repeated_beyond_the_outermost_voxel_centres():
-    """Six voxels of 1 mm become two of 2.5 mm, with centres 1.25 and 3.75 mm from the first old centre."""
+    """Check six voxels of 1 mm that become two of 2.5 mm, with centres 1.25 and 3.75 mm from the first old centre."""
     old = Grid((6, 1, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel()))
     new = resampled_grid(old, (2.5, 1.0, 1.0))
     assert (new.size, new.origin) == ((2, 1, 1), (1.25, 0, 0))
@@ -111,7 +111,7 @@ def test_ties_between_classes_take_the_first(grid):
 
 
 def test_only_axes_whose_spacing_grows_are_blurred():
-    """Stripes one voxel wide vanish along an axis downsampled by 3 and remain along one whose spacing is kept."""
+    """Check that stripes one voxel wide vanish along axes downsampled by 3 and remain where the spacing is kept."""
     stripes = np.tile(np.float32([0, 100]), 30)
     for axis, kept in ((2, False), (0, True)):
         shape = [24, 24, 24]
@@ -134,7 +134,7 @@ def test_intensities_stay_in_their_range_and_type():
 
 
 def test_the_label_with_the_largest_share_is_taken():
-    """A row of 1 mm voxels is resampled to 2 mm voxels whose centres lie between two old ones: shares are halves."""
+    """Check a row of 1 mm voxels resampled to 2 mm voxels with centres between two old ones: shares are halves."""
     labels = np.array([[[0, 1, 1, 2, 2, 2, 0, 0]]], np.uint8)
     image = image_of(labels, (1.0, 1.0, 1.0))
     grid = Grid((4, 1, 1), (2.0, 1.0, 1.0), (0.5, 0.0, 0.0), Grid.of(image).direction)
@@ -144,7 +144,7 @@ def test_the_label_with_the_largest_share_is_taken():
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_thin_structures_survive(axis):
-    """A vessel and a sheet that are one old voxel (a third of a new voxel) thick stay connected."""
+    """Check that a vessel and a sheet that are one old voxel (a third of a new voxel) thick are preserved."""
     labels = np.zeros((24, 24, 24), np.uint8)
     sheet = [slice(None)] * 3
     sheet[axis] = 5

@@ -13,12 +13,12 @@ CLASSES = parse_classes("0,1,2")
 
 @pytest.fixture
 def members():
-    """Probabilities of five members, float32 (classes, z, y, x)."""
+    """Return probabilities of five members, float32 (members, classes, z, y, x)."""
     logits = np.random.default_rng(0).normal(0, 3, (5, 3, 4, 5, 6))
     return softmax(logits, axis=1).astype(np.float32)
 
 
-def test_quantised_probabilities_sum_to_one_and_err_by_less_than_a_250th(members):
+def test_quantised_probabilities_sum_to_one_with_errors_below_a_250th(members):
     many = np.concatenate([members.mean(axis=0).reshape(3, -1), np.eye(3), [[0.5, 1 / 3, 0.2]] * 3], axis=1)
     many = many / many.sum(axis=0)
     units = quantise(many.astype(np.float32))
@@ -29,7 +29,7 @@ def test_quantised_probabilities_sum_to_one_and_err_by_less_than_a_250th(members
 
 @pytest.fixture
 def written(kidneys, tmp_path):
-    """Soft labels of the validation case, with what was written."""
+    """Write soft labels of the validation case; return them with the case, the mean and the deviation."""
     (case,) = find_cases(kidneys, "val")
     logits = np.random.default_rng(2).normal(0, 2, (3, *case.grid.shape))
     mean, deviation = softmax(logits, axis=0).astype(np.float32), np.abs(logits).astype(np.float32) / 30
@@ -40,7 +40,7 @@ def written(kidneys, tmp_path):
     return labels, case, mean, deviation
 
 
-def test_a_file_in_the_place_of_another_is_noticed(written):
+def test_a_file_that_replaces_another_is_refused(written):
     labels, case, *_ = written
     mean, deviation = (labels.folder / case.name / f"{name}_1.nii.gz" for name in ("mean", "deviation"))
     deviation.write_bytes(mean.read_bytes())
@@ -50,7 +50,7 @@ def test_a_file_in_the_place_of_another_is_noticed(written):
         labels.read_deviation(case)
 
 
-def test_what_is_written_is_read_in_bytes(written):
+def test_written_soft_labels_are_read_back_as_bytes(written):
     labels, case, mean, _ = written
     assert labels.is_complete(case)
     read = labels.read_mean(case)
@@ -99,7 +99,7 @@ def test_soft_labels_of_other_members_are_not_mixed(written):
     assert not labels.is_complete(case)
 
 
-def test_soft_labels_of_a_scan_that_changed_are_removed(written):
+def test_soft_labels_of_a_changed_scan_are_removed(written):
     labels, case, *_ = written
     record = labels.read_record()
     fingerprints = record.pop("cases")
@@ -109,7 +109,7 @@ def test_soft_labels_of_a_scan_that_changed_are_removed(written):
     assert not labels.is_complete(case)
 
 
-def test_finding_says_how_to_make_what_is_not_there(written, tmp_path):
+def test_missing_soft_labels_are_refused_with_the_remedy(written, tmp_path):
     labels, case, *_ = written
     find_soft_labels(labels.folder, CLASSES, 1.0, [case], "remedy")
     for folder, classes, temperature in (

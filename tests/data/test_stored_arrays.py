@@ -110,7 +110,7 @@ def test_a_damaged_file_is_computed_again(path, damage):
 
 
 def test_a_file_copied_from_another_path_is_computed_again(path):
-    """Even if `made_of` is equal, the file may be that of another case."""
+    """Check that a file is not accepted at another path even if `made_of` is equal, as for another case."""
     open_again(path)
     for other in (path.with_name("index"), path.parent.with_name("other_case") / path.name):
         other.parent.mkdir(exist_ok=True)

@@ -67,7 +67,7 @@ def test_a_broken_link_is_refused(tmp_path):
 
 
 def test_a_missing_permission_is_reported_wherever_it_is_noticed(tmp_path, plain, monkeypatch):
-    """A network share may report a file as readable, and refuse when it is opened."""
+    """Check the error if opening fails, because a network share may report an unreadable file as readable."""
 
     def refuse(self, *arguments, **options):
         raise PermissionError(13, "Permission denied", str(self))

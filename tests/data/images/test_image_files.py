@@ -88,12 +88,12 @@ def test_grids_less_than_a_thousandth_of_a_voxel_apart_are_equal(near):
     ],
 )
 def test_the_difference_of_grids_farther_apart_is_described(far, difference):
-    """The message gives the difference itself, because two origins may look the same after rounding."""
+    """Check that the message gives the difference itself: two origins may look the same after rounding."""
     assert GRID.differs_from(replace(GRID, **far)) == difference
 
 
 def test_a_shift_is_measured_in_voxels_along_the_axes_of_the_image(direction):
-    """0.002 mm is within the tolerance along the axis with 2.5 mm spacing, but not along one with 0.7 mm."""
+    """Check that 0.002 mm is within the tolerance along an axis with 2.5 mm spacing, but not along one with 0.7 mm."""
     grid = Grid((4, 4, 4), (0.7, 0.7, 2.5), (0.0, 0.0, 0.0), tuple(direction))
     for axis, is_one in ((0, False), (2, True)):
         origin = 0.002 * np.reshape(direction, (3, 3))[:, axis]

@@ -67,7 +67,7 @@ def scans(tmp_path, direction):
 
 
 def test_predictions_have_the_geometry_of_the_scan(scans, tmp_path):
-    """The geometry agrees in nibabel, in SimpleITK, and in both matrices of the header."""
+    """Check that the geometry agrees in nibabel, in SimpleITK, and in both matrices of the header."""
     for path, case in scans.items():
         scan = Scan(case)
         labels = scan.decide(np.random.default_rng(1).random((2, *case.grid.shape), np.float32), CLASSES, tmp_path)
@@ -138,7 +138,7 @@ def test_a_sheared_matrix_is_refused_and_the_remedy_works(tmp_path, codes):
 
 @pytest.mark.parametrize("slant", [0.001, 0.003, 0.006, 0.009])
 def test_a_slightly_sheared_matrix_is_accepted_or_refused_as_sheared(tmp_path, slant):
-    """The tolerance of ITK differs from this program's, but neither may report such a file as damaged."""
+    """Check that the file is not reported as damaged, although ITK's tolerance differs from this program's."""
     matrix = PLAIN.copy()
     matrix[0, 2] = slant
     path = write_scan(tmp_path / "scan.nii.gz", matrix, (0, 1))

@@ -142,7 +142,7 @@ def test_invalid_fields_of_metaimage_are_refused(tmp_path, field, value, problem
 
 
 def test_a_wrong_compressed_size_is_refused(tmp_path):
-    """SimpleITK decompresses exactly CompressedDataSize bytes and does not fill the remaining voxels."""
+    """Check the size, because SimpleITK reads exactly CompressedDataSize bytes and leaves remaining voxels unset."""
     sitk.WriteImage(image_of(VALUES), str(tmp_path / "scan.mha"), True)
     content = (tmp_path / "scan.mha").read_bytes()
     read_image(tmp_path / "scan.mha")
