@@ -8,7 +8,7 @@ import torch
 
 from base.label_classes import parse_classes
 from data.cases import Case
-from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
 from data.sampling.patches import TRAINING_STREAM, PatchOptions, PatchSampler
@@ -43,8 +43,8 @@ def stream_of(
         batch_size,
         inside=architecture.pads,
     )
-    draw = partial(draw_augmentation, STRENGTHS["light"])
-    return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), draw))
+    augmentation = partial(sample_augmentation, STRENGTHS["light"])
+    return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), augmentation))
 
 
 def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Training, TrainingLoss]:

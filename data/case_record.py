@@ -18,6 +18,7 @@ _SHAPE = {
     "sha256": _SUMS,
     "original_sha256?": _SUMS,
     "patient?": str,
+    "source?": {str: (None, {str: object})},
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
 _LONGEST_AXIS = 2**15  # voxels

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.label_classes import LabelClasses, notice, resolve
 from data.cases import Case, find_cases, shared_patients, with_reference
-from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream, TensorBatch
 from data.sampling.case_cache import Drawing, TrainingLabels, intensity_range, open_case, settle_normalization
 from data.sampling.patches import (
@@ -148,7 +148,7 @@ def open_streams(
     sampling = _patch_options(options, description)
     augment = None
     if options.augmentation != "none":
-        augment = partial(draw_augmentation, STRENGTHS[options.augmentation], flip=options.flip)
+        augment = partial(sample_augmentation, STRENGTHS[options.augmentation], flip=options.flip)
     drawing = Drawing(
         data.classes,
         apart=None if options.background_share is None else options.sample_size,

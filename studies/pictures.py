@@ -9,7 +9,7 @@ from utils.comparison.paired_tests import mean_interval
 from utils.runtime.figures import plt, save_figure
 
 
-def draw_means(path: Path, dices: Mapping[str, np.ndarray], single: str) -> None:
+def plot_means(path: Path, dices: Mapping[str, np.ndarray], single: str) -> None:
     """Plot the mean Dice of groups of runs with 95% intervals, one below the other.
 
     Args:

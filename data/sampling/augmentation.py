@@ -43,7 +43,7 @@ _BLUR_RADIUS = 3  # voxels: three standard deviations of the strongest blur
 
 
 @dataclass(frozen=True)
-class AugmentationDraw:
+class SampledAugmentation:
     """Parameters sampled for a batch of n patches with d axes.
 
     Attributes:
@@ -63,9 +63,9 @@ class AugmentationDraw:
     blurs: np.ndarray
     noise_seeds: np.ndarray
 
-    def part(self, which: slice) -> "AugmentationDraw":
+    def part(self, which: slice) -> "SampledAugmentation":
         """Return the parameters of some of the patches."""
-        return AugmentationDraw(**{name: values[which] for name, values in vars(self).items()})
+        return SampledAugmentation(**{name: values[which] for name, values in vars(self).items()})
 
     @property
     def enlargement(self) -> float:
@@ -73,9 +73,9 @@ class AugmentationDraw:
         return max(0.0, float(np.abs(self.matrices).sum(axis=2).max()) - 1)
 
 
-def draw_augmentation(
+def sample_augmentation(
     strength: Strength, rng: np.random.Generator, spacings_mm: np.ndarray, flip: bool = False
-) -> AugmentationDraw:
+) -> SampledAugmentation:
     """Sample the parameters of a transform for each patch.
 
     Args:
@@ -102,7 +102,7 @@ def draw_augmentation(
         "blurs": blurred * rng.uniform(0, strength.blur_voxels, n),
     }
     arrays = {name: value.astype(np.float32) for name, value in values.items()}
-    return AugmentationDraw(**arrays, noise_seeds=rng.integers(2**31, size=n))
+    return SampledAugmentation(**arrays, noise_seeds=rng.integers(2**31, size=n))
 
 
 def rotations_in_plane(radians: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def in_voxels(transforms: np.ndarray, spacings_mm: np.ndarray) -> np.ndarray:
     return transforms * spacings_mm[:, None, :] / spacings_mm[:, :, None]
 
 
-def apply_augmentation(draw: AugmentationDraw, image, reference, soft, input_size: int, sample_size: int):
+def apply_augmentation(augmentation: SampledAugmentation, image, reference, soft, input_size: int, sample_size: int):
     """Transform a batch of enlarged patches with d axes and crop it to the given sizes.
 
     The result of a patch does not depend on the other patches.
@@ -139,11 +139,11 @@ def apply_augmentation(draw: AugmentationDraw, image, reference, soft, input_siz
     Returns:
         image (n, input, ...), reference (n, sample, ...), soft (n, channels, sample, ...) or None.
     """
-    image = _warp(image[:, None], draw.matrices, input_size, "bilinear")[:, 0]
-    _change_intensities(draw, image)
-    reference = _warp(reference[:, None].astype(np.float32), draw.matrices, sample_size, "nearest")[:, 0]
+    image = _warp(image[:, None], augmentation.matrices, input_size, "bilinear")[:, 0]
+    _change_intensities(augmentation, image)
+    reference = _warp(reference[:, None].astype(np.float32), augmentation.matrices, sample_size, "nearest")[:, 0]
     if soft is not None:
-        soft = _warp(soft, draw.matrices, sample_size, "bilinear")
+        soft = _warp(soft, augmentation.matrices, sample_size, "bilinear")
     return image, reference.astype(np.uint8), soft
 
 
@@ -163,16 +163,16 @@ def _warp(values: np.ndarray, matrices: np.ndarray, side: int, mode: str) -> np.
     return warped.numpy()
 
 
-def _change_intensities(draw: AugmentationDraw, image: np.ndarray) -> None:
+def _change_intensities(augmentation: SampledAugmentation, image: np.ndarray) -> None:
     """Apply blur, gamma, scale, shift and noise to a batch (n, ...), in place."""
-    for patch, sigma, gamma in zip(image, draw.blurs, draw.gammas):
+    for patch, sigma, gamma in zip(image, augmentation.blurs, augmentation.gammas):
         if sigma > 0:
             ndimage.gaussian_filter(patch, sigma, output=patch, mode="nearest", radius=_BLUR_RADIUS)
         if gamma != 1:
             low, span = patch.min(), max(np.ptp(patch), np.float32(1e-6))
             patch[...] = ((patch - low) / span) ** gamma * span + low
-    image *= draw.scales.reshape(-1, *[1] * (image.ndim - 1))
-    image += draw.shifts.reshape(-1, *[1] * (image.ndim - 1))
-    for patch, deviation, seed in zip(image, draw.noises, draw.noise_seeds):
+    image *= augmentation.scales.reshape(-1, *[1] * (image.ndim - 1))
+    image += augmentation.shifts.reshape(-1, *[1] * (image.ndim - 1))
+    for patch, deviation, seed in zip(image, augmentation.noises, augmentation.noise_seeds):
         if deviation > 0:
             patch += deviation * np.random.default_rng(seed).standard_normal(patch.shape, np.float32)

@@ -51,8 +51,8 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
         deviation = batch.deviation[:, None].astype(np.float32)
         deviation /= DEVIATION_UNITS
         soft = np.concatenate([soft, deviation], axis=1)
-    if batch.draw is not None:
-        image, reference, soft = apply_augmentation(batch.draw, image, reference, soft, input_size, sample_size)
+    if batch.augmentation is not None:
+        image, reference, soft = apply_augmentation(batch.augmentation, image, reference, soft, input_size, sample_size)
     if batch.deviation is not None:
         soft, deviation = soft[:, :-1], torch.from_numpy(soft[:, -1])
     if soft is not None:

@@ -1,4 +1,4 @@
-"""Patches for training: which voxel, which plane, which part of the volume.
+"""Sampling of patches for training: voxel, plane, part of the volume.
 
 A patch is a square of a slice, or a cube. It has a sample area, which the network classifies, in the middle of an input
 area, which it reads:
@@ -15,11 +15,10 @@ import numpy as np
 from base.errors import InputError
 from base.label_classes import IGNORED
 from base.planes import planes_of
-from data.sampling.augmentation import AugmentationDraw
+from data.sampling.augmentation import SampledAugmentation
 from data.sampling.recent_cases import RecentCases
 from data.sampling.training_cases import TrainingCase
 
-AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # array axis (z, y, x) along a plane's normal
 ALL_PLANES = (0, 1, 2)
 _THICK_SLICES = 3  # beyond this ratio of spacings only axial planes are trained on
 
@@ -30,7 +29,7 @@ TRAINING_STREAM, VALIDATION_STREAM = 1, 2
 def choose_planes(
     planes: str, spacings_mm: Sequence[tuple[float, ...]], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[int, ...]:
-    """Array axes along which slices are taken, for ``--planes`` auto, axial or all; spacings and shapes are (z, y, x).
+    """Return the axes along which slices are taken, for ``--planes`` auto, axial or all; all triples are (z, y, x).
 
     auto leaves out planes whose slices are lines in more than half of the volumes, and, where voxels are long along z,
     all but axial ones, if those are left.
@@ -45,19 +44,20 @@ def choose_planes(
 
 @dataclass(frozen=True)
 class PatchOptions:
-    """How patches are drawn.
+    """How patches are sampled.
 
     Attributes:
         dimensions: 2 for slices, 3 for boxes.
         sample_size, input_size: sides of the two areas, in voxels.
         planes: array axes that may be the normal of a slice, unless its slices are lines in the case.
-        criterion: ``entire-sample-area`` (the drawn voxel lies anywhere in the sample area) or ``patch-center-voxel``.
+        criterion: ``entire-sample-area``, where the sampled voxel lies anywhere in the sample area, or
+            ``patch-center-voxel``.
         ratios: chance of each class, in any unit.
         batch_size: patches a batch.
-        background_share: share of the patches drawn for the background that hold nothing else: the cases' index has a
-            group of such voxels, after the classes; None: as it comes.
+        background_share: share of the patches sampled for the background that hold no foreground: the cases' index has
+            a group of such voxels, after the classes; None: as sampling gives it.
         inside: shift patches into the volume, or a smaller volume into the patch's middle, as windows lie in
-            prediction; the drawn voxel stays in the patch.
+            prediction; the sampled voxel stays in the patch.
     """
 
     dimensions: int
@@ -81,20 +81,20 @@ class Batch:
         soft: uint8 (patches, classes, sample, ...) in units of 1/255, all 0 outside the image; None for training on
             references alone.
         deviation: uint8 (patches, sample, ...) in units of 1/510, the ensemble's; None where it is not learnt.
-        draw: the transforms to apply; None where they are to stay as they are. With transforms, areas are enlarged: by
-            as many voxels on all sides, of which those that no transform reaches are left at `outside` or 0.
+        augmentation: transforms to apply; None for none. With transforms, areas are enlarged by the same number of
+            voxels on all sides; voxels that no transform reaches are left at the padding value or 0.
     """
 
     image: np.ndarray
     reference: np.ndarray
     soft: np.ndarray | None
     deviation: np.ndarray | None
-    draw: AugmentationDraw | None
+    augmentation: SampledAugmentation | None
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where n patches with d axes are cut.
+    """Positions of n patches with d axes.
 
     Attributes:
         cases: int (n,), numbers of the cases.
@@ -111,13 +111,13 @@ class Places:
 
 
 class PatchSampler:
-    """Draws batches of patches. Batch `number` depends on the seed and that number alone, not on earlier draws.
+    """Samples batches of patches. Batch `number` depends on the seed and that number alone, not on earlier batches.
 
     Args:
-        seed: words of the seed; they tell independent streams apart.
-        draw_augmentation: of a generator and the spacings (patches, axes), gives the transforms of a batch; None
+        seed: words of the seed; independent streams differ in the first.
+        sample_augmentation: of a generator and the spacings (patches, axes), gives the transforms of a batch; None
             leaves patches as they are.
-        may_lack: whether what no case holds is left out, as long as some case holds something else to draw by.
+        may_lack: whether groups that no case holds are left out, as long as some case holds another group.
 
     Raises:
         InputError: no case holds a class whose ratio is above 0, or background enough for `background_share`.
@@ -129,17 +129,18 @@ class PatchSampler:
         class_names: Sequence[str],
         options: PatchOptions,
         seed: tuple[int, ...],
-        draw_augmentation: Callable[[np.random.Generator, np.ndarray], AugmentationDraw] | None = None,
+        sample_augmentation: Callable[[np.random.Generator, np.ndarray], SampledAugmentation] | None = None,
         may_lack: bool = False,
     ):
         self.options = options
         self._cases = cases
         self._seed = seed
-        self._draw_augmentation = draw_augmentation
-        # What is drawn is a group of voxels: a class, or the background far from everything else.
-        names, chances = list(class_names), np.asarray(options.ratios, float) / np.sum(options.ratios)
+        self._draw_augmentation = sample_augmentation
+        # Voxels are sampled by group: a class, or the background far from all foreground.
+        groups = [(name, "--classes") for name in class_names]
+        chances = np.asarray(options.ratios, float) / np.sum(options.ratios)
         if options.background_share is not None:
-            names.append(f"{names[0]} {options.sample_size} voxels from all others")
+            groups.append((f"{class_names[0]} {options.sample_size} voxels from all others", "--background-share"))
             share = options.background_share
             chances = np.append(chances * [1 - share, *[1] * (len(chances) - 1)], chances[0] * share)
         self._counts = np.stack([case.index.counts for case in cases], axis=1)  # (groups, cases)
@@ -149,9 +150,8 @@ class PatchSampler:
         held = chances * (self._number_of_holders > 0)
         if may_lack and held.any():
             chances = held
-        for name, chance, holders in zip(names, chances, self._number_of_holders):
+        for (name, option), chance, holders in zip(groups, chances, self._number_of_holders):
             if chance > 0 and not holders:
-                option = "--background-share" if " " in name else "--classes"
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
         self._up_to = np.cumsum(chances) / np.sum(chances)
         self._shapes = np.array([case.image.shape for case in cases])
@@ -161,26 +161,27 @@ class PatchSampler:
         self._recent = RecentCases(cases)
 
     def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
-        """Batch `number`; of `count` processes that share it out, the patches of process `rank`."""
-        places, draw = self.places(number)
+        """Return batch `number`; of `count` processes that share it, the patches of process `rank`."""
+        places, augmentation = self.places(number)
         mine = slice(rank, None, count)
-        return self._cut(places.part(mine), draw and draw.part(mine), draw.enlargement if draw else 0.0)
+        extra = augmentation.enlargement if augmentation else 0.0
+        return self._cut(places.part(mine), augmentation and augmentation.part(mine), extra)
 
-    def places(self, number: int) -> tuple[Places, AugmentationDraw | None]:
-        """Where the patches of batch `number` are cut, and how they are transformed."""
+    def places(self, number: int) -> tuple[Places, SampledAugmentation | None]:
+        """Return where the patches of batch `number` are cut, and how they are transformed."""
         rng = np.random.default_rng((*self._seed, number))
-        places = self._draw_places(rng)
+        places = self._sample_places(rng)
         spacings = np.take_along_axis(self._spacings_mm[places.cases], places.axes, axis=1)
         return places, self._draw_augmentation(rng, spacings) if self._draw_augmentation else None
 
-    def _draw_places(self, rng: np.random.Generator) -> Places:
-        """Draw, of each patch, group, case, voxel, plane, and where in the sample area the voxel lies."""
+    def _sample_places(self, rng: np.random.Generator) -> Places:
+        """Sample for each patch the group, case, voxel, plane, and position of the voxel in the sample area."""
         n, side = self.options.batch_size, self.options.sample_size
         groups = self._up_to.searchsorted(rng.random(n), side="right")
         cases = self._holders[groups, rng.integers(self._number_of_holders[groups])]
         numbers = rng.integers(self._counts[groups, cases])
-        drawn = zip(cases.tolist(), groups.tolist(), numbers.tolist())
-        starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in drawn])
+        sampled = zip(cases.tolist(), groups.tolist(), numbers.tolist())
+        starts = np.array([self._recent.look_at(case).index.voxel(group, number) for case, group, number in sampled])
         axes = np.tile(np.arange(3), (n, 1))
         if self.options.dimensions == 2:
             shares = rng.integers(len(self.options.planes), size=n) / len(self.options.planes)
@@ -195,15 +196,15 @@ class PatchSampler:
         np.put_along_axis(starts, axes, along, axis=1)
         return Places(cases, axes, starts)
 
-    def _cut(self, places: Places, draw: AugmentationDraw | None, extra: float) -> Batch:
-        """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as `draw` needs them."""
+    def _cut(self, places: Places, augmentation: SampledAugmentation | None, extra: float) -> Batch:
+        """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as augmentation reads."""
         n, d = places.axes.shape
         first, options = self._cases[0], self.options
-        image_side, image_boxes = self._boxes(places, draw, options.input_size, extra)
-        side, boxes = self._boxes(places, draw, options.sample_size, extra)
+        image_side, image_boxes = self._boxes(places, augmentation, options.input_size, extra)
+        side, boxes = self._boxes(places, augmentation, options.sample_size, extra)
         low, high, mean, deviation = self._scalings[places.cases].T.reshape(4, n, *[1] * d)
         image = np.empty((n, *[image_side] * d), np.float32)
-        image[...] = low  # outside
+        image[...] = low  # the padding value
         reference = np.full((n, *[side] * d), IGNORED, np.uint8)
         soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
         deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
@@ -221,10 +222,10 @@ class PatchSampler:
         np.minimum(image, high, out=image)
         image -= mean
         image /= deviation
-        return Batch(image, reference, soft, deviations, draw)
+        return Batch(image, reference, soft, deviations, augmentation)
 
-    def _boxes(self, places: Places, draw: AugmentationDraw | None, side: int, extra: float):
-        """Where the areas of `side` are read, and where that goes in the enlarged area.
+    def _boxes(self, places: Places, augmentation: SampledAugmentation | None, side: int, extra: float):
+        """Return where the areas of `side` are read, and where they go in the enlarged area.
 
         Returns:
             The side of the enlarged area; of each patch, indices into the volume and into the area.
@@ -237,8 +238,10 @@ class PatchSampler:
         enlarged = self.options.sample_size + 2 * margin
         corners = np.take_along_axis(places.starts, places.axes, axis=1) - margin
         unread = np.zeros_like(corners)
-        if draw is not None:
-            reach = np.abs(draw.matrices).sum(axis=2) * (side - 1) / 2 + 1  # to a neighbour of what is looked for
+        if augmentation is not None:
+            reach = (
+                np.abs(augmentation.matrices).sum(axis=2) * (side - 1) / 2 + 1
+            )  # to a neighbour of what is looked for
             unread = np.maximum(0, np.floor((enlarged - 1) / 2 - reach)).astype(int)
         shapes = np.take_along_axis(self._shapes[places.cases], places.axes, axis=1)
         lows = np.maximum(corners + unread, 0)
@@ -254,7 +257,7 @@ class PatchSampler:
 
 
 def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarray:
-    """Where patches of `side` that were to start at `starts` start, if they are to lie inside axes of `extents` voxels.
+    """Return starts of patches of `side`, shifted so that they lie inside axes of `extents` voxels.
 
     extent 6, side 4:   start -1 becomes 0, start 5 becomes 2
     extent 3, side 6:   every start becomes -1: the axis lies in the patch's middle
@@ -264,7 +267,7 @@ def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarr
 
 @dataclass(frozen=True)
 class Slices:
-    """A few slices to show, around the one in their middle.
+    """Slices to show, around the one in their middle.
 
     Attributes:
         image: float32 (z, y, x), normalized.
@@ -286,7 +289,7 @@ class Slices:
 
 
 def busiest_slices(case: TrainingCase, count: int) -> Slices:
-    """About `count` axial slices of a case, the one with the most foreground in their middle."""
+    """Return about `count` axial slices of a case, the one with the most foreground in their middle."""
     number = int(np.argmax([np.count_nonzero(case.table[labels]) for labels in case.labels]))
     half = min(count // 2, number, len(case.image) - 1 - number)
     part = slice(number - half, number + half + 1)

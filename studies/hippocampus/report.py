@@ -26,10 +26,10 @@ from studies.hippocampus.targets import (
     loss_claims_of,
     targets_of,
 )
-from studies.pictures import draw_means
+from studies.pictures import plot_means
 from studies.results import Results
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval, paired
-from utils.comparison.picture import draw_comparison
+from utils.comparison.picture import plot_comparison
 
 
 def report(results: Results) -> None:
@@ -55,11 +55,11 @@ def draw(figures: Figures, results: Results) -> None:
 
     if not figures.groups:
         return
-    draw_means(results.folder / "means.png", {group: dices(group)[0] for group in figures.groups}, "single")
+    plot_means(results.folder / "means.png", {group: dices(group)[0] for group in figures.groups}, "single")
     for each in DISTILLATIONS:
         if each.is_in(figures.groups):
             names = [each.student, each.alone, each.ensemble]
             values = dices(*names)
             limits = {("mean", name): mean_interval(values[0] - other) for name, other in zip(names[1:], values[1:])}
             path = results.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', each.student)}.png"
-            draw_comparison(path, names, {"mean": values}, limits, MARGIN)
+            plot_comparison(path, names, {"mean": values}, limits, MARGIN)

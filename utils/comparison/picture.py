@@ -8,7 +8,7 @@ import numpy as np
 from utils.runtime.figures import plt, save_figure
 
 
-def draw_comparison(
+def plot_comparison(
     path: Path,
     names: Sequence[str],
     dices: Mapping[str, np.ndarray],

@@ -15,7 +15,7 @@ from base.run_record import RunRecord
 from utils.comparison.finished_runs import FinishedRun, check_alike
 from utils.comparison.gain_kept import report_gain_kept
 from utils.comparison.paired_tests import COLUMNS, PRIMARY, compare, paired
-from utils.comparison.picture import draw_comparison
+from utils.comparison.picture import plot_comparison
 from utils.evaluation.case_measures import MEASURES
 
 
@@ -73,7 +73,7 @@ class ComparisonReport:
         limits = {
             (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
         }
-        draw_comparison(run.folder / COMPARISON_PICTURE, [some.name for some in runs], dices, limits, margin)
+        plot_comparison(run.folder / COMPARISON_PICTURE, [some.name for some in runs], dices, limits, margin)
 
 
 def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:

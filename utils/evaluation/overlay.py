@@ -13,7 +13,7 @@ from utils.runtime.figures import CLASS_COLOURS, plt, save_figure
 _PLANES = (("axial", 0), ("coronal", 1), ("sagittal", 2))
 
 
-def draw_overlay(path: Path, title: str, segmentation: Segmentation, classes: Sequence[tuple[str, int]]) -> None:
+def plot_overlay(path: Path, title: str, segmentation: Segmentation, classes: Sequence[tuple[str, int]]) -> None:
     """Plot three planes through the middle of the foreground: prediction as solid lines, reference as dashed lines.
 
     `classes` are (name, label) of the foreground.

@@ -18,7 +18,7 @@ from base.run_files import METRICS, overlay_path, prediction_path, refuse_other_
 from base.run_record import RunRecord
 from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
 from utils.evaluation.case_table import CaseTable
-from utils.evaluation.overlay import draw_overlay
+from utils.evaluation.overlay import plot_overlay
 from utils.evaluation.summary import Summary, summarise
 from utils.evaluation.surface_dice import DEFINITION
 from utils.runtime.peak_memory import peak_memory_mb
@@ -141,7 +141,7 @@ class RunResults:
         cost = {"seconds": result.seconds, "peak_memory_mb": peak_memory_mb()}
         cost["intensity_warning"] = None if result.intensity_warning is None else int(result.intensity_warning)
         classes = [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1]
-        draw_overlay(overlay_path(self.folder, result.name), result.name, result.segmentation, classes)
+        plot_overlay(overlay_path(self.folder, result.name), result.name, result.segmentation, classes)
         rows = measure_case(result.segmentation, result.probabilities, self._regions, self._tolerance_mm)
         self._table.add(result.name, [rounded(row | cost) for row in rows])
 

@@ -8,7 +8,7 @@ from utils.runtime.figures import plt, save_figure
 MOST_MARKED = 30  # longest curve whose points have markers; without a marker, a single point is invisible
 
 
-def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: Sequence[str]) -> None:
+def plot_curves(path: Path, rows: Sequence[Mapping[str, float]], dice_columns: Sequence[str]) -> None:
     """Plot loss and Dice of a training log over its iterations."""
     iterations = [row["iteration"] for row in rows]
     figure, (losses, dices) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from base.atomic_file import write_text
 from base.errors import InputError
-from utils.training.curves import draw_curves
+from utils.training.curves import plot_curves
 from utils.training.dashboard import Dashboard
 from utils.training.experiment import Experiment
 from utils.training.progress_page import Progress, progress_page
@@ -60,7 +60,7 @@ class TrainingLog:
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
         self._picture = picture or self._picture
         self._experiment.write_log(self.rows)
-        draw_curves(self._experiment.curves_path, self.rows, self._dice_columns)
+        plot_curves(self._experiment.curves_path, self.rows, self._dice_columns)
         self._write_page("running", is_running=True)
         shown = (picture.joined, picture.caption) if picture else (None, "")
         self._dashboard.update(self.rows, self._dice_columns, *shown)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from utils.runtime.figures import CLASS_COLOURS
-from utils.training.svg_curves import Curve, draw_svg
+from utils.training.svg_curves import Curve, plot_svg
 from utils.training.validation_picture import ShownPicture
 
 REFRESH_SECONDS = 10
@@ -122,8 +122,8 @@ def _curves(rows: Sequence[dict], dice_columns: Sequence[str]) -> str:
     colours = CLASS_COLOURS * (len(dice_columns) // len(CLASS_COLOURS) + 1)
     dices = [Curve(name, colour, [row.get(name) for row in rows]) for name, colour in zip(dice_columns, colours)]
     drawn = (
-        ("Loss", losses, draw_svg(iterations, losses, "iteration", "loss")),
-        ("Dice on validation patches", dices, draw_svg(iterations, dices, "iteration", "Dice", (0, 1))),
+        ("Loss", losses, plot_svg(iterations, losses, "iteration", "loss")),
+        ("Dice on validation patches", dices, plot_svg(iterations, dices, "iteration", "Dice", (0, 1))),
     )
     sections = [
         f"<section><h2>{title}</h2>\n{_legend(curves)}\n{svg}</section>" for title, curves, svg in drawn if curves

@@ -19,7 +19,7 @@ class Curve:
     values: Sequence[float | None]
 
 
-def draw_svg(
+def plot_svg(
     x: Sequence[float],
     curves: Sequence[Curve],
     x_label: str,

@@ -5,24 +5,24 @@ from scipy import ndimage
 
 from data.sampling.augmentation import (
     STRENGTHS,
-    AugmentationDraw,
+    SampledAugmentation,
     apply_augmentation,
-    draw_augmentation,
     in_voxels,
     rotations_about,
     rotations_in_plane,
+    sample_augmentation,
 )
 from data.sampling.batches import to_tensors
 from data.sampling.patches import Batch
 
 
-def draw_of(matrices, scale=1.0, shift=0.0, gamma=1.0, noise=0.0, blur=0.0) -> AugmentationDraw:
+def draw_of(matrices, scale=1.0, shift=0.0, gamma=1.0, noise=0.0, blur=0.0) -> SampledAugmentation:
     n = len(matrices)
     values = [np.full(n, value, np.float32) for value in (scale, shift, gamma, noise, blur)]
-    return AugmentationDraw(matrices.astype(np.float32), *values, noise_seeds=7 + np.arange(n))
+    return SampledAugmentation(matrices.astype(np.float32), *values, noise_seeds=7 + np.arange(n))
 
 
-def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> AugmentationDraw:
+def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> SampledAugmentation:
     matrices = in_voxels(rotations_in_plane(np.deg2rad([degrees])), np.asarray([spacings_mm], float)) / zoom
     return draw_of(matrices, **intensities)
 
@@ -65,10 +65,10 @@ def test_a_zoom_enlarges():
 def test_areas_are_enlarged_enough_for_every_transform(strength, spacing):
     """Every corner of the result is sampled inside the enlarged area, and one corner lies on its border."""
     spacings = np.tile(np.float32(spacing), (500, 1))
-    draw = draw_augmentation(STRENGTHS[strength], np.random.default_rng(0), spacings)
+    augmentation = sample_augmentation(STRENGTHS[strength], np.random.default_rng(0), spacings)
     corners = np.stack(np.meshgrid(*[[-1, 1]] * len(spacing)), -1).reshape(-1, len(spacing))
-    reach = np.abs(np.einsum("nij,cj->nci", draw.matrices, corners)).max()
-    assert reach == pytest.approx(1 + draw.enlargement, rel=1e-5)
+    reach = np.abs(np.einsum("nij,cj->nci", augmentation.matrices, corners)).max()
+    assert reach == pytest.approx(1 + augmentation.enlargement, rel=1e-5)
 
 
 def test_image_reference_and_soft_labels_move_together():
@@ -79,11 +79,11 @@ def test_image_reference_and_soft_labels_move_together():
     image = np.tile(pattern.astype(np.float32), (n, 1, 1))
     one = np.rint(255 * image).astype(np.uint8)
     soft = np.stack([255 - one, one], axis=1)
-    draw = draw_augmentation(STRENGTHS["light"], np.random.default_rng(1), np.ones((n, 2)))
-    batch = to_tensors(Batch(image, (image > 0.5).astype(np.uint8), soft, one, draw), 40, 40)
-    moved = (batch.image[:, 0] - torch.from_numpy(draw.shifts)[:, None, None]) / torch.from_numpy(draw.scales)[
-        :, None, None
-    ]
+    augmentation = sample_augmentation(STRENGTHS["light"], np.random.default_rng(1), np.ones((n, 2)))
+    batch = to_tensors(Batch(image, (image > 0.5).astype(np.uint8), soft, one, augmentation), 40, 40)
+    moved = (batch.image[:, 0] - torch.from_numpy(augmentation.shifts)[:, None, None]) / torch.from_numpy(
+        augmentation.scales
+    )[:, None, None]
     np.testing.assert_allclose(batch.soft[:, 1], moved, atol=0.01)
     np.testing.assert_allclose(batch.soft.sum(dim=1), 1, atol=1e-6)
     np.testing.assert_allclose(batch.deviation * 2, moved, atol=0.01)
@@ -92,8 +92,8 @@ def test_image_reference_and_soft_labels_move_together():
 
 
 def test_sampled_parameters_have_the_stated_deviation():
-    draw = draw_augmentation(STRENGTHS["light"], np.random.default_rng(2), np.ones((5000, 2)))
-    degrees = np.rad2deg(np.arctan2(draw.matrices[:, 1, 0], draw.matrices[:, 0, 0]))
+    augmentation = sample_augmentation(STRENGTHS["light"], np.random.default_rng(2), np.ones((5000, 2)))
+    degrees = np.rad2deg(np.arctan2(augmentation.matrices[:, 1, 0], augmentation.matrices[:, 0, 0]))
     assert degrees.std() == pytest.approx(10, rel=0.05)
     assert np.abs(degrees).max() <= 25.01
     assert abs(degrees.mean()) < 0.5
@@ -137,9 +137,9 @@ def test_rotations_of_boxes_are_about_uniform_directions():
 
 def test_flips_are_off_by_default():
     spacings = np.ones((400, 3))
-    straight = draw_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings)
+    straight = sample_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings)
     assert (np.linalg.det(straight.matrices) > 0).all()
-    flipped = draw_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings, flip=True)
+    flipped = sample_augmentation(STRENGTHS["light"], np.random.default_rng(0), spacings, flip=True)
     diagonals = np.diagonal(flipped.matrices, axis1=1, axis2=2)
     np.testing.assert_allclose((diagonals < 0).mean(axis=0), 0.5, atol=0.1)
 
@@ -155,10 +155,10 @@ def test_blur_is_gaussian_for_each_patch(d):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(3, *[15] * d)).astype(np.float32)
     matrices = np.tile(np.eye(d), (3, 1, 1))
-    draw = draw_of(matrices)
+    augmentation = draw_of(matrices)
     blurs = np.float32([0.0, 0.6, 1.0])
-    draw = AugmentationDraw(**{**vars(draw), "blurs": blurs})
-    result, *_ = apply_augmentation(draw, image, image.astype(np.uint8), None, 15, 15)
+    augmentation = SampledAugmentation(**{**vars(augmentation), "blurs": blurs})
+    result, *_ = apply_augmentation(augmentation, image, image.astype(np.uint8), None, 15, 15)
     for one, original, sigma in zip(result, image, blurs):
         expected = ndimage.gaussian_filter(original, sigma, mode="nearest", radius=3) if sigma else original
         np.testing.assert_allclose(one, expected, atol=1e-4)
@@ -166,9 +166,9 @@ def test_blur_is_gaussian_for_each_patch(d):
 
 def test_noise_has_its_deviation_and_is_reproducible():
     image = np.zeros((2, 100, 100), np.float32)
-    draw = draw_of(np.tile(np.eye(2), (2, 1, 1)))
-    draw = AugmentationDraw(**{**vars(draw), "noises": np.float32([0.0, 0.2])})
-    one, other = (apply_augmentation(draw, image, image.astype(np.uint8), None, 100, 100)[0] for _ in range(2))
+    augmentation = draw_of(np.tile(np.eye(2), (2, 1, 1)))
+    augmentation = SampledAugmentation(**{**vars(augmentation), "noises": np.float32([0.0, 0.2])})
+    one, other = (apply_augmentation(augmentation, image, image.astype(np.uint8), None, 100, 100)[0] for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert np.abs(one[0]).max() < 1e-6
     assert float(one[1].std()) == pytest.approx(0.2, rel=0.05)
@@ -176,7 +176,7 @@ def test_noise_has_its_deviation_and_is_reproducible():
 
 def test_strong_varies_more_than_light_in_every_parameter():
     spacings = np.ones((2000, 3))
-    light, strong = (draw_augmentation(STRENGTHS[name], np.random.default_rng(1), spacings) for name in STRENGTHS)
+    light, strong = (sample_augmentation(STRENGTHS[name], np.random.default_rng(1), spacings) for name in STRENGTHS)
     for name in ("scales", "shifts", "gammas", "noises", "blurs", "matrices"):
         assert getattr(strong, name).std() > getattr(light, name).std(), name
     assert 0.25 < (strong.blurs > 0).mean() < 0.35

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.patches import PatchOptions, PatchSampler
 from tests.data.sampling.test_patches import NAMES, case
@@ -18,8 +18,8 @@ from tests.data.sampling.test_patches import NAMES, case
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_each_process_makes_its_share_of_the_same_batch(dimensions):
     options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 5)
-    draw = partial(draw_augmentation, STRENGTHS["strong"], flip=True)
-    sampler = PatchSampler([case(seed) for seed in range(3)], NAMES, options, (3,), draw)
+    augmentation = partial(sample_augmentation, STRENGTHS["strong"], flip=True)
+    sampler = PatchSampler([case(seed) for seed in range(3)], NAMES, options, (3,), augmentation)
     whole = BatchStream(sampler).make(7)
     assert len(whole.image) == 5
     for rank in (0, 1):

@@ -12,7 +12,7 @@ from base.intensity_records import Normalization
 from base.label_classes import IGNORED, parse_classes
 from data.cases import Case, find_cases
 from data.intensities import normalize
-from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
 from data.sampling.patches import PatchOptions, PatchSampler
@@ -47,11 +47,11 @@ def write_soft_labels(folder, cases, seed=0) -> TrainingLabels:
 
 def slow_batch(sampler, number, cases, normalization, soft_labels):
     """Compute batch `number` from whole volumes in double precision; NaN where the nearest voxel is ambiguous."""
-    places, draw = sampler.places(number)
+    places, augmentation = sampler.places(number)
     options = sampler.options
     patches = []
     for which, axes, start, matrix, scale, shift in zip(
-        places.cases, places.axes, places.starts, draw.matrices, draw.scales, draw.shifts
+        places.cases, places.axes, places.starts, augmentation.matrices, augmentation.scales, augmentation.shifts
     ):
         case = cases[which]
         image, outside = normalize(case.resampled_image(), normalization)
@@ -95,7 +95,7 @@ def test_a_batch_equals_that_of_whole_volumes(cases, tmp_path, dimensions, kind)
     normalization = settle_normalization(tmp_path / "cache", kind, cases)
     opened = [open_case(tmp_path / "cache", case, normalization, Drawing(CLASSES), labels) for case in cases]
     options = PatchOptions(dimensions, 6, 12, (0, 1, 2), "entire-sample-area", (1, 1), 12)
-    sampler = PatchSampler(opened, CLASSES.names, options, (7,), partial(draw_augmentation, STRENGTHS["light"]))
+    sampler = PatchSampler(opened, CLASSES.names, options, (7,), partial(sample_augmentation, STRENGTHS["light"]))
     batch = BatchStream(sampler).make(3)
     image, reference, soft, deviation = slow_batch(sampler, 3, cases, normalization, labels.soft_labels)
     span = image.max() - image.min()
@@ -115,7 +115,7 @@ def test_cases_are_normalized_like_whole_images(cases, tmp_path, kind):
         opened = open_case(tmp_path, case, normalization, Drawing(CLASSES), None)
         image, outside = normalize(case.resampled_image(), normalization)
         np.testing.assert_array_equal(opened.scaling.apply(opened.image), image)
-        assert opened.scaling.outside == outside
+        assert opened.scaling.padding_value == outside
         assert opened.image.dtype == case.stored_image().dtype == np.int16
         np.testing.assert_array_equal(opened.table[opened.labels], case.resampled_classes(CLASSES))
 

@@ -8,7 +8,7 @@ from scipy import stats
 from base.errors import InputError
 from base.label_classes import IGNORED
 from data.intensities import Scaling
-from data.sampling.augmentation import STRENGTHS, draw_augmentation
+from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.patches import PatchOptions, PatchSampler, choose_planes
 from data.sampling.training_cases import TrainingCase, drawing_classes
@@ -210,7 +210,7 @@ def test_shares_of_processes_make_up_the_batch_bit_for_bit(dimensions):
     options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 10)
     soft = np.full((3, *SHAPE), 85, np.uint8)
     cases = [case_of(one.image, one.labels, soft) for one in (case(0), case(1))]
-    patches = PatchSampler(cases, NAMES, options, (3,), partial(draw_augmentation, STRENGTHS["strong"]))
+    patches = PatchSampler(cases, NAMES, options, (3,), partial(sample_augmentation, STRENGTHS["strong"]))
     whole = BatchStream(patches).make(5)
     for rank in range(3):
         share = BatchStream(patches, rank, 3).make(5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from utils.training.progress_page import Progress, progress_page
-from utils.training.svg_curves import Curve, draw_svg
+from utils.training.svg_curves import Curve, plot_svg
 from utils.training.validation_picture import validation_picture
 
 NAMES = ["dice_1", "dice_1+2"]
@@ -105,7 +105,7 @@ def texts_of(svg):
 
 
 def test_curves_have_labels_and_their_range():
-    svg = draw_svg([10, 20, 30], [Curve("dice_1", "red", [0.2, 0.4, 0.6])], "iteration", "Dice", (0, 1))
+    svg = plot_svg([10, 20, 30], [Curve("dice_1", "red", [0.2, 0.4, 0.6])], "iteration", "Dice", (0, 1))
     assert {"0", "0.2", "0.4", "0.6", "0.8", "1", "10", "30", "iteration", "Dice"} <= set(texts_of(svg))
     (line,) = ElementTree.fromstring(svg).iter("polyline")
     heights = [float(point.split(",")[1]) for point in line.get("points").split()]
@@ -125,20 +125,20 @@ def test_curves_have_labels_and_their_range():
     ],
 )
 def test_gaps_and_extreme_values_can_be_plotted(values, lines):
-    svg = draw_svg([1, 2, 3, 4], [Curve("loss", "red", values)], "iteration", "loss")
+    svg = plot_svg([1, 2, 3, 4], [Curve("loss", "red", values)], "iteration", "loss")
     assert len(list(ElementTree.fromstring(svg).iter("polyline"))) == lines
     assert "nan" not in svg and "inf" not in svg
     assert len(texts_of(svg)) >= 6
 
 
 def test_a_single_point_is_visible():
-    svg = draw_svg([500], [Curve("loss", "red", [0.7])], "iteration", "loss")
+    svg = plot_svg([500], [Curve("loss", "red", [0.7])], "iteration", "loss")
     assert len(list(ElementTree.fromstring(svg).iter("circle"))) == 1
 
 
 def test_a_long_curve_stays_small_and_keeps_its_end():
     x = list(range(100_000))
-    svg = draw_svg(x, [Curve("loss", "red", x)], "iteration", "loss")
+    svg = plot_svg(x, [Curve("loss", "red", x)], "iteration", "loss")
     assert len(svg) < 50_000
     (line,) = ElementTree.fromstring(svg).iter("polyline")
     assert line.get("points").split()[-1].startswith("468.0,")
