@@ -20,8 +20,9 @@ from utils.cli.value_types import (
     parse_ratios,
     parse_share,
 )
+from utils.training.loss_names import HARD_LOSSES, SOFT_LOSSES
 
-_SOFT_DEFAULTS = {"softloss": "KL+dice", "alpha": 0.1}
+SOFT_DEFAULTS = {"softloss": "KL+dice", "alpha": 0.1}
 _LEARNING_RATES = {"Adam": 3e-3, "AdamW": 3e-3, "SGD": 1e-2}
 _NAMES = ", ".join(architecture.name for architecture in ARCHITECTURES.values())
 
@@ -144,7 +145,7 @@ class OptimizationOptions:
     iterations: int = option(
         "-i", "--iterations", parse=parse_positive_int, default=8000, help="number of training steps"
     )
-    loss: str = option("--loss", choices=("CE", "dice", "CE+dice"), default="CE+dice", help="loss on references")
+    loss: str = option("--loss", choices=tuple(HARD_LOSSES), default="CE+dice", help="loss on references")
     class_weights: tuple[float, ...] | None = option(
         "--class-weights",
         parse=parse_ratios,
@@ -187,7 +188,7 @@ class StudentOptions:
     )
     softloss: str | None = option(
         "--softloss",
-        choices=("MSE", "CE", "KL", "KL+dice"),
+        choices=tuple(SOFT_LOSSES),
         help="loss on soft labels; KL+dice: with a Dice loss for soft labels (default: KL+dice)",
     )
     alpha: float | None = option(
@@ -271,7 +272,7 @@ class TrainingOptions(
         """
         field_size = self.network.receptive_field if self.receptive_field_size is None else self.receptive_field_size
         rate = _LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
-        soft = {name: value for name, value in _SOFT_DEFAULTS.items() if self.soft and getattr(self, name) is None}
+        soft = {name: value for name, value in SOFT_DEFAULTS.items() if self.soft and getattr(self, name) is None}
         settled = replace(
             self,
             receptive_field_size=field_size,

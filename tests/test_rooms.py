@@ -14,7 +14,7 @@ ALLOWED = {
     "networks": ("base",),
     "utils": ("base",),
     "stages": ("base", "data", "networks", "utils"),
-    "studies": ("base", "benchmarks", "utils"),
+    "studies": ("base", "benchmarks", "stages", "utils"),
     "benchmarks": ("base", "data", "networks", "utils", "stages", *SCRIPTS),
     **{script: ("base", "stages", "utils") for script in SCRIPTS},
 }
@@ -37,7 +37,9 @@ def imports_of(name: str, known: dict[str, Path]) -> set[str]:
             found |= {part if part in known else node.module for part in parts}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {one for one in found if one in known and one != name}
+    own = {one for one in found if one.split(".")[0] in ALLOWED}
+    assert own <= known.keys(), f"{name} imports what there is not: {sorted(own - known.keys())}"
+    return own - {name}
 
 
 KNOWN = modules()

@@ -1,7 +1,8 @@
 """Layouts of public data sets, which only stage 1 needs to know. Standard library only.
 
-Each layout is a module with `SHAPE`, a description for messages; `recognises(folder)`, which returns whether a folder
-has this layout; and `find(folder)`, which returns its cases.
+Each layout is a module with `SHAPE`, a description for messages; `FOLDER_PER_CASE`, whether each case or patient has a
+folder of its own; `recognises(folder)`, which returns whether a folder has this layout; and `find(folder)`, which
+returns its cases.
 """
 
 from collections import Counter

@@ -12,6 +12,7 @@ from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
 
 SHAPE = "PATIENT/PATIENT_frame01.nii.gz, PATIENT/PATIENT_frame01_gt.nii.gz and PATIENT/Info.cfg"
+FOLDER_PER_CASE = True
 FRAMES = ("ED", "ES", "both")
 
 _INFO = "Info.cfg"

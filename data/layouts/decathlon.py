@@ -16,6 +16,7 @@ from data.layouts.files import ENDINGS, ending_of, image_named, stem_of
 from data.layouts.source_case import SourceCase
 
 SHAPE = 'imagesTr, labelsTr, imagesTs and dataset.json with "training": [{"image": ..., "label": ...}]'
+FOLDER_PER_CASE = False
 
 _LISTS = {"training": "train", "validation": "val", "testing": "test", "test": "test"}
 _FIRST_CHANNEL, _SECOND_CHANNEL = "_0000", "_0001"  # of nnU-Net

@@ -7,6 +7,7 @@ from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
 
 SHAPE = "CASE/imaging.nii.gz and CASE/segmentation.nii.gz, all together or in train, val and test"
+FOLDER_PER_CASE = True
 
 _REFERENCES = ("segmentation", "aggregated_MAJ_seg")  # the second is KiTS21's majority vote of the annotators
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from base.names import RESERVED
 from data.case_folder import IMAGE, RECORD, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.layouts import LAYOUTS
 from data.layouts.decathlon import unread_lists
 from data.layouts.description import description_of
 from data.layouts.files import folders_in, is_hidden, stem_of
@@ -18,7 +19,6 @@ from data.layouts.reference_names import is_named_as_reference, is_named_as_refe
 from data.layouts.source_case import SourceCase
 
 _DEPTH = 3  # levels of folders searched below that of the data set
-_PER_CASE = ("kits", "segthor", "acdc")  # layouts with one folder per case or patient
 _LISTED = "decathlon"
 _OTHER_FORMATS = (
     *(".dcm", ".dicom", ".ima", ".hdr", ".img", ".img.gz", ".mgh", ".mgz", ".mnc", ".nhdr", ".gipl", ".gipl.gz"),
@@ -63,7 +63,7 @@ class _Search:
             if case.reference is None and not case.problem:
                 self._without_reference.setdefault(case.image.parent, []).append(case)
         self._cases = cases
-        self._case_folders = {case.image.parent for case in cases} if layout in _PER_CASE else set()
+        self._case_folders = {case.image.parent for case in cases} if LAYOUTS[layout].FOLDER_PER_CASE else set()
         self._names = {(folder.parent, _pattern(folder.name)) for folder in self._case_folders}
         self._parents = {folder.parent for folder in self._case_folders}
 
@@ -125,7 +125,7 @@ class _Search:
 
     def _flat_cases(self) -> Sequence[SourceCase]:
         """Return the cases of layouts that have all scans in one folder."""
-        return () if self._layout in _PER_CASE else self._cases
+        return () if LAYOUTS[self._layout].FOLDER_PER_CASE else self._cases
 
     def _case_of_reference(self, path: Path) -> SourceCase | None:
         """Return the case without a reference whose reference this file seems to be."""

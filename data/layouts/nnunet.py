@@ -8,6 +8,7 @@ from data.layouts.files import ENDINGS, ending_of, image_named, images_in, refus
 from data.layouts.source_case import SourceCase
 
 SHAPE = 'imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz and dataset.json with "channel_names" and "file_ending"'
+FOLDER_PER_CASE = False
 
 _CHANNEL = "_0000"
 

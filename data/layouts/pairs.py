@@ -11,6 +11,7 @@ from data.layouts.reference_names import is_named_as_reference_of
 from data.layouts.source_case import SourceCase
 
 SHAPE = "CASE.nii.gz and CASE_seg.nii.gz; or give two folders with --images and --references"
+FOLDER_PER_CASE = False
 
 _MARKS = ("_seg", ".seg")
 

@@ -7,6 +7,7 @@ from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
 
 SHAPE = "PATIENT/PATIENT.nii.gz and PATIENT/GT.nii.gz"
+FOLDER_PER_CASE = True
 
 
 def recognises(data_folder: Path) -> bool:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.cli.training_options import SOFT_DEFAULTS
-
 from base.json_files import read_json
+from stages.training_options import SOFT_DEFAULTS
 from studies.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from utils.cli.training_options import SOFT_DEFAULTS
+from stages.training_options import SOFT_DEFAULTS
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from base.label_classes import IGNORED
+from utils.training import loss_names
 from utils.training.global_batch import sum_over_processes
 
 AllSum = Callable[[torch.Tensor], torch.Tensor]
@@ -70,9 +71,6 @@ def cross_entropy_and_dice(
     return cross_entropy(logits, reference, weights, all_sum) + dice_loss(logits, reference, weights, all_sum)
 
 
-HARD_LOSSES: dict[str, Callable] = {"CE": cross_entropy, "dice": dice_loss, "CE+dice": cross_entropy_and_dice}
-
-
 def soft_mse(logits: torch.Tensor, soft: torch.Tensor, temperature: float, all_sum: AllSum = _alone) -> torch.Tensor:
     """Compute T² times the mean over voxels and classes of (p - soft)², p = softmax(logits / T).
 
@@ -125,12 +123,8 @@ def soft_kl_and_dice(
     return soft_kl(logits, soft, temperature, all_sum) + soft_dice(logits, soft, temperature, all_sum)
 
 
-SOFT_LOSSES: dict[str, Callable] = {
-    "MSE": soft_mse,
-    "CE": soft_cross_entropy,
-    "KL": soft_kl,
-    "KL+dice": soft_kl_and_dice,
-}
+HARD_LOSSES: dict[str, Callable] = {name: globals()[function] for name, function in loss_names.HARD_LOSSES.items()}
+SOFT_LOSSES: dict[str, Callable] = {name: globals()[function] for name, function in loss_names.SOFT_LOSSES.items()}
 
 
 def deviation_loss(
