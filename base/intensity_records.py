@@ -13,7 +13,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Normalization:
-    """How intensities become network inputs.
+    """Normalization of intensities to network inputs.
 
     ct: clipped to `window`, minus `mean`, over `deviation`, all in HU and from the foreground of the training cases
     (Isensee et al., nnU-Net, Nature Methods 2021). zscore: each image clipped to its 0.5 and 99.5 percentiles, then

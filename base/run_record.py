@@ -52,7 +52,7 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    """How members become an ensemble.
+    """Settings by which members become an ensemble.
 
     Attributes:
         member_weights: weight of each member in the mean, by experiment.
@@ -67,7 +67,7 @@ class EnsembleSettings:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What predicted the cases of a split, how they are measured, and which content they had.
+    """Record of a run: the networks, the measurement, and the content of the cases.
 
     None stands for what an earlier version did not record.
 

@@ -16,7 +16,7 @@ from data.sampling.training_cases import TrainingCase
 from networks import find_architecture
 from utils.training.loop import take_steps
 from utils.training.losses import TrainingLoss
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 CLASSES = parse_classes("0,1,2")
 NEVER = 10**9
@@ -47,15 +47,15 @@ def stream_of(
     return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), augmentation))
 
 
-def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Training, TrainingLoss]:
+def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Trainer, TrainingLoss]:
     """Return a new training on the CPU, and its loss."""
     torch.manual_seed(0)
     loss = TrainingLoss("CE+dice", "KL" if soft else None, 0.1)
     model = find_architecture(network).build(receptive_field, len(CLASSES))
-    return Training(model, loss, len(CLASSES), NEVER, torch.device("cpu"), 0.003), loss
+    return Trainer(model, loss, len(CLASSES), NEVER, torch.device("cpu"), 0.003), loss
 
 
-def block_of_steps(training: Training, stream: BatchStream, steps: int) -> Callable[[], None]:
+def block_of_steps(training: Trainer, stream: BatchStream, steps: int) -> Callable[[], None]:
     """Return a function that takes the next `steps` steps of a training, as `training_network.py` does."""
 
     def take_block() -> None:

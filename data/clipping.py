@@ -1,4 +1,4 @@
-"""Where foreground may be: inside the reference's foreground, or inside what an earlier stage predicted."""
+"""Clipping of foreground to the reference's foreground, or to an earlier prediction."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Clip:
 
 
 def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
-    """The foreground of the reference: all that `classes` do not count as background."""
+    """Return the foreground of the reference: every class but the background."""
     on_scan = class_indices(case.original_reference(), classes.table())
     return Clip(on_scan > 0, case.resampled_classes(classes) > 0)
 
 
 def clip_checksum(path: Path, case: Case) -> str:
-    """SHA-256 of the file of a prediction that an earlier run wrote for the case, by which another one is known.
+    """Return the SHA-256 of the file of a prediction that an earlier run wrote for the case.
 
     Raises:
         InputError: the prediction is missing.
@@ -41,7 +41,7 @@ def clip_checksum(path: Path, case: Case) -> str:
 
 
 def clip_of_prediction(path: Path, case: Case) -> Clip:
-    """The foreground of a prediction that an earlier run wrote for the case.
+    """Return the foreground of a prediction that an earlier run wrote for the case.
 
     Raises:
         InputError: the prediction is damaged, or not on the scan's grid.

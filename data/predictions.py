@@ -15,7 +15,7 @@ from data.resampling import restore_channels, restore_decision
 
 
 class Scan:
-    """The original scan of a case: what predictions are brought back to. Arrays are (z, y, x) along LPS.
+    """Original scan of a case, to whose grid predictions are resampled. Arrays are (z, y, x) along LPS.
 
     Raises:
         InputError: it is unreadable, or not on the grid of the scan that was resampled.
@@ -37,11 +37,11 @@ class Scan:
         return self._grid.spacing_mm
 
     def array(self) -> np.ndarray:
-        """The intensities; a view, good as long as the scan is there."""
+        """Return the intensities, a view that is valid as long as the scan exists."""
         return lps_view(self._image)
 
     def reference(self, classes: LabelClasses) -> np.ndarray | None:
-        """The reference in the labels of predictions, uint8; None without one."""
+        """Return the reference in the labels of predictions, uint8; None without one."""
         if not self._case.has_reference:
             return None
         return _as_labels(class_indices(self._case.original_reference(), classes.table()), classes)
@@ -49,13 +49,13 @@ class Scan:
     def decide(
         self, probabilities: np.ndarray, classes: LabelClasses, probability_folder: Path | None = None
     ) -> np.ndarray:
-        """Bring probabilities, float32 (classes, z, y, x) on the resampled grid, back, and decide for the largest.
+        """Resample probabilities, float32 (classes, z, y, x), to the scan's grid, and take the argmax.
 
         Args:
-            probability_folder: where to write each class's probability on the scan's grid, if anywhere.
+            probability_folder: folder to write each class's probability to, on the scan's grid; None for none.
 
         Returns:
-            uint8 labels of the prediction; of equally probable classes the first.
+            uint8 labels of the prediction; the first class of ties.
         """
         if probability_folder:
             for name, share in zip(classes.names, restore_channels(probabilities, self._case.grid, self._grid)):
@@ -64,7 +64,7 @@ class Scan:
         return _as_labels(restore_decision(probabilities, self._case.grid, self._grid), classes)
 
     def write_map(self, values: np.ndarray, path: Path) -> None:
-        """Bring a map, float32 (z, y, x) on the resampled grid, back linearly, and write it on the scan's grid."""
+        """Resample a map, float32 (z, y, x), linearly to the scan's grid, and write it."""
         (restored,) = restore_channels([values], self._case.grid, self._grid)
         self._write(restored, path)
 

@@ -1,6 +1,6 @@
-"""Soft labels on disk: mean and standard deviation of an ensemble's probabilities, one byte a voxel and class.
+"""Soft labels on disk: mean and standard deviation of an ensemble's probabilities, one byte per voxel and class.
 
-    SAVE/soft_labels/0_1_2/train/soft_labels.json               who made them, and how
+    SAVE/soft_labels/0_1_2/train/soft_labels.json               their members and options
                                  case_00000/mean_1.nii.gz       probability of class 1 in units of 1/255
                                             deviation_1.nii.gz  its standard deviation in units of 1/510
 
@@ -41,9 +41,9 @@ _RECORD_SHAPE = {
 
 
 def quantise(mean: np.ndarray) -> np.ndarray:
-    """Probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
+    """Return probabilities (classes, ...) in whole units of 1/255 whose sum is exactly 255, uint8.
 
-    Largest remainders are rounded up (Hamilton's method), so that no value moves by a whole unit.
+    The largest remainders are rounded up (Hamilton's method), so that no value changes by a whole unit.
     """
     quantised = np.empty((len(mean), mean[0].size), np.uint8)
     flat = mean.reshape(quantised.shape)
@@ -62,14 +62,14 @@ def quantise(mean: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """The soft labels of one split in `folder`, for `classes`; `remedy` is what makes them, for the text of errors."""
+    """Soft labels of one split in `folder`, for `classes`; `remedy` names the command that makes them, for errors."""
 
     folder: Path
     classes: LabelClasses
     remedy: str = "make them with ensemble.py"
 
     def read_record(self) -> dict:
-        """Who made the soft labels, and how; an empty dictionary where there are none."""
+        """Return the record of the soft labels, their members and options; {} without soft labels."""
         try:
             return read_json(self.folder / RECORD, _RECORD_SHAPE, f"{self.remedy} --overwrite")
         except FileNotFoundError:
@@ -95,9 +95,9 @@ class SoftLabels:
     def begin(
         self, record: dict, fingerprints: dict[str, dict], overwrite: bool, clips: Mapping[str, str] = {}
     ) -> None:
-        """State who makes the soft labels, and how, after `check`; those that do not hold any more are removed.
+        """Write the record of the soft labels, after `check`, and remove those that no longer hold.
 
-        Those of other cases, such as of another data set, stay, unless all is overwritten.
+        Soft labels of other cases, such as of another data set, stay unless everything is overwritten.
 
         Args:
             fingerprints: of each case, by name; the soft labels of a case that changed since are removed.
@@ -122,7 +122,7 @@ class SoftLabels:
         write_json(self.folder / RECORD, {**record, "cases": fingerprints, **({"clips": clips} if clips else {})})
 
     def _earlier_record(self, overwrite: bool) -> dict:
-        """The record before; a damaged one is none where it is to be overwritten."""
+        """Return the earlier record; {} for a damaged one that is to be overwritten."""
         try:
             return self.read_record()
         except InputError:
@@ -131,11 +131,11 @@ class SoftLabels:
             raise
 
     def paths(self, case: Case) -> list[Path]:
-        """The files of a case."""
+        """Return the paths of the files of a case."""
         return _paths(self.folder / case.name, self.classes)
 
     def is_complete(self, case: Case) -> bool:
-        """Whether every file of the case is there."""
+        """Tell whether every file of the case exists."""
         return all(path.is_file() for path in self.paths(case))
 
     def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
@@ -148,7 +148,7 @@ class SoftLabels:
                 write_image(from_array(units, case.grid), path, _note(case, statistic, name, units))
 
     def read_mean(self, case: Case) -> np.ndarray:
-        """Mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).
+        """Return the mean probabilities of a case in units of 1/255, uint8 (classes, z, y, x).
 
         Raises:
             InputError: a file is missing, lies on another grid, or the values do not sum to 1.
@@ -159,7 +159,7 @@ class SoftLabels:
         return mean
 
     def read_deviation(self, case: Case) -> np.ndarray:
-        """Standard deviation of a case in units of 1/510, uint8 (z, y, x), of the class where it is largest.
+        """Return the standard deviation of a case in units of 1/510, uint8 (z, y, x), largest over the classes.
 
         Raises:
             InputError: a file is missing, or lies on another grid.
@@ -186,7 +186,7 @@ class SoftLabels:
 
 
 def _note(case: Case, statistic: str, class_name: str, units: np.ndarray) -> str:
-    """What a file says of itself, so that it is known in its place and by its content."""
+    """Return the note in a file's header, by which its place and its content are checked."""
     words = f"{sorted(case.fingerprint.items())} {statistic} {class_name} {checksum(units)}"
     return f"{_NOTE}{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
@@ -202,12 +202,15 @@ def _paths(folder: Path, classes: LabelClasses) -> list[Path]:
 def find_soft_labels(
     folder: Path, classes: LabelClasses, temperature: float | None, cases: Sequence[Case], remedy: str
 ) -> tuple[SoftLabels, dict]:
-    """The soft labels of `cases` in `folder`, and who made them, and how.
+    """Find the soft labels of `cases` in `folder`.
+
+    Returns:
+        the soft labels, and their record.
 
     Args:
-        classes: by name; which labels they unite, the ensemble says.
+        classes: compared by name; the record states which labels each unites.
         temperature: at which they must have been made; None for any.
-        remedy: what makes those that are wanted, for the error's text.
+        remedy: command that makes them, for the error's text.
 
     Raises:
         InputError: there are none, they are of other classes or another temperature, or were made of other scans.
@@ -239,5 +242,5 @@ def find_soft_labels(
 
 
 def soft_label_folder(save_folder: Path, classes: LabelClasses) -> Path:
-    """Where the soft labels of the splits are, unless another place is named."""
+    """Return the default folder of the soft labels of all splits."""
     return save_folder / "soft_labels" / classes.folder_name

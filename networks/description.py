@@ -13,7 +13,7 @@ from networks import Architecture, find_architecture
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """What trained weights say of themselves.
+    """Description of trained weights.
 
     Attributes:
         experiment: name of the experiment, unique in SAVE.

@@ -14,7 +14,7 @@ from utils.runtime.threads import describe_place, use_threads
 
 @dataclass(frozen=True)
 class Computation:
-    """Where and how networks are computed.
+    """Device and arithmetic of a stage.
 
     Attributes:
         device: of this process.

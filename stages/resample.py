@@ -37,7 +37,7 @@ def resample_data_set(options: ResamplingOptions) -> None:
 
 
 def _resample(options: ResamplingOptions, processes: Processes) -> None:
-    """Do the work, with the case folders locked against other processes."""
+    """Resample the data set; the case folders are locked against other processes."""
     origin, root = options.origin, options.root
     if processes.is_first:
         finish_moves(root)

@@ -28,7 +28,7 @@ from utils.training.experiment import Begun, Experiment
 from utils.training.log import TrainingLog
 from utils.training.loop import take_steps
 from utils.training.losses import TrainingLoss
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 from utils.training.validation_picture import ShownPicture, validation_picture
 
 _STEP_TIMEOUT = timedelta(minutes=30)  # of a process that waits for the others
@@ -120,9 +120,9 @@ def begin_training(
     network: torch.nn.Module,
     computation: Computation,
     processes: Processes,
-) -> Training:
+) -> Trainer:
     """Return the training of `network`, before its first step."""
-    return Training(
+    return Trainer(
         network,
         TrainingLoss(options.loss, options.softloss, options.alpha, description.temperature, options.class_weights),
         description.number_of_classes,
@@ -141,7 +141,7 @@ def begin_training(
 
 def take_training(
     options: TrainingOptions,
-    training: Training,
+    training: Trainer,
     experiment: Experiment,
     description: NetworkDescription,
     streams: Streams,
@@ -208,7 +208,7 @@ def describe_page(dashboard: Dashboard) -> str:
     return f", live at {dashboard.page}" + ("" if dashboard.wait_for_page() else ", if a visdom server runs there")
 
 
-def picture_slice(training: Training, description: NetworkDescription, shown: Slices) -> ShownPicture | None:
+def picture_slice(training: Trainer, description: NetworkDescription, shown: Slices) -> ShownPicture | None:
     """Return the picture of a validation slice: image, reference, prediction.
 
     None where the prediction does not fit into a GPU's memory: a training that fits goes on without a picture.

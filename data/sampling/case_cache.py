@@ -34,7 +34,7 @@ _CASES_IN_FULL = 50  # whose foregrounds count with all of their samples
 
 @dataclass(frozen=True)
 class Drawing:
-    """Which voxels patches are drawn by: those of `classes`, see `groups_of_voxels` for `apart` and `around`."""
+    """Options of the index of voxels from which patches are drawn; see `groups_of_voxels`."""
 
     classes: LabelClasses
     apart: int | None = None
@@ -47,9 +47,9 @@ class Drawing:
 
 @dataclass(frozen=True)
 class TrainingLabels:
-    """The soft labels that cases are trained on; `record` tells who made them, and how.
+    """Soft labels that cases are trained on, with their `record`.
 
-    `with_deviation` says whether their deviation is learnt, too.
+    `with_deviation` tells whether their standard deviation is learned, too.
     """
 
     soft_labels: SoftLabels
@@ -58,7 +58,7 @@ class TrainingLabels:
 
 
 def stored_volumes(cache: Path, case: Case) -> StoredArrays:
-    """`image`, `labels` and a `foreground` sample of a case in the folder `cache`; its own scalings are the facts.
+    """Return `image`, `labels` and a `foreground` sample of a case in the folder `cache`; its scalings are the facts.
 
     Raises:
         InputError: the resampled files are not as stage 1 wrote them.
@@ -78,7 +78,7 @@ def stored_volumes(cache: Path, case: Case) -> StoredArrays:
 
 
 def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Normalization:
-    """`decide_normalization` on `cases`, by way of the folder `cache`."""
+    """Decide the normalization on `cases`, with the folder `cache`."""
     volumes = [stored_volumes(cache, case) for case in cases]
 
     def samples() -> Iterator[np.ndarray]:
@@ -91,7 +91,7 @@ def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Norma
 
 
 def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityRange:
-    """What intensities `cases` have, for a normalization of `kind`, by way of the folder `cache`."""
+    """Return the intensities of `cases`, for a normalization of `kind`, with the folder `cache`."""
     volumes = [stored_volumes(cache, case) for case in cases]
     own = [Scaling(*one.facts["zscore"]) for one in volumes]
     step = -(-len(volumes) // _CASES_IN_FULL)
@@ -109,7 +109,7 @@ def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityR
 def open_case(
     cache: Path, case: Case, normalization: Normalization, drawing: Drawing, training_labels: TrainingLabels | None
 ) -> TrainingCase:
-    """A case as patches are cut from it, by way of the folder `cache`, where it is kept from then on.
+    """Open a case for patches to be cut from it, with the folder `cache`, where it is kept from then on.
 
     Raises:
         InputError: the resampled files are not as stage 1 wrote them, or the soft labels do not suit them.
@@ -160,7 +160,7 @@ def open_case(
 
 
 def case_folder(cache: Path, case: Case) -> Path:
-    """Where the files of a case are."""
+    """Return the folder of a case in the cache."""
     return cache / _digest(case.fingerprint)
 
 
@@ -169,6 +169,6 @@ def _digest(value) -> str:
 
 
 def _stamps(paths: Sequence[Path]) -> list[list[int]]:
-    """Size and time of the last change of each file, by which a change is known without reading it."""
+    """Return size and modification time of each file, by which changes are detected without reading."""
     statuses = [path.stat() for path in paths if path.exists()]
     return [[status.st_size, status.st_mtime_ns] for status in statuses]

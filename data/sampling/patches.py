@@ -44,7 +44,7 @@ def choose_planes(
 
 @dataclass(frozen=True)
 class PatchOptions:
-    """How patches are sampled.
+    """Options of patch sampling.
 
     Attributes:
         dimensions: 2 for slices, 3 for boxes.

@@ -26,12 +26,6 @@ class VoxelIndex:
         self._runs = [(starts[low:high], ends[low:high]) for low, high in itertools.pairwise(bounds)]
         self.counts = np.array([int(ends[high - 1]) if high > low else 0 for low, high in itertools.pairwise(bounds)])
 
-    @classmethod
-    def of(cls, groups: np.ndarray, number_of_groups: int) -> "VoxelIndex":
-        """Index `groups`, uint8 (z, y, x)."""
-        starts, ends, bounds = find_runs(groups, number_of_groups)
-        return cls(groups.shape, starts, ends, bounds)
-
     def voxel(self, group: int, number: int) -> tuple[int, int, int]:
         """Return the position (z, y, x) of voxel `number`, from 0 to ``counts[group] - 1``, of a group."""
         starts, ends = self._runs[group]

@@ -6,7 +6,7 @@ import torch
 from base.errors import InputError
 from networks.checkpoint import load_checkpoint, save_checkpoint
 from utils.training.losses import TrainingLoss
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 ROWS = [{"iteration": 1, "val_loss": 0.5, "dice_1": None}]
 
@@ -17,7 +17,7 @@ def training(request):
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
     loss = TrainingLoss("CE", None, None, None, None)
-    return Training(network, loss, 2, 10, torch.device("cpu"), 0.01, request.param)
+    return Trainer(network, loss, 2, 10, torch.device("cpu"), 0.01, request.param)
 
 
 @pytest.fixture

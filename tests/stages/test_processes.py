@@ -12,7 +12,7 @@ from data.soft_labels import SoftLabels
 from networks.description import NetworkDescription
 from tests.material import SMALL, rows_of
 from tests.processes import Ended, stage, together
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 _build = NetworkDescription.build
 COSTS = ("seconds", "peak_memory_mb")
@@ -31,14 +31,14 @@ def build_double(description: NetworkDescription) -> torch.nn.Module:
 
 
 def train_until_the_second_is_told_to_stop(options: list) -> None:
-    take_step = Training.step
+    take_step = Trainer.step
 
     def step(self, batch) -> None:
         take_step(self, batch)
         if self.iteration == 3 and self.processes.rank == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    Training.step = step
+    Trainer.step = step
     NetworkDescription.build = build_double
     stage("training_network", *options)
 

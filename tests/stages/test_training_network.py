@@ -16,7 +16,7 @@ from base.errors import InputError
 from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
 from utils.training import log as training_log
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 
 def options(kidneys, save, *more):
@@ -227,7 +227,7 @@ def test_where_memory_runs_out_at_once_other_options_are_free_to_begin(call, kid
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
-        patched.setattr(Training, "step", run_out)
+        patched.setattr(Trainer, "step", run_out)
         call(*command)
     assert not (tmp_path / "new" / "progress.html").exists()
     call(*command, "-b", 3)

@@ -1,4 +1,4 @@
-"""The frame of every stage: arguments, one-line errors, exit statuses. Nothing heavy is imported here."""
+"""Command line of a stage: parser, one-line errors, exit statuses. Nothing heavy is imported here."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ STATUS_OF_ERROR = 2
 
 
 class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default of each option that has one, unless its help text does."""
+    """Adds the default to each help text that does not state it."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         has_none = any(action.default is none for none in (None, False, argparse.SUPPRESS))
@@ -28,7 +28,7 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class _ShowVersion(argparse.Action):
-    """Prints the version and ends, as ``--help`` does."""
+    """Prints the version and exits, as ``--help`` does."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
         from base.version import describe_versions  # looks for packages
@@ -57,7 +57,7 @@ def fail(message: str) -> NoReturn:
 
 
 def let_all_be_printed() -> None:
-    """Let characters that the terminal lacks, and names that are no text, be printed as their codes: never an error."""
+    """Print characters that the terminal lacks as escape codes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # a stream that has become a pipe since cannot tell its position
@@ -65,11 +65,10 @@ def let_all_be_printed() -> None:
 
 
 def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
-    """Parse the command line, call `main` with it, and turn what the user can mend into one line and a status.
+    """Parse the command line, call `main` with it, and turn errors that a user can mend into one line and a status.
 
-    0: done. 2: an error of input, or more than the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the same
-    command takes the work up.
-    Of several processes the first alone prints; an error is told by each that meets it.
+    Status 0: done. 2: an error of input, or of what the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the
+    same command continues. Of several processes only the first prints; errors are printed by each process that meets one.
     """
     processes = Processes.of_environment()
     processes.silence_all_but_first()
@@ -104,7 +103,7 @@ def _terminate(signal_number, frame) -> NoReturn:
 
 
 def _problem_of_device(error: RuntimeError) -> str:
-    """What PyTorch could not do here, and what to do instead; empty for all other errors, which are the program's."""
+    """Return what PyTorch could not do on this device, and the remedy; empty for all other errors."""
     if type(error).__name__ == "OutOfMemoryError":
         return (
             "the GPU's memory is full; train with a smaller --batch-size or --sample-size, predict with a smaller "

@@ -43,7 +43,7 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """Where and how networks are computed."""
+    """Device and arithmetic of networks."""
 
     TITLE: ClassVar[str] = "device"
 
@@ -70,7 +70,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
-    """Split to predict, and how predictions are made."""
+    """Split to predict, and options of prediction."""
 
     TITLE: ClassVar[str] = "prediction"
 
@@ -138,7 +138,7 @@ class PredictionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasurementOptions:
-    """How predictions are measured."""
+    """Measurement of predictions."""
 
     TITLE: ClassVar[str] = "measurement"
 

@@ -1,4 +1,4 @@
-"""A run compared with other runs on the same split.
+"""Comparison of a run with other runs on the same split.
 
 SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and class: means, difference, tests
                    comparison.png    Dice of all runs, and the difference of each patient
@@ -20,13 +20,13 @@ from utils.evaluation.case_measures import MEASURES
 
 
 def remove_comparison(folder: Path) -> None:
-    """Remove what a comparison left in the folder of a run whose results are about to change."""
+    """Remove the comparison in the folder of a run whose results are about to change."""
     for name in (COMPARISON, COMPARISON_PICTURE, KEPT):
         (folder / name).unlink(missing_ok=True)
 
 
 class ComparisonReport:
-    """The comparison of a run, which need not have begun, with `others` that are finished.
+    """Comparison of a run, which need not have begun, with `others` that are finished.
 
     Args:
         record: of the run.

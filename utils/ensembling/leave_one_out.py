@@ -81,7 +81,7 @@ def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_
 
 
 class MemberStore(Mapping):
-    """Probabilities of an ensemble's members for one case, on disk while it is entered, however many there are.
+    """Store of the members' probabilities of one case, on disk while it is entered, however many there are.
 
     Args:
         folder: in which they lie, in a hidden folder of their own.

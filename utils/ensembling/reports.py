@@ -87,9 +87,9 @@ class EnsembleReports:
 def print_mean_dice(
     folders: Mapping[str, Path], regions: Sequence[Region], contents: Mapping[str, dict[str, str]]
 ) -> None:
-    """Print the mean Dice of the ensemble beside that of each member that testing_network.py measured on this split.
+    """Print the mean Dice of the ensemble and of each member that testing_network.py measured on this split.
 
-    A region that a member was not measured on is a dash.
+    A dash stands for a region that a member was not measured on.
 
     Args:
         folders: of the results of each, by name.

@@ -1,4 +1,4 @@
-"""All measures of one case: of its segmentation on the scan's own grid, and of its probabilities."""
+"""Measures of one case: of its segmentation on the scan's own grid, and of its probabilities."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What a prediction was decided from, and the reference (if any), on the resampled grid.
+    """Probabilities that a prediction was made from, and the reference (if any), on the resampled grid.
 
     `values` are float32 (classes, z, y, x), `reference` class indices, uint8 (z, y, x); spacing (z, y, x) in mm.
     """
@@ -52,7 +52,7 @@ class Probabilities:
 def measure_case(
     segmentation: Segmentation, probabilities: Probabilities, regions: Sequence[Region], tolerance_mm: float
 ) -> list[dict[str, str | float | None]]:
-    """A row for each region: its name as `class`, and `MEASURES` and `VOLUMES` as far as they exist.
+    """Return a row for each region: its name as `class`, and `MEASURES` and `VOLUMES` where they are defined.
 
     Args:
         tolerance_mm: of the surface Dice.

@@ -198,7 +198,7 @@ def name_of(definition: str | None) -> str:
 
 
 def read_metrics(folder: Path) -> dict[str, list[dict]]:
-    """Rows of `folder`/metrics.csv by case, numbers as float, what does not exist as None; {} where there is none.
+    """Read the rows of `folder`/metrics.csv by case, numbers as float, empty fields as None; {} without the file.
 
     Raises:
         InputError: the file is damaged.
@@ -218,12 +218,12 @@ def read_metrics(folder: Path) -> dict[str, list[dict]]:
 def summarise_measure(
     rows: dict[str, list[dict]], class_name: str, measure: str, higher_is_better=True
 ) -> Summary | None:
-    """Summary of one measure of one class over the cases of `read_metrics`."""
+    """Summarize one measure of one class over the cases of `read_metrics`."""
     return summarise(values_of(rows, class_name, measure), higher_is_better)
 
 
 def values_of(rows: dict[str, list[dict]], class_name: str, measure: str) -> dict[str, float | None]:
-    """One measure of one class in the cases of `read_metrics`, by case."""
+    """Return one measure of one class in the cases of `read_metrics`, by case."""
     return {
         case_name: row.get(measure)
         for case_name, case_rows in rows.items()

@@ -1,4 +1,4 @@
-"""How much memory a network takes for an input of some size."""
+"""Estimate of the memory that a network takes for an input."""
 
 import copy
 from collections.abc import Sequence
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-# Of what the greatest layer reads and gives; measured, on a CPU: 2.7 for U-Nets, which keep the way down in memory, 2.4
-# for residual and 2.0 for dilated networks, whose convolutions rearrange what they read.
+# Multiple of the largest layer's input and output, measured on a CPU: 2.7 for U-Nets, which keep the features of the
+# encoder, 2.4 for residual and 2.0 for dilated networks, whose convolutions rearrange their input.
 _LAYERS_AT_ONCE = 3
 
 
 def activation_bytes(network: nn.Module, sides: Sequence[int]) -> int:
-    """Estimate of the most memory that a network in evaluation mode takes for one input, beside its weights.
+    """Estimate the peak memory in bytes that a network in evaluation mode takes for one input, beside its weights.
 
-    Three times the most that input and output of one of its layers take together. The network runs on PyTorch's meta
+    Three times the largest sum of input and output of any layer. The network runs on PyTorch's meta
     device, which knows shapes but no numbers: it takes milliseconds, and no memory.
     """
     shapes_only = copy.deepcopy(network).to("meta")

@@ -44,7 +44,7 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """How a network is run on whole volumes.
+    """Options of inference on whole volumes.
 
     Attributes:
         overlap: least share of a sliding window's side that the next window covers, too.

@@ -24,9 +24,8 @@ _RECORD_SHAPE = {
     "initial_weights?": (None, {str: str}),
     "soft_labels?": (None, {str: object}),
 }
-# Where soft labels and initial weights lie, which earlier versions recorded: their content decides, recorded elsewhere.
-# Patients, too, were not recorded: the names of the training cases decide.
-# What intensities the cases have follows from them; earlier versions did not record it.
+# Keys that may differ. Paths of soft labels and initial weights, which earlier versions recorded: content decides.
+# Patients and intensities, which earlier versions did not record: both follow from the cases.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
 _MAY_DIFFER |= {"intensities"}
 _INITIAL = ("initial_weights", "initial_cases", "initial_patients")
@@ -34,9 +33,9 @@ _INITIAL = ("initial_weights", "initial_cases", "initial_patients")
 
 @dataclass(frozen=True)
 class Begun:
-    """An experiment that is taken up: what its `record` says, empty for a new one, and how far it came.
+    """An experiment that is resumed: its `record`, empty for a new one, and how far it came.
 
-    What it began with is known by content, and not needed any more once there is a checkpoint.
+    Initial weights are known by content, and no longer needed once there is a checkpoint.
     """
 
     record: dict
@@ -45,7 +44,7 @@ class Begun:
 
     @classmethod
     def read(cls, folder: Path, resume: bool) -> "Begun":
-        """Read the record in the experiment's `folder`, if it is to `resume`.
+        """Read the record in the experiment's `folder`, with `resume` only.
 
         Raises:
             InputError: the record is damaged.
@@ -61,30 +60,31 @@ class Begun:
 
     @property
     def is_finished_student(self) -> bool:
-        """Whether it is finished, and learned from soft labels: these need not be there any more."""
+        """Whether it is a finished student, whose soft labels are no longer needed."""
         return self.is_finished and bool(self.record.get("soft_labels"))
 
     @property
     def classes(self) -> LabelClasses:
+        """Classes of the experiment."""
         return LabelClasses.from_json(self.record["classes"])
 
     @property
     def initial(self) -> dict:
-        """What is recorded of the weights that it began with."""
+        """Recorded fields of the weights that training began with."""
         return {key: self.record[key] for key in _INITIAL if key in self.record}
 
     def needs_no_initial_weights(self, path: Path | None) -> bool:
-        """Whether it goes on without the weights that it began with, which are not at `path`, or not named at all."""
+        """Tell whether it resumes without its initial weights, which are not at `path`, or not named at all."""
         is_further = self.is_finished or self.has_checkpoint
         return is_further and bool(self.record.get("initial_weights")) and not (path and path.exists())
 
 
 class Experiment:
-    """The folder of one training.
+    """Folder of one training.
 
     Args:
-        record: what determines the result: options, cases, fingerprints (plain values).
-        resume: go on where the experiment stopped; without it, one that exists is refused.
+        record: everything that determines the result: options, cases, fingerprints (plain values).
+        resume: whether an experiment that exists is resumed instead of refused.
 
     Raises:
         InputError: the experiment exists and `resume` is not given, or it was begun with another record; or its folder
@@ -104,13 +104,13 @@ class Experiment:
             self._check_record(path, record)
 
     def begin(self) -> None:
-        """Write the record, unless the experiment is taken up: from now on, it exists."""
+        """Write the record, unless the experiment is resumed: from now on, it exists."""
         if not (self.folder / RECORD).exists():
             write_json(self.folder / RECORD, self._record)
             self._is_begun_here = True
 
     def take_back(self) -> None:
-        """Let it be as if the experiment had not begun here, unless there is something to take up."""
+        """Remove the files of an experiment that began here, unless it can be resumed."""
         if self._is_begun_here and not self.checkpoint_path.exists():
             for name in (LOG, CURVES, PROGRESS, RECORD):
                 (self.folder / name).unlink(missing_ok=True)
@@ -136,12 +136,12 @@ class Experiment:
             raise InputError(path, f"was begun with {key} {old}, not {new}", "resume with the same, or use -r")
 
     def write_log(self, rows: Sequence[dict]) -> None:
-        """Write all rows of the training's log."""
+        """Write all rows of the training log."""
         write_table(self.folder / LOG, list(rows[0]), rows)
 
 
 def _differences(old: dict, new: dict, prefix: str = ""):
-    """Yield (key, old value, new value) where two records differ; versions of software may, and where files lie."""
+    """Yield (key, old value, new value) where two records differ, except in versions of software and paths."""
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if f"{prefix}{key}" in _MAY_DIFFER:

@@ -1,4 +1,4 @@
-"""What is known of a training on the way: rows of figures, as a table, as curves, as a page, and live."""
+"""Training log: rows of figures as a table, curves, a page, and a live dashboard."""
 
 import contextlib
 import time
@@ -14,13 +14,13 @@ from utils.training.validation_picture import ShownPicture
 
 
 class TrainingLog:
-    """Rows of figures, one a validation.
+    """Keeps rows of figures, one for each validation.
 
     Args:
-        rows: those of the run that is taken up.
-        dice_columns: names of the columns that hold a class's Dice.
-        iterations: steps of the whole training.
-        taken: gives the number of those taken.
+        rows: of the run that is resumed.
+        dice_columns: names of the columns with the Dice of each class.
+        iterations: number of steps of the whole training.
+        taken: returns the number of steps taken.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TrainingLog:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Keep progress.html while steps are taken; if they end early, it says how."""
+        """Keep progress.html up to date while steps are taken; if they end early, it says how."""
         self._write_page("running", is_running=True)
         if self.rows:
             self._dashboard.update(self.rows, self._dice_columns, None)
@@ -56,7 +56,7 @@ class TrainingLog:
             raise
 
     def add(self, figures: dict[str, float], dices: list[float], picture: ShownPicture | None) -> None:
-        """Add a row, and show it in log.csv, curves.png, progress.html and visdom."""
+        """Add a row, and write it to log.csv, curves.png, progress.html and visdom."""
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
         self._picture = picture or self._picture
         self._experiment.write_log(self.rows)
@@ -66,7 +66,7 @@ class TrainingLog:
         self._dashboard.update(self.rows, self._dice_columns, *shown)
 
     def finish(self) -> None:
-        """Say in progress.html that the training is done."""
+        """Write to progress.html that the training is finished."""
         self._write_page("finished")
 
     def _write_page(self, state: str, is_running: bool = False) -> None:
@@ -77,7 +77,7 @@ class TrainingLog:
         write_text(self._experiment.progress_path, page)
 
     def _seconds_left(self) -> float | None:
-        """Time of the steps that are left, at the pace of those taken since this run began, validations included."""
+        """Return the time of the remaining steps in seconds, at the pace since this run began, validations included."""
         taken = self._taken() - self._first
         if taken <= 0:
             return None

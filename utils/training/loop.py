@@ -1,4 +1,4 @@
-"""The steps of a training, with validation, log and checkpoints on the way, and a stop that loses nothing."""
+"""Training loop: steps, validation, checkpoints, and a stop that loses nothing."""
 
 import sys
 import time
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from tqdm import tqdm
 
 from utils.runtime.stop_signals import StopRequest
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 
 def take_steps(
-    training: Training,
+    training: Trainer,
     batches: Callable[[int, int], Iterator],
     iterations: int,
     validate_every: int,
@@ -19,12 +19,12 @@ def take_steps(
     validate: Callable[[float], None],
     save_checkpoint: Callable[[], None],
 ) -> None:
-    """Take the steps that are left of `iterations`; a stop asked of one process stops all after the same step.
+    """Take the remaining steps of `iterations`; a stop signal to one process stops all after the same step.
 
     Args:
-        batches: of (first, end), gives the batches of those numbers in order.
-        validate: called with the iterations per second since it was called last.
-        save_checkpoint: called when all else of the step is done.
+        batches: called with (first, end), yields the batches of these numbers in order.
+        validate: called with the iterations per second since its last call.
+        save_checkpoint: called last in a step.
 
     Raises:
         SystemExit: status 130 or 143, after Ctrl-C or SIGTERM and a checkpoint.

@@ -1,4 +1,4 @@
-"""One training: steps, validation, and a state that can be stored and taken up."""
+"""Trainer of one network: steps, validation, and a state that can be stored and restored."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ OPTIMIZERS = {
 
 
 def make_schedule(name: str, optimizer: torch.optim.Optimizer, iterations: int):
-    """The schedule of the learning rate, whose highest is the optimizer's.
+    """Return the schedule of the learning rate; its highest rate is the optimizer's.
 
     one-cycle: rises over the first 30% of the iterations and falls to nearly nothing (Smith and Topin,
     "Super-convergence", 2018); the first moment of Adam and AdamW falls from 0.95 to 0.85 and rises again, the momentum
@@ -37,23 +37,23 @@ def make_schedule(name: str, optimizer: torch.optim.Optimizer, iterations: int):
     return schedules.ConstantLR(optimizer, factor=1.0)
 
 
-class Training:
-    """A network with its optimizer, schedule and loss.
+class Trainer:
+    """Trains a network with an optimizer, a schedule and a loss.
 
-    Several processes train one network together: each is given its share of every batch, and takes the step that one
-    process would take on the whole of it.
+    Several processes train one network together: each gets its share of every batch, and takes the step that one
+    process would take on the whole batch.
 
     Args:
-        optimizer: one of `OPTIMIZERS`, begun with the highest rate, `learning_rate`.
+        optimizer: one of `OPTIMIZERS`; `learning_rate` is its highest rate.
         schedule: ``constant``, ``one-cycle`` or ``poly``.
-        number_of_classes: channels of the logits that are classes; one more is a student's uncertainty.
+        number_of_classes: number of output channels that are logits of classes; one more is a student's uncertainty.
         seed: of dropout.
         precision, compiled: as for `with_precision`.
-        processes: that train together.
+        processes: that train the network together.
 
     Attributes:
-        network: whose weights are trained.
-        answering: what calculates its outputs, in the training's precision.
+        network: the network, whose weights are trained.
+        answering: the network in the training's precision.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Training:
         self._loss_count += 1
 
     def _seed_dropout(self) -> None:
-        """Make what is dropped depend on seed, iteration and process alone, so that nothing of it need be stored."""
+        """Make dropout depend on seed, iteration and process alone, so that no state of it must be stored."""
         words = np.random.SeedSequence((self._seed, self.iteration, self.processes.rank)).generate_state(1, np.uint64)
         seed = int(words[0])
         if self.device.type == "cuda":
@@ -115,7 +115,7 @@ class Training:
             torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for every other device, too
 
     def take_mean_loss(self) -> float:
-        """Mean loss of the steps since the last call."""
+        """Return the mean loss of the steps since the last call."""
         mean = float(self._loss_sum) / max(self._loss_count, 1)
         self._loss_sum.zero_()
         self._loss_count = 0
@@ -123,7 +123,7 @@ class Training:
 
     @torch.inference_mode()
     def validate(self, batches: Sequence) -> tuple[float, list[float]]:
-        """Mean hard loss, and Dice of each foreground class, over all `batches` together, in evaluation mode.
+        """Return the mean hard loss, and the Dice of each foreground class over all `batches`, in evaluation mode.
 
         Args:
             batches: those of this process; the results are over those of all.
@@ -148,7 +148,7 @@ class Training:
         return float(means[1] / means[0]), dices[1:].tolist()
 
     def state(self) -> dict:
-        """Everything that the next step depends on."""
+        """Return everything that the next step depends on."""
         return {
             "iteration": self.iteration,
             "network": self.network.state_dict(),
@@ -159,7 +159,7 @@ class Training:
         }
 
     def restore(self, state: dict) -> None:
-        """Go back to a `state()`."""
+        """Restore a `state()`."""
         self.iteration = state["iteration"]
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -169,7 +169,7 @@ class Training:
 
 
 def _averaging_gradients(network: nn.Module, device: torch.device) -> nn.Module:
-    """What runs `network` so that the gradients become their means over all processes."""
+    """Wrap `network` so that gradients are averaged over all processes."""
     places = [device] if device.type == "cuda" else None
-    # Normalization gives all of them the same buffers.
+    # Synchronized normalization keeps the buffers equal.
     return nn.parallel.DistributedDataParallel(network, places, forward_sync_buffers=False)

@@ -12,7 +12,7 @@ from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.patches import PatchOptions, PatchSampler, choose_planes
 from data.sampling.training_cases import TrainingCase, drawing_classes
-from data.sampling.voxel_index import VoxelIndex, groups_of_voxels
+from data.sampling.voxel_index import VoxelIndex, find_runs, groups_of_voxels
 
 SHAPE = (6, 7, 8)
 OUTSIDE = -7.0
@@ -20,12 +20,18 @@ NAMES = ("0", "1", "2")
 TABLE = np.arange(256, dtype=np.uint8)
 
 
+def index_of(groups: np.ndarray, number_of_groups: int) -> VoxelIndex:
+    """Index the voxels of `groups`, uint8 (z, y, x)."""
+    starts, ends, bounds = find_runs(groups, number_of_groups)
+    return VoxelIndex(groups.shape, starts, ends, bounds)
+
+
 def case_of(
     image, labels, soft=None, deviation=None, spacing_mm=(1.0, 1.0, 1.0), low=OUTSIDE, apart=None, around=None
 ) -> TrainingCase:
     """Return a case in memory whose intensities are not scaled."""
     groups = groups_of_voxels(drawing_classes(TABLE, labels, soft), 3, apart, around)
-    index = VoxelIndex.of(groups, 3 + (apart is not None))
+    index = index_of(groups, 3 + (apart is not None))
     return TrainingCase("case", image, Scaling(low, 1e9, 0.0, 1.0), spacing_mm, TABLE, labels, soft, deviation, index)
 
 
@@ -47,7 +53,7 @@ def sampler(cases, criterion="entire-sample-area", ratios=(1, 1, 1), count=10, s
 
 def test_index_counts_and_finds_every_voxel_once():
     reference = case(1).labels
-    index = VoxelIndex.of(reference, 4)
+    index = index_of(reference, 4)
     assert index.counts.tolist() == [*np.bincount(reference.ravel()).tolist(), 0]
     for c in range(3):
         found = [np.ravel_multi_index(index.voxel(c, number), SHAPE) for number in range(index.counts[c])]

@@ -11,7 +11,7 @@ from networks import find_architecture
 from tests.processes import together
 from utils.runtime.processes import Processes
 from utils.training.losses import HARD_LOSSES, SOFT_LOSSES, TrainingLoss
-from utils.training.trainer import Training
+from utils.training.trainer import Trainer
 
 PATCHES = 5  # the first process has three of them
 
@@ -50,7 +50,7 @@ def take_a_step(name: str, hard: str, soft: str | None, weights: tuple | None, p
     torch.manual_seed(0)
     network = find_architecture(name).build(19, 3 + (soft is not None), features=16)
     loss = TrainingLoss(hard, soft, 0.3, 2.0, weights)
-    training = Training(network, loss, 3, 10, torch.device("cpu"), 1e-2, "SGD", processes=processes)
+    training = Trainer(network, loss, 3, 10, torch.device("cpu"), 1e-2, "SGD", processes=processes)
     training.step(patches.share(processes))
     return training, patches
 

@@ -8,7 +8,7 @@ import torch
 from base.label_classes import IGNORED
 from networks import find_architecture
 from utils.training.losses import TrainingLoss, cross_entropy
-from utils.training.trainer import OPTIMIZERS, Training
+from utils.training.trainer import OPTIMIZERS, Trainer
 
 
 class Patches(SimpleNamespace):
@@ -25,10 +25,10 @@ def batch(seed: int, size: int = 3) -> Patches:
     )
 
 
-def begin(*options) -> Training:
+def begin(*options) -> Trainer:
     torch.manual_seed(0)
     network = find_architecture("dil2D").build(19, 3)
-    return Training(network, TrainingLoss("CE"), 3, 10, torch.device("cpu"), 1e-2, *options)
+    return Trainer(network, TrainingLoss("CE"), 3, 10, torch.device("cpu"), 1e-2, *options)
 
 
 @pytest.fixture
