@@ -68,7 +68,7 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
     """Parse the command line, call `main` with it, and turn errors that a user can mend into one line and a status.
 
     Status 0: done. 2: an error of input, or of what the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the
-    same command continues. Of several processes only the first prints; errors are printed by each process that meets one.
+    same command continues. Of several processes only the first prints; each process prints its own errors.
     """
     processes = Processes.of_environment()
     processes.silence_all_but_first()
