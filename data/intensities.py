@@ -27,11 +27,21 @@ class Scaling(NamedTuple):
         return float(self.apply(np.float32([self.low]))[0])
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Normalize `image`: float32."""
-        clipped = np.clip(image.astype(np.float32, copy=False), np.float32(self.low), np.float32(self.high))
-        clipped -= np.float32(self.mean)
-        clipped /= np.float32(self.deviation)
-        return clipped
+        """Return `image` normalized, float32."""
+        scaled = image.astype(np.float32)
+        scale(scaled, *map(np.float32, self))
+        return scaled
+
+
+def scale(image: np.ndarray, low, high, mean, deviation) -> None:
+    """Clip a float32 `image` to `low` and `high`, subtract `mean` and divide by `deviation`, in place.
+
+    The bounds are float32: numbers, or arrays that are broadcast over a batch of images.
+    """
+    np.maximum(image, low, out=image)
+    np.minimum(image, high, out=image)
+    image -= mean
+    image /= deviation
 
 
 def own_scaling(kind: str, image: np.ndarray) -> Scaling:

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage, sparse, special
 
+from base.argmax import argmax
 from data.images.image_files import Grid, from_array
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
@@ -204,9 +205,5 @@ def restore_decision(probabilities: np.ndarray, grid: Grid, original: Grid) -> n
     interpolation = _Interpolation(grid, original, 1)
     result = np.zeros(original.shape, np.uint8)
     for z, plane in enumerate(result):
-        best = interpolation.plane(z, probabilities[0].__getitem__)
-        for number, values in enumerate(probabilities[1:], start=1):
-            share = interpolation.plane(z, values.__getitem__)
-            plane[share > best] = number
-            best = np.maximum(best, share)
+        plane[:] = argmax(interpolation.plane(z, values.__getitem__) for values in probabilities)
     return result

@@ -15,6 +15,7 @@ import numpy as np
 from base.errors import InputError
 from base.label_classes import IGNORED
 from base.planes import planes_of
+from data.intensities import scale
 from data.sampling.augmentation import SampledAugmentation
 from data.sampling.recent_cases import RecentCases
 from data.sampling.training_cases import TrainingCase
@@ -218,10 +219,7 @@ class PatchSampler:
                 soft[(number, slice(None), *place)] = case.soft[(slice(None), *box)]
             if deviations is not None:
                 deviations[(number, *place)] = case.deviation[box]
-        np.maximum(image, low, out=image)
-        np.minimum(image, high, out=image)
-        image -= mean
-        image /= deviation
+        scale(image, low, high, mean, deviation)
         return Batch(image, reference, soft, deviations, augmentation)
 
     def _boxes(self, places: Places, augmentation: SampledAugmentation | None, side: int, extra: float):
