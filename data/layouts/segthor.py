@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from base.errors import InputError
 from data.layouts.files import folders_in, image_named
 from data.layouts.source_case import SourceCase
 
@@ -15,15 +14,14 @@ def recognises(data_folder: Path) -> bool:
 
 
 def find(data_folder: Path) -> list[SourceCase]:
+    """Return the cases; a folder with only a reference (an incomplete download) gives a case with a problem."""
     cases = []
     for folder in folders_in(data_folder):
         image, reference = image_named(folder, folder.name), image_named(folder, "GT")
         if image:
             cases.append(SourceCase(folder.name, image, reference))
         elif reference:
-            raise InputError(
-                reference,
-                f"there is no {folder.name}.nii.gz in the same folder",
-                "correct the scan's name, or remove the folder",
-            )
+            path = folder / f"{folder.name}.nii.gz"
+            problem = f"there is no such scan beside {reference.name}; correct its name, or remove the folder"
+            cases.append(SourceCase(folder.name, path, reference, problem=problem))
     return cases

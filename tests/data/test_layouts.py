@@ -56,6 +56,15 @@ def test_segthor(folder):
     }
 
 
+def test_a_segthor_folder_without_its_scan_is_one_refused_case(folder):
+    touch(folder, "P_1/GT.nii.gz", "P_1/P_01.nii.gz", "P_2/P_2.nii.gz", "P_2/GT.nii.gz")
+    assert recognise_layout(folder) == "segthor"
+    first, second = find_source_cases(folder, "segthor")
+    assert first.image == folder / "P_1" / "P_1.nii.gz"
+    assert first.problem.startswith("there is no such scan beside GT.nii.gz")
+    assert not second.problem
+
+
 @pytest.mark.parametrize(
     ("options", "numbers"),
     [({}, (1, 12)), ({"frames": "both"}, (1, 12)), ({"frames": "ED"}, (1,)), ({"frames": "ES"}, (12,))],
@@ -363,7 +372,6 @@ WRONG = {
         touched("c/imaging.nii.gz", "c/imaging.mha"),
         "imaging.mha: conflicts with imaging.nii.gz",
     ),
-    "segthor, no scan": ("segthor", touched("P_1/GT.nii.gz", "P_1/P_01.nii.gz"), "there is no P_1.nii.gz"),
     "decathlon, damaged": ("decathlon", json_is("{"), "dataset.json: is not a JSON object"),
     "decathlon, a list": ("decathlon", json_is("[1]"), "dataset.json: is not a JSON object"),
     "decathlon, no pairs": ("decathlon", json_is('{"training": [3]}'), "is not a Decathlon description"),
