@@ -13,15 +13,18 @@ _NUMBER = (None, int, float)
 _MOMENTS_OF_ADAM, _MOMENTS_OF_SGD = {"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"}
 
 
-def save_checkpoint(path: Path, training: dict, rows: Sequence[dict]) -> None:
+def save_checkpoint(path: Path, experiment: str, training: dict, rows: Sequence[dict]) -> None:
     """Write the state of a training and the rows of its log, whole or not at all."""
-    write_torch_file(path, {"training": training, "rows": list(rows)})
+    write_torch_file(path, {"experiment": experiment, "training": training, "rows": list(rows)})
 
 
-def load_checkpoint(path: Path, fresh: Mapping, parameters: Sequence[torch.Tensor], columns: Sequence[str]) -> tuple:
+def load_checkpoint(
+    path: Path, experiment: str, fresh: Mapping, parameters: Sequence[torch.Tensor], columns: Sequence[str]
+) -> tuple:
     """Read a checkpoint of the training whose state before its first step is `fresh`.
 
     Args:
+        experiment: its name; checkpoints of earlier versions do not tell theirs.
         parameters: of its network, in the optimizer's order.
         columns: that a row of its log has.
 
@@ -35,6 +38,8 @@ def load_checkpoint(path: Path, fresh: Mapping, parameters: Sequence[torch.Tenso
     content = read_torch_file(path, remedy)
     try:
         check_shape(content, {"training": {str: object}, "rows": [{column: _NUMBER for column in columns}]})
+        if content.get("experiment", experiment) != experiment:
+            raise ValueError("it is of another experiment")
         _check_training(content["training"], fresh, parameters)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -155,7 +155,7 @@ def take_training(
     if experiment.checkpoint_path.exists():
         parameters = list(training.network.parameters())
         path, columns = experiment.checkpoint_path, ["iteration", *dice_columns]
-        state, rows = load_checkpoint(path, training.state(), parameters, columns)
+        state, rows = load_checkpoint(path, experiment.name, training.state(), parameters, columns)
         training.restore(state)
         print(f"resumed at iteration {training.iteration}")
     port = options.visdom_port if processes.is_first else 0
@@ -182,7 +182,7 @@ def take_training(
 
     def checkpoint() -> None:
         if processes.is_first:
-            save_checkpoint(experiment.checkpoint_path, training.state(), log.rows)
+            save_checkpoint(experiment.checkpoint_path, experiment.name, training.state(), log.rows)
 
     intervals = options.validate_every, options.checkpoint_every
     try:

@@ -29,13 +29,13 @@ def checkpoint(training, tmp_path):
     training._schedule.step()
     training.iteration += 1
     path = tmp_path / "LAST.pth"
-    save_checkpoint(path, training.state(), ROWS)
+    save_checkpoint(path, "one", training.state(), ROWS)
     return path, fresh, list(training.network.parameters())
 
 
-def load(checkpoint):
+def load(checkpoint, experiment="one"):
     path, fresh, parameters = checkpoint
-    return load_checkpoint(path, fresh, parameters, ["iteration", "dice_1"])
+    return load_checkpoint(path, experiment, fresh, parameters, ["iteration", "dice_1"])
 
 
 def test_a_checkpoint_comes_back_as_it_was(checkpoint, training):
@@ -123,3 +123,17 @@ def test_rows_that_are_none_are_one_line(checkpoint, rows):
     torch.save({**content, "rows": rows}, path)
     with pytest.raises(InputError, match="is no checkpoint of this training"):
         load(checkpoint)
+
+
+def test_a_checkpoint_of_another_experiment_is_refused(checkpoint):
+    with pytest.raises(InputError, match=r"is no checkpoint of this training .*another experiment"):
+        load(checkpoint, "two")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(checkpoint):
+    path, _, _ = checkpoint
+    content = torch.load(path, weights_only=True)
+    del content["experiment"]
+    torch.save(content, path)
+    state, _ = load(checkpoint)
+    assert state["iteration"] == 1
