@@ -12,8 +12,8 @@ def argmax(probabilities: Iterable[np.ndarray]) -> np.ndarray:
     first axis.
     """
     shares = iter(probabilities)
-    best = next(shares).copy()
-    winner = np.zeros(best.shape, np.uint8)
+    best = next(shares).copy(order="K")
+    winner = np.zeros_like(best, np.uint8)
     for index, share in enumerate(shares, start=1):
         np.copyto(winner, index, where=share > best)
         np.maximum(best, share, out=best)

@@ -1,7 +1,7 @@
 """The record of a run, `predictions.json`: what predicted the cases of a split, and how they are measured."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from base.errors import InputError
@@ -103,9 +103,10 @@ class RunRecord:
     def read(cls, folder: Path) -> "RunRecord | None":
         """Read the record in the folder of a run; None if it is missing or damaged."""
         try:
-            return cls._from_json(read_json(folder / RECORD, _SHAPE, ""))
+            value = read_json(folder / RECORD, _SHAPE, "")
         except (FileNotFoundError, InputError):
             return None
+        return cls._from_json(value) if value else None
 
     def write(self, folder: Path) -> None:
         """Write the record into the folder of a run."""
@@ -145,10 +146,10 @@ class RunRecord:
     @classmethod
     def _from_json(cls, value: dict) -> "RunRecord":
         value = dict(value)
-        settings, ensemble = (
-            kind(**{name: value.pop(name, None) for name in kind.__dataclass_fields__})
-            for kind in (PredictionSettings, EnsembleSettings)
-        )
+        settings = PredictionSettings(**{one.name: value.pop(one.name, None) for one in fields(PredictionSettings)})
+        ensemble = None
+        if value.get("member_weights") is not None:
+            ensemble = EnsembleSettings(**{one.name: value.pop(one.name, None) for one in fields(EnsembleSettings)})
         networks, classes = value.pop("networks", None), value.pop("classes", None)
         regions = value.pop("regions", None)
         names = ("weights", "tolerance_mm", "surface_dice", "cases", "patients")
@@ -156,7 +157,7 @@ class RunRecord:
             **{name: value.pop(name, None) for name in names},
             classes=classes and LabelClasses.from_json(classes),
             settings=settings,
-            ensemble=None if ensemble.member_weights is None else ensemble,
+            ensemble=ensemble,
             regions=None if regions is None else tuple(regions),
             networks=networks
             and {name: NetworkSummary(one["parameters"], one["is_student"]) for name, one in networks.items()},

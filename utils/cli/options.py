@@ -10,6 +10,7 @@ its fields are made by `option` and `flag`:
 """
 
 import argparse
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, field, fields
 from typing import Any, TypeVar
@@ -59,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser, table: type) -> None:
         if "TITLE" not in vars(base):
             continue
         group = parser.add_argument_group(base.TITLE)
-        for name in vars(base)["__annotations__"]:
+        for name in inspect.get_annotations(base):
             if name in known:
                 flags, settings = known[name].metadata[_KEY]
                 group.add_argument(*flags, dest=name, **settings)
