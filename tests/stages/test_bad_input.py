@@ -1,4 +1,4 @@
-"""Whatever is wrong: one line on standard error that begins with "error:", and status 2."""
+"""Every input error gives one line on standard error that begins with "error:", and status 2."""
 
 import shutil
 
@@ -85,12 +85,12 @@ def output_is_a_file(work):
     return [*resample(work), "-o", work / "file"], "is a file"
 
 
-def two_numbers_of_a_voxel(work):
+def voxel_size_of_two_numbers(work):
     write_kidney(work / "RAW" / "case", seed=0)
     return [*resample(work), "--voxel-size", 1, 1], "is not a voxel size"
 
 
-def link_to_nowhere(work):
+def broken_link(work):
     (work / "RAW" / "case").mkdir(parents=True)
     (work / "RAW" / "case" / "imaging.nii.gz").symlink_to(work / "nowhere.nii.gz")
     return resample(work), "nowhere.nii.gz, which does not exist"
@@ -102,7 +102,7 @@ def not_resampled(work):
     return [*train(work), "-d", work / "RAW"], "resample_data.py"
 
 
-def one_case_of_other_spacing(work):
+def one_case_with_another_spacing(work):
     record = work / "DATA" / "train" / "case_00001" / "resampling.json"
     record.write_text(record.read_text().replace('"voxel_size_mm": [\n   3.0,', '"voxel_size_mm": [\n   4.0,'))
     return train(work), "has voxels of [4.0, 3.0, 5.0] mm"
@@ -170,7 +170,7 @@ def unknown_device(work):
     return train(work, "--device", "cuda:99"), "--device"
 
 
-def wrong_weights_for_the_network(work):
+def weights_of_another_architecture(work):
     import torch
 
     path = work / "SAVE" / "one" / "FINAL_one_30.pth"
@@ -180,20 +180,20 @@ def wrong_weights_for_the_network(work):
     return predict(work), "contradict their description"
 
 
-def another_network_than_the_weights(work):
+def network_that_contradicts_the_weights(work):
     return predict(work, "-n", "UNet2D"), "UNet2D contradicts"
 
 
-def weights_of_another_size(work):
+def receptive_field_that_contradicts_the_weights(work):
     return predict(work, "--receptive-field-size", 131), "131 contradicts"
 
 
-def weights_that_are_none(work):
+def weights_that_are_text(work):
     (work / "SAVE" / "text.pth").write_text("hello")
     return predict(work, weights="text.pth"), "text.pth"
 
 
-def weights_that_are_not_there(work):
+def missing_weights(work):
     return predict(work, weights="one/FINAL*31.pth"), "no file matches"
 
 
@@ -201,7 +201,7 @@ def two_weights_match(work):
     return predict(work, weights="*/FINAL*30.pth"), "FINAL_two_30.pth"
 
 
-def region_of_no_predicted_label(work):
+def region_of_an_unpredicted_label(work):
     return predict(work, "--report-regions", "1+3"), "no foreground label 3; unite these: 1, 2"
 
 
@@ -209,11 +209,11 @@ def unknown_split(work):
     return [*predict(work), "-e", "validation"], "--evaluate"
 
 
-def neither_true_nor_false(work):
+def invalid_boolean(work):
     return average(work, "--clip", "maybe"), "neither true nor false"
 
 
-def no_member_fits(work):
+def no_matching_member(work):
     return average(work, "--sample-size", 54), "no finished network fits"
 
 
@@ -230,10 +230,10 @@ CASES = [
     no_folder,
     folder_is_a_file,
     output_is_a_file,
-    two_numbers_of_a_voxel,
-    link_to_nowhere,
+    voxel_size_of_two_numbers,
+    broken_link,
     not_resampled,
-    one_case_of_other_spacing,
+    one_case_with_another_spacing,
     header_changed,
     voxel_changed,
     damaged_record,
@@ -246,22 +246,22 @@ CASES = [
     unknown_loss,
     unknown_criterion,
     unknown_device,
-    wrong_weights_for_the_network,
-    another_network_than_the_weights,
-    weights_of_another_size,
-    weights_that_are_none,
-    weights_that_are_not_there,
+    weights_of_another_architecture,
+    network_that_contradicts_the_weights,
+    receptive_field_that_contradicts_the_weights,
+    weights_that_are_text,
+    missing_weights,
     two_weights_match,
-    region_of_no_predicted_label,
+    region_of_an_unpredicted_label,
     unknown_split,
-    neither_true_nor_false,
-    no_member_fits,
+    invalid_boolean,
+    no_matching_member,
     member_list_missing,
 ]
 
 
 @pytest.mark.parametrize("prepare", CASES, ids=lambda prepare: prepare.__name__)
-def test_one_line_and_status_2(run, kidneys, save, tmp_path, prepare):
+def test_input_errors_give_one_line_and_status_2(run, kidneys, save, tmp_path, prepare):
     shutil.copytree(kidneys, tmp_path / "DATA")
     shutil.copytree(save, tmp_path / "SAVE")
     command, problem = prepare(tmp_path)

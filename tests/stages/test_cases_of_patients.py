@@ -14,7 +14,7 @@ PATIENTS = {"case_00000": "p", "case_00001": "p", "case_00002": "q", "case_00003
 
 @pytest.fixture
 def data(kidneys, tmp_path):
-    """DATA in which cases of one patient are on both sides."""
+    """Return a DATA folder with cases of one patient in both train and val."""
     folder = tmp_path / "DATA"
     shutil.copytree(kidneys, folder)
     for path in folder.glob("*/*/resampling.json"):
@@ -24,7 +24,7 @@ def data(kidneys, tmp_path):
     return folder
 
 
-def test_what_a_network_knows_of_a_patient_is_known_of_all_his_cases(call, data, tmp_path):
+def test_all_cases_of_a_training_patient_count_as_training_cases(call, data, tmp_path):
     shared = ["-d", data, "-s", tmp_path / "SAVE"]
     train = ["training_network", *SMALL, *shared, "--classes", "0,1,2", "-i", 1]
     with pytest.raises(InputError, match="--fold: 2 patients cannot fill 3 folds"):

@@ -1,4 +1,4 @@
-"""What is asked of the command line alone is answered before anything heavy is imported."""
+"""Help, version and option errors are handled before any heavy import; errors are one line."""
 
 import importlib
 import platform
@@ -19,7 +19,7 @@ HEAVY = {"torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "visdo
 
 
 def ask(script: str, *arguments: str) -> tuple[subprocess.CompletedProcess, list[str], set[str]]:
-    """Run a script; give the finished process, its lines on standard error, and the packages that it imported."""
+    """Run a script; return the finished process, its lines on standard error, and the packages that it imported."""
     command = [sys.executable, "-X", "importtime", script, *arguments]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = process.stderr.splitlines()
@@ -45,7 +45,7 @@ def test_help_imports_nothing_heavy(script, option, begin):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("wrong", [["--colour", "red"], ["-s", "nowhere/SAVE", "-d", "nowhere/DATA", "-e", "val"]])
-def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(script, wrong):
+def test_wrong_options_are_refused_before_heavy_imports(script, wrong):
     process, errors, packages = ask(script, *wrong)
     assert process.returncode == 2
     assert len(errors) == 1
@@ -54,7 +54,7 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(script, wro
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, "demo.py"])
-def test_each_script_tells_its_version_and_what_its_results_depend_on(script, capsys):
+def test_each_script_prints_its_version_and_those_of_its_dependencies(script, capsys):
     parser = importlib.import_module(script.removesuffix(".py")).build_parser()
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(["--version"])
@@ -70,7 +70,7 @@ def test_each_script_tells_its_version_and_what_its_results_depend_on(script, ca
         (InvalidCxxCompiler(), "error: --compile: PyTorch cannot compile the network here (No working C++ compiler"),
     ],
 )
-def test_what_the_device_cannot_do_is_one_clear_line(monkeypatch, capsys, error, line):
+def test_device_errors_give_one_line(monkeypatch, capsys, error, line):
     def main(args):
         raise error
 
@@ -84,7 +84,7 @@ def test_what_the_device_cannot_do_is_one_clear_line(monkeypatch, capsys, error,
         run_stage(OneLineParser, main)
 
 
-def test_debug_shows_where_an_error_came_from():
+def test_debug_shows_the_traceback_of_an_error():
     command = [sys.executable, "resample_data.py", "-d", "nowhere", "--debug"]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode != 0

@@ -1,4 +1,4 @@
-"""A student beside its ensemble and a single network, as a user compares them."""
+"""Comparison of a student with its ensemble and a single network, from the command line."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from tests.material import rows_of
 
 @pytest.fixture(scope="module")
 def predicted(call, kidneys, save, tmp_path_factory):
-    """A SAVE folder with predictions of the cases to train of a network, of a student and of an ensemble; options."""
+    """Return a SAVE folder with an ensemble's and a network's predictions of train, and options for a student's."""
     folder = tmp_path_factory.mktemp("comparison") / "SAVE"
     shutil.copytree(save, folder)
     weights = torch.load(folder / "two" / "FINAL_two_30.pth", weights_only=True)
@@ -23,14 +23,14 @@ def predicted(call, kidneys, save, tmp_path_factory):
     return folder, [*shared, "--network-weights", folder / "student.pth"]
 
 
-def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting(call, predicted):
+def test_a_student_is_compared_after_prediction_and_again_without_predicting(call, predicted):
     save, options = predicted
     call("testing_network", *options, "--compare", "one", "ensemble")
     folder = save / "student" / "train"
     predictions = {path: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
     assert len(predictions) == 3
     rows = [row for row in rows_of(folder / "comparison.csv") if row["measure"] == "dice"]
-    regions = ["1", "2", "mean"]  # the union is the ensemble's alone
+    regions = ["1", "2", "mean"]  # only the ensemble measured the union
     assert [(row["against"], row["class"]) for row in rows] == [(n, r) for n in ("one", "ensemble") for r in regions]
     runs = {name: rows_of(save / name / "train" / "metrics.csv") for name in ("student", "one", "ensemble")}
     for row in rows:
@@ -67,7 +67,7 @@ def test_a_student_is_compared_when_it_is_predicted_and_again_without_predicting
     ],
     ids=["margin", "twice", "missing"],
 )
-def test_what_cannot_be_compared_is_refused_before_anything_is_predicted(call, predicted, more, problem):
+def test_invalid_comparisons_are_refused_before_prediction(call, predicted, more, problem):
     save, options = predicted
     with pytest.raises(InputError, match=problem):
         call("testing_network", *options, "-r", "new", *more)
@@ -75,7 +75,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_predicted(call, p
 
 
 @pytest.mark.parametrize("more", [["--tolerance-mm", 2, "--compare", "one"], ["--compare", "student"]])
-def test_a_refused_comparison_costs_no_results(call, predicted, tmp_path, more):
+def test_a_refused_comparison_leaves_existing_results_unchanged(call, predicted, tmp_path, more):
     save, options = predicted
     save = shutil.copytree(save, tmp_path / "SAVE")
     options = [save if option == predicted[0] else option for option in options]
@@ -87,7 +87,7 @@ def test_a_refused_comparison_costs_no_results(call, predicted, tmp_path, more):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_nothing_of_overwritten_results_stays_beside_the_new_ones(call, predicted, tmp_path):
+def test_overwriting_removes_all_earlier_results(call, predicted, tmp_path):
     save, options = predicted
     save = shutil.copytree(save, tmp_path / "SAVE")
     options = [save if option == predicted[0] else option for option in options]

@@ -1,4 +1,4 @@
-"""Training beside the real visdom server, whose pages and windows are read, and beside one that floods its clients."""
+"""Training with a real visdom server, whose pages and windows are read, and with missing and hostile servers."""
 
 import base64
 import contextlib
@@ -24,13 +24,13 @@ from tests.conftest import ROOT
 from tests.material import SMALL, rows_of
 from tests.servers import serving
 
-# The server as the README starts it without internet.
+# The README's command to start the server without internet access.
 SERVER = "from visdom.server.run_server import main; main()"
 
 
 @pytest.fixture
 def server(tmp_path):
-    """A visdom server on a free port of 127.0.0.1: (process, port)."""
+    """Start a visdom server on a free port of 127.0.0.1; yield its process and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,12 +56,12 @@ def options(kidneys, save, port, iterations, name):
 
 
 def text_of(title):
-    """Text of an axis' title, which versions of visdom write in two ways."""
+    """Return the text of an axis title, which is a string or a dictionary depending on visdom's version."""
     return title["text"] if isinstance(title, dict) else title
 
 
 def windows(port, experiment):
-    """The windows of an experiment, by title, as the server holds them."""
+    """Return the server's windows of an experiment by title."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/win_data", json.dumps({"win": None, "eid": experiment}).encode()
     )
@@ -71,13 +71,13 @@ def windows(port, experiment):
 
 
 def fetch(address):
-    """Content of an address, asked for as a browser does."""
+    """Return the content of a URL, requested without a proxy."""
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=10) as answer:
         return answer.read().decode()
 
 
 class PageParts(HTMLParser):
-    """Addresses of the scripts and style sheets that a page names."""
+    """Parser that collects the URLs of a page's scripts and style sheets."""
 
     def __init__(self, address, page):
         super().__init__()
@@ -91,8 +91,8 @@ class PageParts(HTMLParser):
             self.found.append(urljoin(self._address, link))
 
 
-def test_a_browser_gets_the_page_and_its_parts(server):
-    """All but what the server fetches from the internet when it first starts, where that has not been."""
+def test_the_page_and_its_parts_are_served(server):
+    """Files that the server downloads at its first start may be missing without internet access."""
     _, port = server
     package = Path(visdom.__file__).parent
     fetched_by_server = (package / "server" / "build.py").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
     assert "warning" not in process.stderr
     (page,) = re.findall(r"live at (\S+)$", process.stdout, flags=re.MULTILINE)
     assert page == f"http://127.0.0.1:{port}/env/CE-dice"
-    assert "ACTIVE_ENV = ''" not in fetch(page)  # as it is of a page that the server does not know
+    assert "ACTIVE_ENV = ''" not in fetch(page)  # as in the page of an unknown environment
     shown = windows(port, "CE-dice")
     rows = rows_of(tmp_path / "CE+dice" / "log.csv")
     lines = {
@@ -146,7 +146,7 @@ def test_the_windows_show_the_log(run, kidneys, tmp_path, server):
     assert picture["height"] > height and picture["width"] >= width
 
 
-def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
+def test_a_server_that_is_killed_causes_one_warning(kidneys, tmp_path, server):
     process, port = server
     command = [sys.executable, *(str(word) for word in options(kidneys, tmp_path, port, 100, "orphan"))]
     training = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -164,7 +164,7 @@ def test_a_server_that_dies_costs_one_warning(kidneys, tmp_path, server):
     assert (tmp_path / "orphan" / "FINAL_orphan_100.pth").exists()
 
 
-def test_a_server_that_is_not_there_costs_one_warning(run, kidneys, tmp_path):
+def test_a_missing_server_causes_one_warning(run, kidneys, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -175,19 +175,19 @@ def test_a_server_that_is_not_there_costs_one_warning(run, kidneys, tmp_path):
 
 
 @pytest.mark.parametrize("handle", [servers.send_chunk_size_without_end, servers.drip_body], ids=["flood", "drip"])
-def test_a_hostile_server_costs_one_warning(run, kidneys, tmp_path, handle):
+def test_a_hostile_server_causes_one_warning(run, kidneys, tmp_path, handle):
     with serving(handle) as server:
         process = run(*options(kidneys, tmp_path, server.port, 20, "beside"))
-        assert server.sent < 16 * 2**20  # what buffers hold
+        assert server.sent < 16 * 2**20  # limited by the socket buffers
     (warning,) = [line for line in process.stderr.splitlines() if "warning" in line.lower()]
     assert f":{server.port}" in warning
     assert len(rows_of(tmp_path / "beside" / "log.csv")) == 2
     assert (tmp_path / "beside" / "FINAL_beside_20.pth").exists()
 
 
-def test_the_picture_is_neither_sent_nor_recorded_nor_missed(call, kidneys, tmp_path, monkeypatch):
-    """With --visdom-picture off, and the network is the same."""
-    monkeypatch.setattr("utils.training.dashboard._SECONDS_AT_END", 20.0)  # on a busy machine
+def test_visdom_picture_off_sends_no_picture_and_changes_no_weights(call, kidneys, tmp_path, monkeypatch):
+    """The option is neither recorded nor mentioned in the output."""
+    monkeypatch.setattr("utils.training.dashboard._SECONDS_AT_END", 20.0)  # enough on a busy machine
     visdom, records, weights = servers.Visdom(), [], []
     with serving(visdom) as server:
         for picture in ("auto", "off"):

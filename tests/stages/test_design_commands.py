@@ -1,4 +1,4 @@
-"""The commands that are the product, word for word but for paths and iterations, one after the other on phantoms."""
+"""The README's main commands run one after the other on phantoms, with other paths and fewer iterations."""
 
 import shlex
 
@@ -31,9 +31,9 @@ ensemble.py -d DATA/ -s SAVE/ -e train --receptive-field 35 --sample-size 10 --c
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, run, run_afresh):
-    """DATA and SAVE after all commands, the first of each script started as a user does.
+    """Run all commands; return the folder that holds DATA and SAVE.
 
-    The cases are small: these receptive fields are not.
+    The first command of each script starts a new interpreter. Cases are small because the receptive fields are large.
     """
     folder = tmp_path_factory.mktemp("product")
     for number, split in enumerate(("train", "val")):
@@ -50,7 +50,7 @@ def finished(tmp_path_factory, run, run_afresh):
     return folder
 
 
-def test_each_stage_left_its_results(finished):
+def test_each_stage_writes_its_results(finished):
     save = finished / "SAVE"
     finals = sorted(path.name for path in save.glob("*/FINAL*.pth"))
     whole, apart = "dil2D_rf131_s54_c0-3_CE+dice", "dil2D_rf35_s10_c0-1-2_CE+dice"
@@ -67,7 +67,7 @@ def test_each_stage_left_its_results(finished):
             assert (save / "soft_labels" / classes / split / case).is_dir()
 
 
-def test_predictions_hold_the_classes_as_they_were_named(finished):
+def test_predictions_hold_the_labels_given_with_classes(finished):
     for name, labels in (("nameofexperiment", {0, 3}), ("nameofsecond", {0, 1, 2})):
         prediction = sitk.ReadImage(str(finished / "SAVE" / name / "val" / "case_00001_prediction.nii.gz"))
         assert set(np.unique(sitk.GetArrayFromImage(prediction))) <= labels

@@ -20,7 +20,7 @@ FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
 
 @pytest.fixture
 def saved(save, tmp_path):
-    """A SAVE folder of one's own, with the networks in it."""
+    """Return a copy of the SAVE folder with its networks."""
     shutil.copytree(save, tmp_path / "SAVE")
     return tmp_path / "SAVE"
 
@@ -31,7 +31,7 @@ def array_of(path):
 
 @pytest.fixture
 def own_grid(tmp_path, call):
-    """A DATA folder on the scans' own grids, and a SAVE folder with two networks trained on it."""
+    """Return a DATA folder on the scans' original grids, and a SAVE folder with two networks trained on it."""
     data, save = tmp_path / "own" / "DATA", tmp_path / "own" / "SAVE"
     for number, split in enumerate(("train", "val")):
         write_kidney(data / split / f"case_{number:05d}", seed=number)
@@ -43,7 +43,7 @@ def own_grid(tmp_path, call):
 
 
 def test_soft_labels_are_mean_and_deviation_of_the_members(call, own_grid):
-    """Where nothing is resampled, the members' saved probabilities say what both must be, and how calibrated."""
+    """Compare with the members' saved probabilities, which lie on the same grid; compare the calibration, too."""
     data, save = own_grid
     for member in ("member 0", "member 1"):
         weights = save / member / "FINAL*.pth"
@@ -68,7 +68,7 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(call, own_grid):
     )
     folder = save / "soft_labels" / "0_1_2" / "val" / "case_00001"
     means = [sitk.ReadImage(str(folder / f"mean_{label}.nii.gz")) for label in "012"]
-    # The resampled grid runs along LPS; the scan's file does not.
+    # The resampled grid has LPS orientation; the scan's file does not.
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(
         sitk.ReadImage(str(data / "val" / "case_00001" / "imaging.nii.gz")).GetDirection()
     )
@@ -94,7 +94,7 @@ def test_soft_labels_are_mean_and_deviation_of_the_members(call, own_grid):
     assert row["class"] == "1+2"
 
 
-def test_members_are_the_finished_networks_that_fit(call, kidneys, saved):
+def test_members_are_the_finished_networks_that_match_the_options(call, kidneys, saved):
     shutil.copytree(saved / "one", saved / "unfinished", ignore=shutil.ignore_patterns("FINAL*"))
     call("training_network.py", *SMALL, "-d", kidneys, "-s", saved, "--classes", "0,3", "-i", 1, "-r", "other classes")
     other_size = ["training_network.py", *SMALL, "--sample-size", 10, "-d", kidneys, "-s", saved, "--classes", "0,1,2"]
@@ -110,7 +110,7 @@ def test_members_are_the_finished_networks_that_fit(call, kidneys, saved):
     assert "3 members:" in call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "test", "--classes", "0,1,2")
 
 
-def test_a_list_names_the_members(call, kidneys, saved):
+def test_members_are_read_from_a_list(call, kidneys, saved):
     listed = saved / "members.txt"
     listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\r\n\r\n", encoding="utf-16")  # as PowerShell writes it
     output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed)
@@ -118,7 +118,7 @@ def test_a_list_names_the_members(call, kidneys, saved):
     assert "FINAL_one" not in output
 
 
-def test_the_ensemble_is_measured_beside_its_members(call, kidneys, saved):
+def test_the_ensemble_is_reported_with_its_members(call, kidneys, saved):
     call(
         "testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", saved / "one" / "FINAL*.pth"
     )
@@ -138,8 +138,8 @@ def test_the_ensemble_is_measured_beside_its_members(call, kidneys, saved):
     assert "not measured" in line
 
 
-def test_a_member_that_counts_nothing_is_left_out(call, kidneys, saved):
-    """One whose validation Dice is 0, weighted by it: alone it would leave nothing to divide by."""
+def test_a_member_of_weight_zero_is_left_out(call, kidneys, saved):
+    """Its validation Dice is 0; if it is the only member for a case, the weights cannot be normalized."""
     path = saved / "one" / "FINAL_one_30.pth"
     weights = torch.load(path, weights_only=True)
     weights["description"]["validation_dice"] = [0.0, 0.0]
@@ -151,14 +151,14 @@ def test_a_member_that_counts_nothing_is_left_out(call, kidneys, saved):
     assert not any(array_of(labels / f"deviation_{name}.nii.gz").any() for name in "012")
 
     weights["description"] |= {"training_cases": [], "training_patients": []}
-    torch.save(weights, path)  # the only stranger to a train case
+    torch.save(weights, path)  # the only network that was not trained on the train cases
     command[command.index("val")] = "train"
     with pytest.raises(InputError, match="--member-weights: the members for case_00000 have a validation Dice of 0"):
         call(*command, "--member-weights", "validation", "--cross-fit", "-r", "crossed")
 
 
-def test_the_time_of_a_case_is_that_of_its_prediction_alone(call, kidneys, saved, monkeypatch):
-    """Not of what is written for students and of members; so it compares with the time of one network."""
+def test_the_time_of_a_case_includes_only_its_prediction(call, kidneys, saved, monkeypatch):
+    """Time to write soft labels and members' probabilities is not counted; a network's time is measured likewise."""
     clock = [0.0]
 
     def slowed(function):
@@ -176,7 +176,7 @@ def test_the_time_of_a_case_is_that_of_its_prediction_alone(call, kidneys, saved
     assert {float(row["seconds"]) for row in rows_of(saved / "timed" / "val" / "metrics.csv")} == {0}
 
 
-def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, call, kidneys, saved):
+def test_a_second_run_skips_finished_cases_and_other_members_are_refused(run, call, kidneys, saved):
     command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT]
     call(*command)
     path = saved / "soft_labels" / "0_1_2" / "val" / "case_00003" / "mean_1.nii.gz"
@@ -189,7 +189,7 @@ def test_a_second_run_skips_and_another_ensemble_is_not_mixed_in(run, call, kidn
     assert path.stat().st_mtime_ns > before
 
 
-def test_no_maps_of_overwritten_results_stay_beside_the_new_ones(call, kidneys, saved):
+def test_overwriting_removes_earlier_uncertainty_maps(call, kidneys, saved):
     command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "-r", "mapped"]
     call(*command, "--uncertainty-maps")
     folder = saved / "mapped" / "val"
@@ -200,7 +200,7 @@ def test_no_maps_of_overwritten_results_stay_beside_the_new_ones(call, kidneys, 
 
 @pytest.fixture
 def halved(call, kidneys, tmp_path):
-    """A DATA folder of the validation case, the middle of whose reference is given to the background."""
+    """Return a DATA folder with the validation case, the middle of its reference set to background."""
     data = tmp_path / "DATA"
     case = data / "val" / "case_00003"
     shutil.copytree(kidneys / "val" / "case_00003", case)
@@ -216,7 +216,7 @@ def halved(call, kidneys, tmp_path):
 
 
 def test_clipped_foreground_lies_within_the_references(call, halved, saved):
-    """In two halves, then, of which the prediction keeps one."""
+    """The reference has two components; with --keep-largest 1 the prediction keeps one of them."""
     call("ensemble.py", "-d", halved, "-s", saved, "-e", "val", *FIT, "--clip", "True", "--keep-largest", 1)
     reference = array_of(halved / "val" / "case_00003" / "segmentation.nii.gz")
     results = saved / "ensemble_c0-1-2_rf19_s8" / "val"
@@ -235,7 +235,7 @@ def test_clipped_foreground_lies_within_the_references(call, halved, saved):
     assert (means[0][~outside] < 255).any()
     decided = means.argmax(axis=0)
     assert (decided != largest_components(decided)).any()  # the soft labels keep both
-    # Calibration is that of what is clipped: outside, nothing of the foreground is left to be wrong about.
+    # Calibration is measured after clipping: outside the reference, foreground probabilities are 0.
     for row in rows_of(results / "metrics.csv"):
         spacing_mm, labels = resampled.GetSpacing()[::-1], [int(row["class"])]
         _, brier = calibration_around(resampled_reference, means / 255, spacing_mm, labels)
@@ -272,7 +272,7 @@ def student(kidneys, save, *more):
     return ["training_network.py", *SMALL, "-d", kidneys, "-s", save, "--classes", "0,1,2", "-i", 10, "--soft", *more]
 
 
-def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(call, kidneys, with_soft_labels):
+def test_a_student_trains_on_soft_labels_and_is_no_ensemble_member(call, kidneys, with_soft_labels):
     call(*student(kidneys, with_soft_labels))
     name = "dil2D_rf19_s8_c0-1-2_CE+dice_soft-KL+dice-a0.1_i10_x0"
     record = json.loads((with_soft_labels / name / "experiment.json").read_text())
@@ -282,7 +282,7 @@ def test_a_student_learns_from_the_soft_labels_and_joins_no_ensemble(call, kidne
     assert output.startswith("2 members:")
 
 
-def test_a_student_learns_from_cases_that_nobody_annotated(run, call, kidneys, with_soft_labels, tmp_path):
+def test_a_student_trains_on_unannotated_cases(run, call, kidneys, with_soft_labels, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     shutil.move(data / "test" / "case_00005", data / "train" / "case_00005")
@@ -295,8 +295,8 @@ def test_a_student_learns_from_cases_that_nobody_annotated(run, call, kidneys, w
     assert "case_00005" in record["training_cases"]
 
 
-def test_a_student_learns_where_nobody_annotated_any_case(call, kidneys, with_soft_labels, tmp_path):
-    """What its classes are, and where they lie, it has from the ensemble."""
+def test_a_student_trains_without_any_annotated_case(call, kidneys, with_soft_labels, tmp_path):
+    """The ensemble's soft labels provide the classes and their locations."""
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     for path in (data / "train").glob("*/segmentation*"):
@@ -309,7 +309,7 @@ def test_a_student_learns_where_nobody_annotated_any_case(call, kidneys, with_so
     assert record["classes"] == record["soft_labels"]["classes"]
 
 
-def test_the_command_that_is_named_makes_the_soft_labels(call, kidneys, saved):
+def test_the_command_in_the_error_makes_the_missing_soft_labels(call, kidneys, saved):
     own = saved / "own labels"
     wanted = student(kidneys, saved, "--temperature", 3, "--soft-labels", own, "-r", "student")
     with pytest.raises(InputError) as refused:
@@ -331,7 +331,7 @@ def test_the_command_that_is_named_makes_the_soft_labels(call, kidneys, saved):
         (["--soft-labels", "elsewhere"], "there are no soft labels"),
     ],
 )
-def test_soft_labels_that_do_not_fit_say_which_command_makes_them(run, kidneys, with_soft_labels, more, problem):
+def test_unsuitable_soft_labels_are_refused_with_a_remedy(run, kidneys, with_soft_labels, more, problem):
     process = run(*student(kidneys, with_soft_labels, *more), status=2)
     assert problem in process.stderr
     assert "python ensemble.py" in process.stderr
@@ -346,7 +346,7 @@ def test_soft_labels_of_another_grid_are_refused(run, call, kidneys, with_soft_l
     assert "python ensemble.py" in process.stderr
 
 
-def test_results_of_a_scan_that_changed_are_made_again(call, kidneys, saved, tmp_path):
+def test_results_of_a_changed_scan_are_recomputed(call, kidneys, saved, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     command = ["ensemble.py", "-d", data, "-s", saved, "-e", "test", *FIT]

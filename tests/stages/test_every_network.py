@@ -1,4 +1,4 @@
-"""Networks of every kind: trained, tested, and averaged in one diverse ensemble."""
+"""Every architecture is trained, tested, and averaged in one ensemble."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ MAPS = ("entropy", "mutual_information")
 
 @pytest.fixture(scope="module")
 def save(tmp_path_factory, call, kidneys):
-    """A SAVE folder with a small network of every architecture, tested on val, and their ensembles on train and val."""
+    """Return a SAVE folder with a small network of every architecture, tested on val, and their ensemble on val."""
     folder = tmp_path_factory.mktemp("every")
     for name, architecture in ARCHITECTURES.items():
         size = ["--receptive-field-size", min(architecture.receptive_fields)]
@@ -37,13 +37,13 @@ def array_of(path):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_predicts_on_the_scans_grid(kidneys, save, name):
+def test_predictions_lie_on_the_scans_grid(kidneys, save, name):
     prediction = sitk.ReadImage(str(save / name / "val" / "case_00003_prediction.nii.gz"))
     assert Grid.of(prediction) == Grid.of(sitk.ReadImage(str(kidneys / "val" / "case_00003" / "imaging.nii.gz")))
     assert set(np.unique(sitk.GetArrayViewFromImage(prediction))) <= {0, 1, 2}
 
 
-def test_all_are_members_and_each_ones_part_is_told(save):
+def test_all_networks_are_members_and_their_contributions_are_recorded(save):
     record = json.loads((save / "ensemble_c0-1-2" / "val" / "predictions.json").read_text())
     assert set(record["weights"]) == set(ARCHITECTURES)
     rows = rows_of(save / "ensemble_c0-1-2" / "val" / "members.csv")
@@ -71,7 +71,7 @@ def test_uncertainty_maps_lie_on_the_scans_grid_and_are_ranked(kidneys, save):
     assert {row["map"] for row in rows_of(folder / "uncertainty.csv")} == {*MAPS, "deviation"}
 
 
-def test_maps_that_were_not_asked_for_are_not_there_and_can_be_made_later(call, kidneys, save, tmp_path):
+def test_uncertainty_maps_are_optional_and_can_be_added_later(call, kidneys, save, tmp_path):
     shutil.copytree(save / "dil2d", tmp_path / "SAVE" / "dil2d")
     common = ["-d", kidneys, "-s", tmp_path / "SAVE", "--classes", "0,1,2", "-e", "val"]
     call("ensemble", *common)
@@ -110,8 +110,8 @@ def test_options_select_the_members(call, kidneys, save, tmp_path, more, expecte
     assert set(record["weights"]) == expected
 
 
-def test_cross_fitted_soft_labels_come_from_networks_that_have_not_seen_the_case(call, kidneys, save, tmp_path):
-    """2D networks left out the first fold, 3D networks the second: each labels the cases of its own."""
+def test_cross_fitted_soft_labels_are_out_of_fold(call, kidneys, save, tmp_path):
+    """2D networks are trained without the first fold, 3D networks without the second; each labels its left-out fold."""
     common = ["-d", kidneys, "-s", save, "--classes", "0,1,2", "-e", "train", "--soft-labels", tmp_path]
     call("ensemble", *common, "--cross-fit")
     rows = rows_of(save / "ensemble_c0-1-2_crossfit" / "train" / "members.csv")
@@ -127,13 +127,13 @@ def test_cross_fitted_soft_labels_come_from_networks_that_have_not_seen_the_case
     assert record["cross_fit"] is True
 
 
-def test_a_case_that_every_member_has_seen_is_an_error(call, kidneys, save, tmp_path):
+def test_cross_fitting_refuses_a_case_that_every_member_was_trained_on(call, kidneys, save, tmp_path):
     common = ["-d", kidneys, "-s", save, "--classes", "0,1,2", "-e", "train", "--soft-labels", tmp_path]
     with pytest.raises(InputError, match=r"--cross-fit: every member was trained on case_0000\d"):
         call("ensemble", *common, "--cross-fit", "-n", "dil2D")
 
 
-def test_members_weighted_by_validation_count_by_their_dice(call, kidneys, save, tmp_path):
+def test_validation_weights_are_the_mean_dice_of_the_members(call, kidneys, save, tmp_path):
     common = ["-d", kidneys, "-s", save, "--classes", "0,1,2", "-e", "val", "--soft-labels", tmp_path]
     call("ensemble", *common, "--member-weights", "validation", "-r", "weighted")
     record = json.loads((save / "weighted" / "val" / "predictions.json").read_text())
@@ -145,8 +145,8 @@ def test_members_weighted_by_validation_count_by_their_dice(call, kidneys, save,
     assert (array_of(equal) != array_of(weighted)).any()
 
 
-def test_overlap_and_memory_limit_reach_the_windows(call, kidneys, save):
-    """A U-Net's windows overlap as told; a ResNet of volumes takes windows where one pass is not allowed."""
+def test_overlap_and_memory_limit_change_the_sliding_window(call, kidneys, save):
+    """A U-Net's windows overlap as requested; a 3D ResNet uses windows where one pass exceeds the memory limit."""
     common = ["-d", kidneys, "-s", save, "-e", "val", "--save-probabilities"]
     for network, options in (("unet3d", ["--overlap", 0]), ("resnet3d", ["--memory-limit", 1e-6])):
         weights = save / network / "FINAL*.pth"

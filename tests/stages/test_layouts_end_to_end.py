@@ -1,4 +1,4 @@
-"""Every layout through every stage, with the smallest network and two steps: only the way counts."""
+"""Every layout goes through every stage, with the smallest network and two training steps."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ LAYOUTS = ["kits", "segthor", "acdc", "decathlon", "nnunet", "pairs"]
 
 @pytest.fixture(scope="module")
 def scans():
-    """Three small kidneys; their tumours have label 3, which 0,3 then means."""
+    """Return three small kidneys whose tumours have label 3, which --classes 0,3 then selects."""
     kidneys = [make_kidney(seed) for seed in range(3)]
     return {f"p{n}": (image, sitk.ChangeLabel(labels, {2: 3})) for n, (image, labels) in enumerate(kidneys)}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_layout_goes_through_every_stage(call, tmp_path, scans, layout):
-    """All but kits come as .mha here, so that the later stages read copies."""
+    """Files are .mha except for kits, so that the later stages read converted copies."""
     data, save = tmp_path / "DATA", tmp_path / "SAVE"
     options = WRITERS[layout](tmp_path / "SET", scans, ".nii.gz" if layout == "kits" else ".mha")
     folders = ["-d", data, "-s", save]

@@ -1,4 +1,4 @@
-"""Options and files that would cost somebody's data: refused in one line, with everything as it was."""
+"""Options and files that would destroy or mix up data are refused in one line, and all files stay unchanged."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tests.material import SMALL, rows_of, write_kidney
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Checksum of every file below a folder, but for the cache, which trainings may fill."""
+    """Return the checksum of every file below a folder except in the cache, which trainings may fill."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def work(kidneys, save, tmp_path):
-    """A folder with DATA and SAVE of its own, two networks in it."""
+    """Return a folder with copies of DATA and of SAVE, which holds two networks."""
     shutil.copytree(kidneys, tmp_path / "DATA")
     shutil.copytree(save, tmp_path / "SAVE")
     return tmp_path
@@ -51,7 +51,7 @@ def soft_labels_among_the_scans(work):
     return average(work, "-e", "train", "--soft-labels", work / "DATA"), "DATA/train: holds case_00000"
 
 
-def soft_labels_among_the_scans_with_force(work):
+def soft_labels_among_the_scans_with_overwrite(work):
     command = average(work, "-e", "train", "--soft-labels", work / "DATA", "--overwrite")
     return command, "DATA/train: holds case_00000"
 
@@ -89,7 +89,7 @@ def class_that_is_a_path(work):
     "prepare",
     [
         soft_labels_among_the_scans,
-        soft_labels_among_the_scans_with_force,
+        soft_labels_among_the_scans_with_overwrite,
         soft_labels_in_the_folder_of_the_run,
         results_among_the_scans,
         training_among_the_scans,
@@ -98,7 +98,7 @@ def class_that_is_a_path(work):
     ],
     ids=lambda prepare: prepare.__name__,
 )
-def test_it_is_refused_and_nothing_has_changed(run, work, prepare):
+def test_harmful_commands_are_refused_and_all_files_stay_unchanged(run, work, prepare):
     command, problem = prepare(work)
     before = contents(work)
     ended = run(*command, status=2)
@@ -106,19 +106,19 @@ def test_it_is_refused_and_nothing_has_changed(run, work, prepare):
     assert contents(work) == before
 
 
-def test_soft_labels_take_away_no_file_but_their_own(call, work):
+def test_overwriting_soft_labels_removes_no_other_files(call, work):
     command = average(work)[1:]
     call("ensemble", *command)
     folder = work / "SAVE" / "soft_labels" / "0_1_2" / "val"
-    strangers = [folder / "case_00003" / "mine.nii.gz", folder / "notes" / "mean_1.nii.gz", folder / "readme.txt"]
-    for path in strangers:
+    foreign_files = [folder / "case_00003" / "mine.nii.gz", folder / "notes" / "mean_1.nii.gz", folder / "readme.txt"]
+    for path in foreign_files:
         path.parent.mkdir(exist_ok=True)
         path.write_text("somebody's")
     call("ensemble", *command, "--overwrite")
-    assert all(path.read_text() == "somebody's" for path in strangers)
+    assert all(path.read_text() == "somebody's" for path in foreign_files)
 
 
-def test_a_part_of_a_table_is_known_by_its_name_and_columns(call, work):
+def test_foreign_tables_are_not_taken_for_parts_of_a_table(call, work):
     call("testing_network", *predict(work)[1:])
     folder = work / "SAVE" / "one" / "val"
     for name in ("metrics.part_of_thesis.csv", "metrics.part1.csv"):
@@ -128,7 +128,7 @@ def test_a_part_of_a_table_is_known_by_its_name_and_columns(call, work):
         assert (folder / name).read_text() == "case,mine\ncase_00003,1\n"
 
 
-def test_stores_of_killed_ensembles_go(call, work):
+def test_stores_of_killed_ensembles_are_removed(call, work):
     store = work / "SAVE" / "ensemble_c0-1-2" / "val" / ".members-0123abcd"
     call("ensemble", *average(work)[1:])
     store.mkdir()
@@ -147,7 +147,7 @@ def test_stores_of_killed_ensembles_go(call, work):
         (lambda work: ["resample_data.py", "-d", work / "DATA"], "DATA"),
     ],
 )
-def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(run, work, command, folder):
+def test_a_folder_in_use_is_refused_and_the_error_names_the_process(run, work, command, folder):
     before = contents(work)
     with locked(work / folder):
         ended = run(*command(work), status=2)
@@ -157,11 +157,11 @@ def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(run, work, com
 
 
 def cut(path: Path) -> None:
-    """Cut a file to 60% of its bytes."""
+    """Truncate a file to 60% of its size."""
     os.truncate(path, path.stat().st_size * 6 // 10)
 
 
-def test_originals_that_changed_since_stage_1_are_no_measure(run, work):
+def test_originals_that_changed_since_stage_1_are_refused(run, work):
     for name, noun in (("segmentation.nii.gz", "reference"), ("imaging.nii.gz", "scan")):
         path = work / "DATA" / "val" / "case_00003" / name
         whole = path.read_bytes()
@@ -175,15 +175,15 @@ def test_originals_that_changed_since_stage_1_are_no_measure(run, work):
 
 
 def flip(path: Path) -> None:
-    """Mirror the voxels of an image: another file of the same size, grid and values."""
+    """Mirror the voxels of an image; its size, grid and set of values stay the same."""
     image = sitk.ReadImage(str(path))
     flipped = sitk.GetImageFromArray(sitk.GetArrayFromImage(image)[::-1, ::-1].copy())
     flipped.CopyInformation(image)
     sitk.WriteImage(flipped, str(path))
 
 
-def test_what_was_measured_on_another_reference_is_refused_until_it_is_measured_again(call, work):
-    """By all stages that use it, whether their results are there or not; a copy of the same file is the same."""
+def test_a_replaced_reference_is_refused_until_resampled_and_measured_again(call, work):
+    """All stages that use it refuse it, with or without earlier results. A new modification time alone is no change."""
     call("testing_network", *predict(work)[1:])
     call("ensemble", *average(work)[1:])
     path = work / "DATA" / "val" / "case_00003" / "segmentation.nii.gz"
@@ -197,7 +197,7 @@ def test_what_was_measured_on_another_reference_is_refused_until_it_is_measured_
     assert not (work / "SAVE" / "new" / "experiment.json").exists()
     call("resample_data", "-d", work / "DATA", "--voxel-size", 3, 3, 5)
     ensemble = call("ensemble", *average(work)[1:])
-    assert ensemble.count("not measured on these cases") == 2  # members, one of them on the other reference
+    assert ensemble.count("not measured on these cases") == 2  # both members, one for its other reference
     with pytest.raises(InputError, match="was another scan, reference or voxel grid"):
         call("testing_network", *predict(work, "-r", "other", "--compare", "one")[1:])
     call("testing_network", *predict(work)[1:])
@@ -205,7 +205,7 @@ def test_what_was_measured_on_another_reference_is_refused_until_it_is_measured_
 
 
 @pytest.mark.parametrize("command", [predict, average])
-def test_a_scan_on_another_scale_is_told_and_marked(run, call, work, command):
+def test_a_scan_on_another_intensity_scale_causes_a_warning_and_is_marked(run, call, work, command):
     data = work / "DATA" / "val"
     for name, change in (("shifted", lambda scan: scan + 1024), ("scaled", lambda scan: (scan + 1000) / 2000)):
         shutil.copytree(data / "case_00003", data / name)
@@ -244,7 +244,7 @@ def test_results_of_two_data_sets_are_not_mixed(run, call, work):
     assert not list((work / "SAVE" / "one" / "val").glob("case_00003_*"))
 
 
-def test_an_ensemble_over_a_tested_network_leaves_nothing_of_it(call, work):
+def test_an_ensemble_that_overwrites_a_network_run_removes_all_its_files(call, work):
     call("testing_network", *predict(work)[1:])
     more = ["-r", "run", "--save-probabilities", "--compare", "one"]
     call("testing_network", *predict(work, *more)[1:])
@@ -267,7 +267,7 @@ def test_a_run_is_not_clipped_to_itself_nor_to_predictions_of_another_scan(run, 
     assert "case_00003_prediction.nii.gz: was predicted of another scan" in ended.stderr
 
 
-def test_a_damaged_first_stage_and_damaged_soft_labels_are_no_results(run, call, work):
+def test_damaged_first_stage_predictions_and_soft_labels_are_refused(run, call, work):
     call("testing_network", *predict(work)[1:])
     prediction = work / "SAVE" / "one" / "val" / "case_00003_prediction.nii.gz"
     cut(prediction)
@@ -286,7 +286,7 @@ def test_a_damaged_first_stage_and_damaged_soft_labels_are_no_results(run, call,
     call("training_network", *train(work, *soft)[1:])
 
 
-def test_soft_labels_are_known_by_their_content_wherever_they_lie(call, work):
+def test_soft_labels_are_identified_by_content_not_by_path(call, work):
     call("ensemble", *average(work)[1:], "-e", "train", "--soft-labels", work / "here")
     command = [*train(work)[1:], "--soft", "--checkpoint-every", "1"]
     call("training_network", *command, "--soft-labels", work / "here")
@@ -295,7 +295,7 @@ def test_soft_labels_are_known_by_their_content_wherever_they_lie(call, work):
     assert "resumed at iteration 2" in call("training_network", *command, "--soft-labels", work / "there", "--resume")
 
 
-def test_a_damaged_checkpoint_and_damaged_weights_are_told_with_a_way_out(run, call, work):
+def test_damaged_checkpoints_and_weights_are_refused_with_a_remedy(run, call, work):
     call("training_network", *train(work)[1:])
     last, final = (work / "SAVE" / "new" / name for name in ("LAST.pth", "FINAL_new_2.pth"))
     whole = final.read_bytes()
@@ -315,10 +315,10 @@ def test_a_damaged_checkpoint_and_damaged_weights_are_told_with_a_way_out(run, c
     assert "LAST.pth: cannot be read as weights" in run(*train(work, "--resume"), status=2).stderr
 
 
-def test_one_scan_that_kills_its_reader_costs_itself_alone(run, tmp_path):
+def test_a_scan_that_would_kill_its_reader_is_refused_alone(run, tmp_path):
     for number in range(2):
         write_kidney(tmp_path / "SET" / f"case_{number}", seed=number)
-    os.mkfifo(tmp_path / "SET" / "case_0" / "more")  # what is no part of a case is in nobody's way
+    os.mkfifo(tmp_path / "SET" / "case_0" / "more")  # a file that belongs to no case does no harm
     damaged = tmp_path / "SET" / "case_2"
     damaged.mkdir()
     (damaged / "imaging.nii.gz").symlink_to("/dev/zero")

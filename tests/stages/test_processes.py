@@ -1,4 +1,4 @@
-"""Stages in two processes, as torchrun starts them: the same results as in one, and nothing lost when one dies."""
+"""Stages in two processes, as torchrun starts them, give the results of one process, even after one was killed."""
 
 import os
 import shutil
@@ -18,19 +18,22 @@ _build = NetworkDescription.build
 COSTS = ("seconds", "peak_memory_mb")
 
 
-def of_training(data: Path, save: Path, name: str, *more) -> list:
+def training_options(data: Path, save: Path, name: str, *more) -> list:
     options = ["-d", data, "-s", save, "-r", name, "--classes", "0,1,2", "-i", 6, "-b", 5, "--validate-every", 3]
     return [*SMALL, *options, "--augmentation", "strong", *more]
 
 
 def build_double(description: NetworkDescription) -> torch.nn.Module:
-    """A network in double precision: in single, patches of air bring rounding to the first digits in ten steps."""
+    """Build a network in double precision.
+
+    In single precision, patches of air amplify rounding errors to the leading digits within ten steps.
+    """
     network = _build(description).double()
     network.register_forward_pre_hook(lambda _, arguments: (arguments[0].double(),))
     return network
 
 
-def train_until_the_second_is_told_to_stop(options: list) -> None:
+def train_until_the_second_process_gets_sigterm(options: list) -> None:
     take_step = Trainer.step
 
     def step(self, batch) -> None:
@@ -43,18 +46,16 @@ def train_until_the_second_is_told_to_stop(options: list) -> None:
     stage("training_network", *options)
 
 
-def test_a_training_of_two_that_is_stopped_ends_in_one_as_if_it_had_been_one_all_along(
-    call, kidneys, tmp_path, monkeypatch
-):
-    options = of_training(kidneys, tmp_path, "both", "--checkpoint-every", 100)
-    first, second = together(train_until_the_second_is_told_to_stop, options)
+def test_a_stopped_training_of_two_processes_resumes_in_one_to_the_same_weights(call, kidneys, tmp_path, monkeypatch):
+    options = training_options(kidneys, tmp_path, "both", "--checkpoint-every", 100)
+    first, second = together(train_until_the_second_process_gets_sigterm, options)
     assert (first.status, second.status) == (143, 143), (first.output, second.output)
     assert "stopped at iteration 4;" in first.output
     assert second.output == ""
     assert torch.load(tmp_path / "both" / "LAST.pth", weights_only=True)["training"]["iteration"] == 4
     monkeypatch.setattr(NetworkDescription, "build", build_double)
     call("training_network", *options, "--resume")
-    call("training_network", *of_training(kidneys, tmp_path, "one"))
+    call("training_network", *training_options(kidneys, tmp_path, "one"))
     both, one = (
         torch.load(tmp_path / name / f"FINAL_{name}_6.pth", weights_only=True)["state"] for name in ("both", "one")
     )
@@ -70,33 +71,33 @@ def test_a_training_of_two_that_is_stopped_ends_in_one_as_if_it_had_been_one_all
 
 
 def test_more_processes_than_patches_are_refused(kidneys, tmp_path):
-    for process in together(stage, "training_network", *of_training(kidneys, tmp_path, "few", "-b", 1)):
+    for process in together(stage, "training_network", *training_options(kidneys, tmp_path, "few", "-b", 1)):
         assert process.status == 2
         assert "--batch-size: 1 patches for 2 processes" in process.output
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Content of the images below `folder`, by their place in it."""
+    """Return the content of the images below `folder` by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.nii.gz")}
 
 
 def table_of(path: Path) -> list[dict]:
-    """Rows of a table but for the time and memory that they took."""
+    """Return the rows of a table without time and memory."""
     return [{column: value for column, value in row.items() if column not in COSTS} for row in rows_of(path)]
 
 
-def assert_ended_well(*processes: Ended) -> None:
-    """The first of them alone has written something."""
+def assert_succeeded(*processes: Ended) -> None:
+    """Check that all processes succeeded and only the first printed something."""
     assert [process.status for process in processes] == [0] * len(processes), processes
     assert [bool(process.output) for process in processes] == [True] + [False] * (len(processes) - 1)
 
 
-def test_two_predict_what_one_predicts(call, kidneys, save, tmp_path):
+def test_two_processes_predict_what_one_predicts(call, kidneys, save, tmp_path):
     options = ["-d", kidneys, "-e", "test", "--network-weights", save / "one" / "FINAL_one_30.pth"]
     call("testing_network", *options, "-s", tmp_path / "one")
     shutil.copytree(tmp_path / "one" / "one", tmp_path / "two" / "same")
     processes = together(stage, "testing_network", *options, "-s", tmp_path / "two", "--compare", "same")
-    assert_ended_well(*processes)
+    assert_succeeded(*processes)
     assert "2 cases in" in processes[0].output
     folders = [tmp_path / name / "one" / "test" for name in ("one", "two")]
     assert files_of(folders[0]) == files_of(folders[1])
@@ -107,7 +108,7 @@ def test_two_predict_what_one_predicts(call, kidneys, save, tmp_path):
 
 
 def average_until_the_first_is_killed(options: list) -> None:
-    """While it writes its second case."""
+    """Run an ensemble whose first process is killed while it writes its second case."""
     write, done = SoftLabels.write, []
 
     def write_and_die(self, case, *arrays) -> None:
@@ -120,7 +121,7 @@ def average_until_the_first_is_killed(options: list) -> None:
     stage("ensemble", *options)
 
 
-def test_what_a_killed_process_left_is_done_by_the_next_run(call, kidneys, save, tmp_path):
+def test_the_next_run_completes_the_work_of_a_killed_process(call, kidneys, save, tmp_path):
     for name in ("one", "two"):
         shutil.copytree(save, tmp_path / name)
 
@@ -137,12 +138,12 @@ def test_what_a_killed_process_left_is_done_by_the_next_run(call, kidneys, save,
     folders = [tmp_path / name / "run" / "train" for name in ("one", "two")]
     assert [row["case"] for row in rows_of(folders[1] / "metrics.csv")] == ["case_00000"] * 2
     assert [row["case"] for row in rows_of(folders[1] / "metrics.part1.csv")] == ["case_00001"] * 2
-    # The third may be predicted, too, but is not done.
+    # The third case may be predicted already, but is not finished.
     done = [folders[1] / f"{case}_prediction.nii.gz" for case in ("case_00000", "case_00001")]
     before = {path: path.stat().st_mtime_ns for path in done}
 
     processes = together(stage, "ensemble", *options("two"))
-    assert_ended_well(*processes)
+    assert_succeeded(*processes)
     assert "3 cases in" in processes[0].output
     assert before == {path: path.stat().st_mtime_ns for path in before}
     for table in ("metrics.csv", "members.csv", "uncertainty.csv"):
@@ -175,7 +176,7 @@ def test_an_error_of_one_process_ends_the_others(kidneys, save, tmp_path):
     assert [row["case"] for row in rows_of(tmp_path / "SAVE" / "one" / "test" / "metrics.csv")] == ["case_00004"] * 2
 
 
-def test_two_resample_the_cases_and_one_tells_of_all(tmp_path, kidneys):
+def test_two_processes_resample_and_one_reports_all_cases(tmp_path, kidneys):
     data = tmp_path / "DATA"
     for number, split in enumerate(("train", "train", "val")):
         case = data / f"case_{number:05d}"
@@ -188,8 +189,8 @@ def test_two_resample_the_cases_and_one_tells_of_all(tmp_path, kidneys):
     assert "2 resampled, 0 done before, 1 refused" in first.output
     assert first.output.splitlines()[-1].startswith("error: case_00001: refused: ")
     assert second.output == ""
-    told = [line.split()[0] for line in first.output.splitlines() if line.startswith("case_")]
-    assert told == ["case_00000", "case_00002"]
+    reported = [line.split()[0] for line in first.output.splitlines() if line.startswith("case_")]
+    assert reported == ["case_00000", "case_00002"]
     for name, original in (("case_00000", "train/case_00000"), ("case_00002", "val/case_00003")):
         (folder,) = data.glob(f"*/{name}")
         for file in ("imaging_rs.nii.gz", "segmentation_rs.nii.gz"):

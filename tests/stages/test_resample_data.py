@@ -1,4 +1,4 @@
-"""Stage 1 as a user runs it."""
+"""Resampling (stage 1) as a user runs it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.material import image_of, write_case, write_kidney
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three KiTS19 case folders of which none is resampled."""
+    """Return a folder of three KiTS19 cases that are not resampled."""
     for number in range(3):
         write_kidney(tmp_path / "DATA" / f"case_{number:05d}", seed=number)
     return tmp_path / "DATA"
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def decathlon(tmp_path):
-    """A data set of the Medical Segmentation Decathlon: two training pairs and a test image."""
+    """Return a data set as in the Medical Segmentation Decathlon: two training pairs and a test image."""
     folder = tmp_path / "Task99_Kidney"
     for kind in ("imagesTr", "labelsTr", "imagesTs"):
         (folder / kind).mkdir(parents=True)
@@ -45,7 +45,7 @@ def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*_rs.nii.gz")}
 
 
-def test_cases_are_resampled_in_place_and_told_of(run, folder):
+def test_cases_are_resampled_in_place_and_reported(run, folder):
     output = run("resample_data.py", "-d", folder).stdout
     assert "3 resampled, 0 done before, 0 refused" in output
     for number in range(3):
@@ -60,7 +60,7 @@ def test_cases_are_resampled_in_place_and_told_of(run, folder):
         assert record["labels"] == {str(label): int(n) for label, n in enumerate(counts)}
 
 
-def test_what_is_done_is_skipped_and_other_options_do_it_again(run, folder):
+def test_finished_cases_are_skipped_and_other_options_resample_them_again(run, folder):
     run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
     before = stamps(folder)
     assert "0 resampled, 3 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5).stdout
@@ -72,13 +72,13 @@ def test_what_is_done_is_skipped_and_other_options_do_it_again(run, folder):
     assert image.GetSpacing() == (4, 4, 4)
 
 
-def test_a_replaced_scan_is_done_again(run, folder):
+def test_a_replaced_scan_is_resampled_again(run, folder):
     run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
     write_kidney(folder / "case_00001", seed=9)
     assert "1 resampled, 2 done before" in run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5).stdout
 
 
-def test_a_killed_run_is_taken_up(run, tmp_path):
+def test_a_killed_run_is_continued(run, tmp_path):
     folder = tmp_path / "DATA"
     for number in range(8):
         image, reference = make_phantom(number)
@@ -101,8 +101,8 @@ def test_a_killed_run_is_taken_up(run, tmp_path):
     assert len(list(folder.rglob("resampling.json"))) == 8
 
 
-def test_ctrl_c_is_answered_by_one_line_and_status_130(tmp_path):
-    """A terminal sends it to every process of the group."""
+def test_ctrl_c_gives_one_line_and_status_130(tmp_path):
+    """A terminal sends SIGINT to every process of the group."""
     folder = tmp_path / "DATA"
     for number in range(8):
         image, reference = make_phantom(number)
@@ -114,7 +114,7 @@ def test_ctrl_c_is_answered_by_one_line_and_status_130(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background inherit it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored if tests run in the background
     )
     while not list(folder.rglob("resampling.json")):
         assert process.poll() is None
@@ -127,7 +127,7 @@ def test_ctrl_c_is_answered_by_one_line_and_status_130(tmp_path):
     assert not list(folder.rglob(".*"))
 
 
-def test_bad_cases_are_refused_with_the_reason_and_the_others_done(run, folder):
+def test_bad_cases_are_refused_with_a_reason_and_the_others_resampled(run, folder):
     image, reference = make_phantom(0)
     bad = {
         "case_half": (image, sitk.Cast(reference, sitk.sitkFloat32) * 0.5, "not whole numbers"),
@@ -144,14 +144,14 @@ def test_bad_cases_are_refused_with_the_reason_and_the_others_done(run, folder):
     assert not (folder / "case_half" / "imaging_rs.nii.gz").exists()
 
 
-def test_grids_that_differ_by_rounding_are_one(run, tmp_path):
+def test_grids_that_differ_by_rounding_are_equal(run, tmp_path):
     image, reference = make_phantom(0)
     reference.SetOrigin([mm + 5e-4 for mm in image.GetOrigin()])
     write_case(tmp_path / "DATA" / "case", image, reference)
     assert "0 refused" in run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 4, 4, 5).stdout
 
 
-def test_a_flat_layout_goes_elsewhere_with_the_originals_linked(run, decathlon, tmp_path):
+def test_a_flat_layout_needs_an_output_folder_where_originals_are_linked(run, decathlon, tmp_path):
     assert "-o OUT" in run("resample_data.py", "-d", decathlon, status=2).stderr
     output = tmp_path / "OUT"
     split = tmp_path / "split.json"
@@ -165,7 +165,7 @@ def test_a_flat_layout_goes_elsewhere_with_the_originals_linked(run, decathlon, 
     assert "0 resampled, 3 done before" in again.stdout
 
 
-def test_shares_distribute_the_cases_and_a_second_run_leaves_them(run, folder):
+def test_shares_split_the_cases_and_a_second_run_does_not_move_them(run, folder):
     shares = ["--split", 34, 33, 33, "--seed", 4, "--voxel-size", 4, 4, 5]
     run("resample_data.py", "-d", folder, *shares)
     places = {path.parent.parent.name: path.parent.name for path in folder.rglob("resampling.json")}
@@ -182,7 +182,7 @@ def test_cases_moved_by_hand_stay_where_they_are(run, folder):
     assert (folder / "val" / "case_00001" / "resampling.json").exists()
 
 
-def test_none_keeps_the_grid(run, tmp_path):
+def test_voxel_size_none_keeps_the_grid(run, tmp_path):
     image = image_of(np.arange(60, dtype=np.int16).reshape(3, 4, 5), (0.7, 0.8, 2.0), (1.0, 2.0, 3.0))
     write_case(tmp_path / "DATA" / "case", image, None)
     run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", "none")

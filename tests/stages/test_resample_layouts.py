@@ -1,4 +1,4 @@
-"""Stage 1 on every layout, as a user runs it: the same scans come out, however they were laid out."""
+"""Resampling (stage 1) writes the same cases from every layout of the same scans."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.miniatures import WRITERS, describe, write, write_kits, write_one_fol
 
 
 def make_scan(seed, direction):
-    """A scan of an awkward direction, and a reference that holds 0, 1 and 2."""
+    """Return a scan with one of `DIRECTIONS`, and a reference with the labels 0, 1 and 2."""
     rng = np.random.default_rng(seed)
     geometry = ((0.7, 0.9, 2.5), (-81.3, 40.7, -1203.1), DIRECTIONS[direction].ravel().tolist())
     image = image_of(rng.integers(-1000, 1000, (4, 6, 5)).astype(np.int16), *geometry)
@@ -22,7 +22,7 @@ def make_scan(seed, direction):
 
 @pytest.fixture
 def scans():
-    """Three scans, of which the last has no reference."""
+    """Return three scans, the last without a reference."""
     made = {f"p{number}": make_scan(number, name) for number, name in enumerate(("permuted", "flipped", "oblique"))}
     made["p2"] = (made["p2"][0], None)
     return made
@@ -33,7 +33,7 @@ def in_lps(image):
 
 
 def check(folder, image, reference):
-    """The case folder holds these, as they came and along LPS."""
+    """Check that a case folder holds image and reference, both as they were and in LPS orientation."""
     for name, expected in (("imaging", image), ("segmentation", reference)):
         if expected is None:
             assert not list(folder.glob(f"{name}*"))
@@ -45,7 +45,7 @@ def check(folder, image, reference):
 
 
 @pytest.mark.parametrize("layout", WRITERS)
-def test_the_same_scans_come_out_of_every_layout(run, tmp_path, scans, layout):
+def test_every_layout_gives_the_same_cases(run, tmp_path, scans, layout):
     options = WRITERS[layout](tmp_path / "SET", scans)
     command = ["resample_data.py", *options, "-o", tmp_path / "OUT", "--voxel-size", "none"]
     output = run(*command).stdout
@@ -60,7 +60,7 @@ def test_the_same_scans_come_out_of_every_layout(run, tmp_path, scans, layout):
     assert f"0 resampled, {len(cases)} done before" in run(*command, "--layout", name).stdout
 
 
-def test_each_ending_is_read_in_pairs(run, tmp_path):
+def test_each_file_extension_is_read_in_pairs(run, tmp_path):
     scans = {
         ending.strip("."): make_scan(7, "oblique, permuted") for ending in (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
     }
@@ -73,7 +73,7 @@ def test_each_ending_is_read_in_pairs(run, tmp_path):
         assert (tmp_path / "OUT" / name / "imaging.nii.gz").is_symlink() == (name == "nii.gz")
 
 
-def test_case_folders_of_another_format_go_elsewhere_too(run, tmp_path, scans):
+def test_case_folders_of_another_format_need_an_output_folder(run, tmp_path, scans):
     options = write_kits(tmp_path / "SET", scans, ".mha")
     errors = run("resample_data.py", *options, status=2).stderr
     assert errors.startswith("error: --output: ")
@@ -85,14 +85,14 @@ def test_case_folders_of_another_format_go_elsewhere_too(run, tmp_path, scans):
 
 
 @pytest.mark.parametrize(("frames", "numbers"), [("ED", ["01"]), ("ES", ["12"]), ("both", ["01", "12"])])
-def test_frames_of_acdc_are_chosen(run, tmp_path, scans, frames, numbers):
+def test_frames_of_acdc_are_selected(run, tmp_path, scans, frames, numbers):
     options = WRITERS["acdc"](tmp_path / "SET", scans)
     run("resample_data.py", *options, "-o", tmp_path / "OUT", "--frames", frames, "--voxel-size", "none")
     names = {path.name for path in (tmp_path / "OUT").iterdir()}
     assert names == {f"{patient}_frame{number}" for patient in scans for number in numbers}
 
 
-def test_frames_of_a_patient_are_not_parted(run, tmp_path):
+def test_frames_of_a_patient_stay_in_one_split(run, tmp_path):
     scans = {f"patient{number:03d}": make_scan(number, "LPS") for number in range(6)}
     options = WRITERS["acdc"](tmp_path / "SET", scans)
     shares = ["--split", 34, 33, 33, "--voxel-size", "none"]
@@ -111,7 +111,7 @@ def test_acdc_keeps_its_own_split(run, tmp_path):
         assert (tmp_path / "OUT" / split / f"{name}_frame01" / "imaging_rs.nii.gz").exists()
 
 
-def test_a_layout_decides_where_several_could_be_meant(run, tmp_path):
+def test_layout_resolves_an_ambiguous_folder(run, tmp_path):
     first, second = make_scan(0, "LPS"), make_scan(1, "LPS")
     write_kits(tmp_path / "SET", {"case_00000": first})
     write_segthor(tmp_path / "SET", {"Patient_01": second})
@@ -123,7 +123,7 @@ def test_a_layout_decides_where_several_could_be_meant(run, tmp_path):
     check(tmp_path / "OUT" / "Patient_01", *second)
 
 
-def test_a_missing_frame_and_a_missing_label_are_refused_and_the_others_done(run, tmp_path, scans):
+def test_missing_frames_and_labels_are_refused_and_the_others_resampled(run, tmp_path, scans):
     acdc = WRITERS["acdc"](tmp_path / "ACDC", scans)
     (tmp_path / "ACDC" / "p0" / "p0_frame12.nii.gz").unlink()
     process = run("resample_data.py", *acdc, "-o", tmp_path / "OUT", "--voxel-size", "none", status=2)
@@ -153,11 +153,11 @@ def two_channels(work):
     return ["-d", work]
 
 
-def neither(work):
+def no_folder(work):
     return []
 
 
-# What is laid out, further options, and the error: the file or option first.
+# Writer of the data set, further options, and the error, which begins with the file or option.
 WRONG = [
     (case_folders, ["--frames", "ED"], "--frames: means nothing for the layout kits"),
     (case_folders, ["--layout", "kits", "--frames", "both"], "--frames: means nothing for the layout kits"),
@@ -166,7 +166,7 @@ WRONG = [
     (case_folders, ["--images", "scans"], "--images: contradicts -d"),
     (two_folders, ["--layout", "acdc"], "--images: means nothing for the layout acdc"),
     (two_folders, [], "--output: "),
-    (neither, [], "-d/--data: is missing"),
+    (no_folder, [], "-d/--data: is missing"),
     (case_folders, ["--layout", "segthor"], "holds no case of the layout segthor; expected PATIENT/PATIENT.nii.gz"),
     (case_folders, ["--layout", "brats"], "--layout: invalid choice"),
     (case_folders, ["--frames", "3"], "--frames: invalid choice"),
@@ -175,7 +175,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("write_set", "more", "problem"), WRONG)
-def test_what_cannot_be_is_one_line_and_leaves_nothing(run, tmp_path, write_set, more, problem):
+def test_wrong_options_give_one_line_and_write_nothing(run, tmp_path, write_set, more, problem):
     options = write_set(tmp_path / "SET")
     before = sorted(tmp_path.rglob("*"))
     more = [tmp_path / word if word == "OUT" else word for word in more]
@@ -186,7 +186,7 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(run, tmp_path, write_set,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_data_set_is_never_the_output(run, tmp_path):
+def test_the_data_set_is_refused_as_output(run, tmp_path):
     options = write_one_folder(tmp_path / "SET", {"a": make_scan(0, "LPS")})
     errors = run("resample_data.py", *options, "-o", tmp_path / "SET" / ".." / "SET", status=2).stderr
     assert errors.startswith("error: --output: ")
@@ -198,8 +198,8 @@ def patients_of(folder):
     return {name: record["patient"] for name, record in records.items()}
 
 
-def test_patients_are_recorded_and_stay_known(call, tmp_path):
-    """By whatever run: that on the case folders, which tell nothing of patients, too."""
+def test_patients_are_recorded_and_kept(call, tmp_path):
+    """Later runs read the case folders, a layout without patients, and keep them all the same."""
     options = WRITERS["acdc"](tmp_path / "SET", {f"p{number}": make_scan(number, "LPS") for number in range(3)})
     keep = ["--voxel-size", "none"]
     call("resample_data.py", *options, "-o", tmp_path / "OUT", *keep)
@@ -213,7 +213,7 @@ def test_patients_are_recorded_and_stay_known(call, tmp_path):
     assert patients_of(tmp_path / "COPY") == expected
 
 
-def test_a_file_gives_patients_of_cases_that_are_done(call, tmp_path):
+def test_a_file_of_patients_applies_to_finished_cases(call, tmp_path):
     options = write_kits(tmp_path / "SET", {f"c{number}": make_scan(number, "LPS") for number in range(4)})
     command = ["resample_data.py", *options, "--voxel-size", "none"]
     call(*command)
@@ -228,7 +228,7 @@ def test_a_file_gives_patients_of_cases_that_are_done(call, tmp_path):
     assert sorted(parts, key=str) == [{"c0": "x", "c1": "x"}, {"c2": "y", "c3": "y"}]
 
 
-def test_what_is_not_taken_is_in_the_last_table_and_a_mistake_is_no_success(run, tmp_path):
+def test_unused_files_are_listed_last_and_probable_mistakes_fail_the_run(run, tmp_path):
     scans = {f"c{number}": make_scan(number, "LPS") for number in range(3)}
     options = write_kits(tmp_path / "SET", scans)
     write(scans["c0"][1], tmp_path / "SET" / "c0" / "old.nii.gz")
@@ -246,12 +246,12 @@ def test_what_is_not_taken_is_in_the_last_table_and_a_mistake_is_no_success(run,
 
 
 def label_map(step=1):
-    """Areas of four labels."""
+    """Return a label map of four areas with three labels, `step` apart."""
     return image_of((np.indices((6, 12, 12)) // 6).sum(axis=0).astype(np.uint8) * step)
 
 
 def test_label_maps_are_not_taken_for_scans(call, tmp_path):
-    """In pairs alone, where nothing else tells, and without a reference; a scan of few bits is none."""
+    """The layout pairs refuses a label map without a reference as scan, but accepts a scan of few intensities."""
     bits = image_of(np.random.default_rng(0).integers(0, 60, (6, 12, 12)).astype(np.uint8))
     for name, image in (
         ("a", label_map()),
@@ -280,7 +280,7 @@ def test_label_maps_are_not_taken_for_scans(call, tmp_path):
         call("resample_data", "--images", tmp_path / "MASKS", "-o", tmp_path / "OUT2", "--voxel-size", "none")
 
 
-def test_a_segmentation_of_3d_slicer_on_a_part_of_the_grid_says_what_to_do(call, tmp_path):
+def test_a_cropped_segmentation_of_3d_slicer_is_refused_with_a_remedy(call, tmp_path):
     image, reference = make_scan(0, "oblique")
     for name, labels in (("a", reference), ("b", reference[1:4, 1:4, 1:3])):
         write(image, tmp_path / "SET" / f"{name}.nrrd")
@@ -291,7 +291,7 @@ def test_a_segmentation_of_3d_slicer_on_a_part_of_the_grid_says_what_to_do(call,
 
 
 @pytest.mark.parametrize("ending", [".NII.GZ", ".NII", ".MHA", ".MHD", ".NRRD", ".Nii.Gz"])
-def test_files_whose_ending_is_in_capitals_are_read(call, tmp_path, ending):
+def test_file_extensions_in_capitals_are_read(call, tmp_path, ending):
     scan = make_scan(3, "flipped")
     options = write_two_folders(tmp_path / "SET", {"a": scan}, ending.lower())
     for folder in ("scans", "masks"):

@@ -1,4 +1,4 @@
-"""The threads that each stage computes with, and says so."""
+"""Each stage uses and prints the requested number of threads."""
 
 import json
 
@@ -9,13 +9,13 @@ from tests.material import SMALL
 
 
 @pytest.fixture(autouse=True)
-def same_threads_afterwards():
+def restore_threads():
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
 
 
-def test_each_stage_computes_with_the_threads_that_are_asked_for_and_prints_them(call, kidneys, save, tmp_path):
+def test_each_stage_uses_and_prints_the_requested_threads(call, kidneys, save, tmp_path):
     where = ["-d", kidneys, "-s", tmp_path]
     options = ["--classes", "0,1,2", "-i", 1, "-r", "new", "--threads", 3]
     assert "cases, on cpu, 3 threads\n" in call("training_network.py", *SMALL, *where, *options)
@@ -31,6 +31,6 @@ def test_each_stage_computes_with_the_threads_that_are_asked_for_and_prints_them
     assert torch.get_num_threads() == 1
 
 
-def test_a_number_of_threads_is_above_0(run_afresh):
+def test_zero_threads_are_refused(run_afresh):
     for script in ("training_network.py", "testing_network.py", "ensemble.py", "resample_data.py"):
         assert "--threads: '0' is not a positive" in run_afresh(script, "--threads", 0, status=2).stderr

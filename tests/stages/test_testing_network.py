@@ -1,4 +1,4 @@
-"""Stage 3 as a user runs it."""
+"""Prediction (stage 3) as a user runs it."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from utils.evaluation.surface_dice import surface_dice
 
 @pytest.fixture
 def saved(save, tmp_path):
-    """A SAVE folder of one's own, with the networks in it."""
+    """Return a copy of the SAVE folder with its networks."""
     shutil.copytree(save, tmp_path / "SAVE")
     return tmp_path / "SAVE"
 
@@ -34,7 +34,7 @@ def predict(call, *arguments, **name) -> None:
     call("testing_network", *options(*arguments, **name)[1:])
 
 
-def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, saved):
+def test_predictions_lie_on_the_scans_grid_and_are_measured(run, kidneys, saved):
     output = run(*options(kidneys, saved, "-e", "test", "--report-regions", "1+2,2", "--tolerance-mm", 6)).stdout
     folder = saved / "one" / "test"
     for name in ("case_00004", "case_00005"):
@@ -78,7 +78,7 @@ def test_predictions_lie_where_the_patient_is_and_are_measured(run, kidneys, sav
     assert "s per case" in output
 
 
-def test_the_time_of_a_case_is_that_of_its_prediction_without_its_reference(call, kidneys, saved, monkeypatch):
+def test_the_time_of_a_case_excludes_reading_its_reference(call, kidneys, saved, monkeypatch):
     clock = [0.0]
 
     def read_slowly(case, classes, read=Case.resampled_classes):
@@ -92,7 +92,7 @@ def test_the_time_of_a_case_is_that_of_its_prediction_without_its_reference(call
     assert {float(row["seconds"]) for row in rows_of(saved / "one" / "test" / "metrics.csv")} == {0}
 
 
-def test_what_is_done_is_skipped_unless_told_otherwise(call, kidneys, saved):
+def test_finished_cases_are_skipped_without_overwrite(call, kidneys, saved):
     predict(call, kidneys, saved, "-e", "test", "-r", "named")
     folder = saved / "named" / "test"
     first = {path.name: path.stat().st_mtime_ns for path in folder.glob("*_prediction.nii.gz")}
@@ -115,8 +115,8 @@ def test_predictions_of_two_networks_or_precisions_are_not_mixed(call, kidneys, 
     predict(call, kidneys, saved, "-e", "val", "-r", "mixed", "--overwrite", name="two")
 
 
-def test_an_overwriting_run_that_is_stopped_vouches_for_nothing_of_the_run_before(run, kidneys, saved):
-    """What the first network predicted is not taken for the second's."""
+def test_a_stopped_overwriting_run_keeps_no_results_of_the_earlier_run(run, kidneys, saved):
+    """Predictions of the first network are not mistaken for those of the second."""
     run(*options(kidneys, saved, "-e", "test", "-r", "mixed"))
     folder = saved / "mixed" / "test"
     first = (folder / "case_00004_prediction.nii.gz").stat().st_mtime_ns
@@ -135,8 +135,8 @@ def test_an_overwriting_run_that_is_stopped_vouches_for_nothing_of_the_run_befor
     ]
 
 
-def test_probabilities_are_saved_on_the_scans_grid_and_decide(run, saved, tmp_path):
-    """And of what they decide, in a scan of two kidneys, the largest component of each class is kept."""
+def test_the_prediction_is_the_argmax_of_the_probabilities_saved_on_the_scans_grid(run, saved, tmp_path):
+    """In a scan of two kidneys, --keep-largest 1 then keeps the largest component of each class."""
     data = tmp_path / "DATA"
     write_case(data / "val" / "case", *make_phantom(3))
     run("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
@@ -155,7 +155,7 @@ def test_probabilities_are_saved_on_the_scans_grid_and_decide(run, saved, tmp_pa
 
 
 def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_path):
-    """A case whose reference holds no tumour: the tumour's distances do not exist."""
+    """Distances and calibration are undefined for an empty reference; their fields stay empty."""
     data = tmp_path / "DATA"
     case = write_kidney(data / "test" / "case", seed=4)
     reference = sitk.ReadImage(str(case / "segmentation.nii.gz"))
@@ -169,7 +169,7 @@ def test_an_empty_prediction_of_an_empty_reference_scores_one(run, saved, tmp_pa
         assert row["asd_mm"] == row["hausdorff_mm"] == row["hausdorff95_mm"] == row["ece"] == row["brier"] == ""
 
 
-def test_other_voxels_than_the_trainings_are_refused(run, call, saved, tmp_path):
+def test_other_voxel_sizes_than_in_training_are_refused(run, call, saved, tmp_path):
     write_kidney(tmp_path / "DATA" / "test" / "case", seed=4)
     run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 4, 4, 5)
     with pytest.raises(InputError, match=r"\[4\.0, 4\.0, 5\.0\] mm.* trained on \[3\.0, 3\.0, 5\.0\] mm"):

@@ -1,4 +1,4 @@
-"""Stage 2 as a user runs it: what it writes, how it stops, and that it goes on to the same weights."""
+"""Training (stage 2) as a user runs it: its files, stopping, and resuming to the same weights."""
 
 import json
 import random
@@ -43,7 +43,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_experiment_holds_what_it_was_and_became(save):
+def test_an_experiment_folder_holds_settings_log_and_weights(save):
     folder = save / "one"
     record = json.loads((folder / "experiment.json").read_text())
     assert record["training_cases"] == ["case_00000", "case_00001", "case_00002"]
@@ -65,19 +65,19 @@ def test_an_experiment_holds_what_it_was_and_became(save):
     assert description["training_cases"] == record["training_cases"]
 
 
-def test_training_learns(save):
+def test_training_reduces_the_validation_loss(save):
     rows = rows_of(save / "one" / "log.csv")
-    assert float(rows[-1]["val_loss"]) < 1.9  # log 3, and a Dice loss near 1, know nothing
+    assert float(rows[-1]["val_loss"]) < 1.9  # log 3 plus a Dice loss near 1 is no better than chance
 
 
-def test_a_seed_is_a_result_and_another_is_another(run, kidneys, save, tmp_path):
+def test_a_seed_determines_the_weights(run, kidneys, save, tmp_path):
     run(*options(kidneys, tmp_path, "-i", 30, "-x", 0, "-r", "again"))
     again = state_of(tmp_path / "again" / "FINAL_again_30.pth")
     assert same(again, state_of(save / "one" / "FINAL_one_30.pth"))
     assert not same(again, state_of(save / "two" / "FINAL_two_30.pth"))
 
 
-def test_an_experiment_that_exists_is_never_overwritten(run, kidneys, save):
+def test_an_existing_experiment_is_never_overwritten(run, kidneys, save):
     before = {path: path.stat().st_mtime_ns for path in (save / "one").iterdir()}
     process = run(*options(kidneys, save, "-i", 30, "-r", "one"), status=2)
     assert "--resume" in process.stderr
@@ -86,13 +86,13 @@ def test_an_experiment_that_exists_is_never_overwritten(run, kidneys, save):
     assert before == {path: path.stat().st_mtime_ns for path in (save / "one").iterdir()}
 
 
-def test_the_name_says_what_it_is(run, kidneys, tmp_path):
+def test_the_default_name_holds_the_options(run, kidneys, tmp_path):
     run(*options(kidneys, tmp_path, "-i", 1, "-x", 123))
     assert (tmp_path / "dil2D_rf19_s8_c0-1-2_CE+dice_i1_x123").is_dir()
 
 
-def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, kidneys, tmp_path):
-    """SIGKILL at random moments, start and end included; from each the same command with --resume goes on."""
+def test_a_run_killed_ten_times_gives_the_weights_of_an_uninterrupted_run(run, kidneys, tmp_path):
+    """SIGKILL comes at random moments, also during the start; the same command with --resume continues each time."""
     whole = options(kidneys, tmp_path, "-i", 400, "--checkpoint-every", 7, "--validate-every", 50)
     run(*whole, "-r", "never")
     arguments = [*whole, "-r", "killed", "--resume"]
@@ -101,7 +101,7 @@ def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, 
     kills, moments = 0, []
     while kills < 10:
         process = start(arguments)
-        # Three in the start of the program, the others while it trains.
+        # Every third kill comes while the program starts, the others during training.
         if kills % 3 == 0:
             time.sleep(rng.uniform(0, 2))
         else:
@@ -127,7 +127,7 @@ def test_killed_ten_times_a_run_ends_with_the_weights_of_one_never_stopped(run, 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_asked_to_stop_it_saves_says_how_to_go_on_and_tells_by_its_status(run, kidneys, tmp_path, number, status):
+def test_a_stopped_training_saves_a_checkpoint_and_says_how_to_resume(run, kidneys, tmp_path, number, status):
     arguments = options(kidneys, tmp_path, "-i", 100000, "-r", "stopped", "--checkpoint-every", 20)
     process = start(arguments)
     checkpoint = tmp_path / "stopped" / "LAST.pth"
@@ -147,8 +147,8 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_tells_by_its_status(run, k
     assert "stopped; goes on with --resume" in stopped
 
 
-def test_the_page_is_written_with_every_row_and_none_is_needed_to_begin(call, kidneys, tmp_path, monkeypatch):
-    """And without a picture where the GPU's memory has no room for one: the training goes on."""
+def test_the_progress_page_is_written_at_the_start_and_with_every_row(call, kidneys, tmp_path, monkeypatch):
+    """If memory runs out during the prediction for the picture, the page has none and the training continues."""
     pages, written = [], training_log.write_text
 
     def write(path, text):
@@ -159,8 +159,8 @@ def test_the_page_is_written_with_every_row_and_none_is_needed_to_begin(call, ki
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(training_log, "write_text", write)
-    options_of = options(kidneys, tmp_path, "-i", 4, "-r", "rows", "--validate-every", 2)[1:]
-    printed = call("training_network", *options_of)
+    arguments = options(kidneys, tmp_path, "-i", 4, "-r", "rows", "--validate-every", 2)[1:]
+    printed = call("training_network", *arguments)
     assert f"progress: {tmp_path / 'rows' / 'progress.html'}\n" in printed
     assert [re.search(r"iteration (\d+) of 4", page).group(1) for page in pages] == ["0", "2", "4", "4"]
     assert ["refresh" in page for page in pages] == [True, True, True, False]
@@ -168,12 +168,12 @@ def test_the_page_is_written_with_every_row_and_none_is_needed_to_begin(call, ki
 
     pages.clear()
     monkeypatch.setattr("utils.inference.volumes.VolumePredictor.__call__", run_out)
-    call("training_network", *options_of[:-4], "-r", "full")
+    call("training_network", *arguments[:-4], "-r", "full")
     assert (tmp_path / "full" / "FINAL_full_4.pth").exists()
     assert [page.count("<img") for page in pages] == [0, 0, 0]
 
 
-def test_a_damaged_checkpoint_is_one_clear_line(call, kidneys, tmp_path):
+def test_a_damaged_checkpoint_is_refused(call, kidneys, tmp_path):
     arguments = options(kidneys, tmp_path, "-i", 5, "-r", "damaged")[1:]
     call("training_network", *arguments)
     folder = tmp_path / "damaged"
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(call, kidneys, tmp_path):
         call("training_network", *arguments, "--resume")
 
 
-def test_data_that_changed_are_not_resumed_on(call, kidneys, tmp_path):
+def test_resuming_on_changed_data_is_refused(call, kidneys, tmp_path):
     data = tmp_path / "DATA"
     shutil.copytree(kidneys, data)
     arguments = options(data, tmp_path, "-i", 5, "-r", "changed")[1:]
@@ -213,14 +213,14 @@ def test_cases_without_a_reference_are_left_out(call, kidneys, tmp_path):
         (["--learning-rate", 0], "--learning-rate"),
     ],
 )
-def test_options_that_cannot_be_are_refused(run, kidneys, tmp_path, more, problem):
+def test_invalid_options_are_refused(run, kidneys, tmp_path, more, problem):
     process = run(*options(kidneys, tmp_path, "-i", 1, *more), status=2)
     assert problem in process.stderr
     assert process.stderr.startswith("error: ")
     assert not list(tmp_path.iterdir())
 
 
-def test_where_memory_runs_out_at_once_other_options_are_free_to_begin(call, kidneys, tmp_path, monkeypatch):
+def test_a_run_that_ran_out_of_memory_at_once_restarts_with_other_options(call, kidneys, tmp_path, monkeypatch):
     command = ["training_network", *SMALL, "-d", kidneys, "-s", tmp_path, "--classes", "0,1,2", "-i", 2, "-r", "new"]
 
     def run_out(training, batch):
@@ -234,7 +234,7 @@ def test_where_memory_runs_out_at_once_other_options_are_free_to_begin(call, kid
     assert (tmp_path / "new" / "FINAL_new_2.pth").exists()
 
 
-def test_a_loss_that_explodes_ends_the_run_without_final_weights(run, kidneys, tmp_path):
+def test_a_diverging_loss_ends_the_run_without_final_weights(run, kidneys, tmp_path):
     arguments = options(kidneys, tmp_path, "-i", 20, "-r", "high", "--learning-rate", 1e30)
     assert "--learning-rate" in run(*arguments, status=2).stderr
     assert not list((tmp_path / "high").glob("FINAL*"))

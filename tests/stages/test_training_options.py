@@ -1,4 +1,4 @@
-"""Each option of training does something: the weights of a few steps are others than without it."""
+"""Each training option changes the weights after a few steps."""
 
 import shutil
 
@@ -22,7 +22,7 @@ def final_of(save, name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, call, kidneys, save):
-    """A SAVE folder with a network of `BASE`, a student of it, and a member to begin with; grows with the tests."""
+    """Return a SAVE folder with initial weights, and a network and a student trained with `BASE`; tests add runs."""
     folder = tmp_path_factory.mktemp("options")
     shutil.copytree(save, folder, dirs_exist_ok=True)
     call("ensemble", "-d", kidneys, "-s", folder, "-e", "train", "--classes", "0,1,2")
@@ -33,7 +33,7 @@ def folder(tmp_path_factory, call, kidneys, save):
 
 @pytest.fixture
 def train(call, kidneys, folder, request):
-    """Train `BASE` with more options; gives the content of the final weights."""
+    """Return a function that trains with `BASE` and more options, and returns the content of the final weights."""
 
     def train_with(*more):
         name = f"{abs(hash((request.node.name, *more)))}"
@@ -82,7 +82,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("more", OPTIONS, ids=lambda more: " ".join(map(str, more)))
-def test_an_option_changes_what_is_learnt_and_is_recorded(train, folder, more):
+def test_an_option_changes_the_weights_and_is_recorded(train, folder, more):
     content = train(*more)
     assert differs(content, final_of(folder, "base"))
     before = final_of(folder, "base")["description"]["options"]
@@ -97,8 +97,8 @@ def test_an_option_of_distillation_changes_the_student(train, folder, more):
     assert differs(train("--soft", *more), final_of(folder, "student"))
 
 
-def test_soft_cross_entropy_teaches_as_kullback_leibler_does_at_a_greater_loss(train, folder):
-    """They differ by the entropy of the soft labels, which has no gradient."""
+def test_soft_cross_entropy_gives_the_weights_of_kullback_leibler_at_a_larger_loss(train, folder):
+    """The losses differ by the entropy of the soft labels, which has no gradient."""
     by_entropy, by_divergence = (train("--soft", "--softloss", loss) for loss in ("CE", "KL"))
     for name, values in by_divergence["state"].items():
         torch.testing.assert_close(by_entropy["state"][name], values, rtol=0, atol=1e-2)
@@ -109,7 +109,7 @@ def test_soft_cross_entropy_teaches_as_kullback_leibler_does_at_a_greater_loss(t
     assert losses[0] > losses[1] + 0.1
 
 
-def test_a_student_at_another_temperature_is_another(train, call, kidneys, folder):
+def test_another_temperature_changes_the_student(train, call, kidneys, folder):
     command = ["-d", kidneys, "-s", folder, "-e", "train", "--classes", "0,1,2", "--receptive-field-size", 19]
     call("ensemble", *command, "--temperature", 3, "--soft-labels", folder / "warm", "-r", "warm run")
     warm = train("--soft", "--soft-labels", folder / "warm")
@@ -117,8 +117,8 @@ def test_a_student_at_another_temperature_is_another(train, call, kidneys, folde
     assert differs(warm, final_of(folder, "student"))
 
 
-def test_weights_to_begin_with(train, folder, save):
-    """With a learning rate of next to nothing, what was begun with is what is there at the end."""
+def test_initial_weights_are_used_and_recorded(train, folder, save):
+    """With a learning rate near zero, the final weights equal the initial ones."""
     begun = train("--init-weights", save / "one" / "FINAL_one_30.pth", "--learning-rate", 1e-12)
     one = final_of(save, "one")
     for name, values in one["state"].items():
@@ -130,8 +130,8 @@ def test_weights_to_begin_with(train, folder, save):
         train("--init-weights", save / "one" / "FINAL_one_30.pth", "--features", 8)
 
 
-def test_a_training_goes_on_without_the_weights_that_it_began_with(call, kidneys, folder, save, tmp_path):
-    """Moved, gone, or not named again: what they were is recorded, and the checkpoint holds what became of them."""
+def test_a_training_resumes_without_its_initial_weights(call, kidneys, folder, save, tmp_path):
+    """The initial weights may be missing or not named again: they are recorded, and the checkpoint is sufficient."""
     shutil.copytree(save / "one", tmp_path / "one")
     initial = ["--init-weights", tmp_path / "one" / "FINAL_one_30.pth"]
     command = ["training_network", *BASE, "-d", kidneys, "-s", folder, "-r", "fine"]
@@ -152,7 +152,7 @@ def test_a_training_goes_on_without_the_weights_that_it_began_with(call, kidneys
         call(*command, *initial, "--resume")
 
 
-def test_a_finished_student_needs_its_soft_labels_no_more(call, kidneys, folder, tmp_path):
+def test_a_finished_student_no_longer_needs_its_soft_labels(call, kidneys, folder, tmp_path):
     shutil.copytree(folder / "student", tmp_path / "student")
     command = ["training_network", *BASE, "-d", kidneys, "-s", tmp_path, "-r", "student", "--resume", "--soft"]
     assert "finished before" in call(*command)
@@ -185,7 +185,7 @@ def test_deep_supervision_trains_coarser_heads(call, kidneys, folder):
 
 
 @pytest.mark.parametrize(("network", "side"), [("dil2D", 16), ("dil3D", 16), ("UNet2D", 48), ("ResNet3D", 32)])
-def test_the_sample_size_suits_the_network_unless_it_is_given(tmp_path, network, side):
+def test_the_default_sample_size_depends_on_the_network(tmp_path, network, side):
     def settled(*more):
         words = ["-n", network, "-d", tmp_path, "-s", tmp_path / "SAVE", "--classes", "0,1", *more]
         args = training_network.build_parser().parse_args([str(word) for word in words])

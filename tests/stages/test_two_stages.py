@@ -1,4 +1,4 @@
-"""A patient without a reference: kidney with tumour first, then the tumour inside it."""
+"""Two-stage prediction without a reference: kidney with tumour first, then the tumour inside it."""
 
 import shutil
 
@@ -14,7 +14,7 @@ APART = ["--classes", "0,1,2", "--balance-ratios", "0,5,5"]
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, call, kidneys):
-    """DATA and SAVE after the two stages of the README, on test cases of which none has a reference."""
+    """Run the README's two stages on a test case without a reference; return DATA and SAVE."""
     folder = tmp_path_factory.mktemp("two_stages")
     data, save = folder / "DATA", folder / "SAVE"
     shutil.copytree(kidneys, data)
@@ -33,7 +33,7 @@ def array_of(path):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
-def test_the_final_map_lies_inside_what_the_first_stage_found(recipe):
+def test_the_final_foreground_lies_inside_that_of_the_first_stage(recipe):
     _, save = recipe
     first = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
     final = array_of(save / "both stages" / "test" / "case_00005_prediction.nii.gz")
@@ -41,7 +41,7 @@ def test_the_final_map_lies_inside_what_the_first_stage_found(recipe):
     assert 0 < (first == 3).sum() < first.size
     assert set(np.unique(final)) <= {0, 1, 2}
     assert (final[first == 0] == 0).all()
-    # Well inside the first stage's mask, the second decides as it does over the whole volume.
+    # Well inside the first stage's mask, the second stage predicts as it does for the whole volume.
     inside = sitk.GetArrayFromImage(sitk.BinaryErode(sitk.GetImageFromArray((first == 3).astype(np.uint8)), (2, 2, 2)))
     assert inside.any()
     assert (final[inside == 1] == alone[inside == 1]).mean() > 0.99
@@ -59,7 +59,7 @@ def test_an_ensemble_is_clipped_to_a_run_too(recipe, call):
 
 
 @pytest.mark.parametrize("script", ["testing_network", "ensemble"])
-def test_what_was_clipped_to_another_first_stage_is_done_again(recipe, call, tmp_path, script):
+def test_cases_clipped_to_another_first_stage_are_predicted_again(recipe, call, tmp_path, script):
     data, save = recipe
     save = shutil.copytree(save, tmp_path / "SAVE")
     common = ["-d", data, "-s", save, "-e", "test"]
@@ -77,12 +77,12 @@ def test_what_was_clipped_to_another_first_stage_is_done_again(recipe, call, tmp
     first = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
     call("testing_network", *common, *weights, "-r", "whole", "--overwrite")
     call(script, *second)
-    assert (array_of(second_path)[first == 0] > 0).any()  # which the other first stage found
+    assert (array_of(second_path)[first == 0] > 0).any()  # background of the earlier first stage
     mean = save / "soft_labels" / "0_1_2" / "test" / "case_00005" / "mean_1.nii.gz"
     assert script != "ensemble" or mean.stat().st_mtime_ns > before
 
 
-def test_a_run_that_is_not_there_is_one_clear_line(recipe, call):
+def test_clipping_to_a_missing_run_is_refused(recipe, call):
     data, save = recipe
     weights = ["--network-weights", save / "apart" / "FINAL*.pth"]
     with pytest.raises(InputError, match="no prediction of case_00005 to clip to"):
