@@ -1,4 +1,4 @@
-"""Fixtures: awkward directions, the stages run as a user does, and what they make of phantoms."""
+"""Fixtures: image directions, functions that run stages, and results of stages on phantoms."""
 
 import contextlib
 import importlib
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Tests run in as many processes as there are cores: threads of each would only wait for one another.
+# One thread each: several processes run tests at once, and more threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -17,20 +17,20 @@ from tests.material import DIRECTIONS, SMALL, write_kidney
 from tests.processes import Ended, alone, stage
 
 ROOT = Path(__file__).resolve().parents[1]
-_SECONDS = 300  # that a stage may take
+_SECONDS = 300  # time limit of a stage
 
 
 @pytest.fixture(params=DIRECTIONS.values(), ids=DIRECTIONS)
 def direction(request) -> list[float]:
-    """Direction cosines, row by row."""
+    """Return direction cosines, row by row."""
     return request.param.ravel().tolist()
 
 
 @pytest.fixture(scope="session")
 def run():
-    """Run a script in a process of its own, and check its exit status; gives its status and output.
+    """Return a function that runs a script in its own process, checks the exit status, and returns status and output.
 
-    That is how a user runs it, but for the import of PyTorch, which takes longer than most of what is tested here.
+    The process is forked from one that has imported PyTorch, because that import takes longer than most tests.
     """
 
     def run_script(script: str, *arguments, status: int = 0) -> Ended:
@@ -42,7 +42,7 @@ def run():
 
 @pytest.fixture(scope="session")
 def run_afresh():
-    """The same, started as a user does, interpreter and all."""
+    """Return a function like that of `run`, which starts a new interpreter instead."""
 
     def start_script(script: str, *arguments, status: int = 0) -> Ended:
         command = [sys.executable, script, *(str(argument) for argument in arguments)]
@@ -61,7 +61,7 @@ def _checked(ended: Ended, status: int, *command) -> Ended:
 
 @pytest.fixture(scope="session")
 def call():
-    """Call a stage in this process, for tests of what its options do; gives its standard output."""
+    """Return a function that calls a stage in this process and returns its standard output."""
 
     def call_stage(script: str, *arguments) -> str:
         stage = importlib.import_module(script.removesuffix(".py"))
@@ -74,9 +74,9 @@ def call():
 
 @pytest.fixture(scope="session")
 def kidneys(tmp_path_factory, run) -> Path:
-    """A DATA folder of small phantoms, resampled on 3 × 3 × 5 mm: three cases to train, one to validate, two to test.
+    """Return a DATA folder of small phantoms, resampled to 3 × 3 × 5 mm: three cases in train, one in val, two in test.
 
-    The last test case has no reference. Not to be changed: copy it first.
+    The last test case has no reference. Do not change the folder: copy it first.
     """
     folder = tmp_path_factory.mktemp("kidneys")
     for number, split in enumerate(("train", "train", "train", "val", "test", "test")):
@@ -87,7 +87,7 @@ def kidneys(tmp_path_factory, run) -> Path:
 
 @pytest.fixture(scope="session")
 def save(tmp_path_factory, run, kidneys) -> Path:
-    """A SAVE folder with two networks, one and two, of classes 0,1,2. Not to be changed: copy it first."""
+    """Return a SAVE folder with two networks, one and two, of classes 0,1,2. Do not change it: copy it first."""
     folder = tmp_path_factory.mktemp("save")
     for seed, name in enumerate(("one", "two")):
         options = [*SMALL, "-d", kidneys, "-s", folder, "--classes", "0,1,2", "-i", "30", "-x", seed, "-r", name]

@@ -1,4 +1,4 @@
-"""The documents, as the tests read them: texts, commands, headings and links."""
+"""Text, commands, headings and links of the documents, for tests."""
 
 import re
 from pathlib import Path
@@ -12,20 +12,20 @@ def text_of(document: str) -> str:
 
 
 def commands_of(block: str) -> list[str]:
-    """Commands, one a line, without comments, with their continued lines joined and single blanks."""
+    """Return commands, one a line, without comments, with continued lines joined and single spaces."""
     joined = re.sub(r"(\\)?\n\s+", " ", re.sub(r" +# .*", "", block))
     return [" ".join(line.split()) for line in joined.splitlines() if line.strip()]
 
 
 def commands_in(text: str) -> list[str]:
-    """The commands in the shell blocks of a document and, as code, in its lines and tables."""
+    """Return the commands in the shell blocks and in the inline code of a document."""
     blocks = re.findall(r"```shell\n(.*?)```", text, flags=re.DOTALL)
     commands = [command for block in blocks for command in commands_of(block)]
     return commands + re.findall(r"`(python (?:-m )?[\w.]+ [^`]+)`", text)
 
 
 def parts_of(command: str) -> list[str]:
-    """The calls of a command: itself, or the body of its loops, in which variables have their first values.
+    """Return the simple commands in a command: itself, or the body of its loops with the first value of each variable.
 
     for x in 1 2; do python a.py -x $x; done    gives: python a.py -x 1
     """
@@ -38,13 +38,13 @@ def parts_of(command: str) -> list[str]:
 
 
 def anchors_of(text: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a document."""
+    """Return the anchors that GitHub gives the headings of a document."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def links_of(text: str) -> list[tuple[str, str]]:
-    """Path and anchor of each link that leads to no other host; either may be empty."""
+    """Return path and anchor of each link within the repository; either may be empty."""
     return re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
 
 

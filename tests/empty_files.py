@@ -1,4 +1,4 @@
-"""Data sets of empty files, for what their names alone tell, and descriptions of some."""
+"""Data sets of empty files, for tests that depend on names alone, and contents of dataset.json."""
 
 NNUNET = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
 DECATHLON = {"training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}], "test": []}

@@ -1,4 +1,4 @@
-"""What tests are made of: small images with awkward geometry, case folders, phantoms, the options of small networks."""
+"""Test data: small images with various geometries, case folders, phantoms, tables, and options of a small network."""
 
 import csv
 from pathlib import Path
@@ -20,12 +20,12 @@ DIRECTIONS = {
     "oblique, permuted": np.array([[0, np.cos(_TILT), -np.sin(_TILT)], [0, np.sin(_TILT), np.cos(_TILT)], [1.0, 0, 0]]),
 }
 
-# A network as small as there is, for runs of which only the way counts.
+# Options of the smallest network, for runs whose accuracy does not matter.
 SMALL = ["-n", "dil2D", "--receptive-field-size", "19", "--sample-size", "8", "-b", "4", "--visdom-port", "0"]
 
 
 def image_of(array, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), direction=None) -> sitk.Image:
-    """Image of an array in the file's own axes (z, y, x); spacing and origin are (x, y, z)."""
+    """Return an image of an array in the file's own axes (z, y, x); spacing and origin are (x, y, z)."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     image.SetSpacing(spacing)
     image.SetOrigin(origin)
@@ -44,7 +44,7 @@ def write_case(folder: Path, image: sitk.Image, reference: sitk.Image | None) ->
 
 
 def make_kidney(seed: int) -> tuple[sitk.Image, sitk.Image]:
-    """Scan and reference of a phantom around its left kidney, about 14 × 25 × 25 voxels, with its tumour."""
+    """Return scan and reference of a phantom, cropped to its left kidney and tumour, about 14 × 25 × 25 voxels."""
     image, reference = make_phantom(seed)
     box = sitk.LabelShapeStatisticsImageFilter()
     box.Execute(sitk.ConnectedComponent(reference > 0))
@@ -57,7 +57,7 @@ def make_kidney(seed: int) -> tuple[sitk.Image, sitk.Image]:
 
 
 def write_kidney(folder: Path, seed: int, with_reference: bool = True, scale: float = 1.0) -> Path:
-    """Write the case folder of a kidney, `scale` times as large as it would be."""
+    """Write the case folder of a kidney, with voxels `scale` times as large."""
     image, reference = make_kidney(seed)
     for one in (image, reference):
         one.SetSpacing([scale * mm for mm in one.GetSpacing()])
@@ -65,13 +65,13 @@ def write_kidney(folder: Path, seed: int, with_reference: bool = True, scale: fl
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """Rows of a table that a stage wrote."""
+    """Return the rows of a table that a stage wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def largest_components(labels: np.ndarray) -> np.ndarray:
-    """The largest component (26 neighbours) of each foreground label; the rest is background."""
+    """Return the largest component (26 neighbours) of each foreground label; the rest is background."""
     kept = np.zeros_like(labels)
     for label in set(np.unique(labels)) - {0}:
         components, _ = ndimage.label(labels == label, np.ones((3, 3, 3)))
@@ -82,7 +82,7 @@ def largest_components(labels: np.ndarray) -> np.ndarray:
 def calibration_around(
     reference: np.ndarray, probabilities: np.ndarray, spacing_mm: tuple[float, ...], labels: tuple[int, ...]
 ) -> tuple[float, float]:
-    """ECE and Brier score of the union of `labels` within 5 mm of the foreground, bin by bin and voxel by voxel."""
+    """Compute ECE and Brier score of the union of `labels` within 5 mm of the foreground, without the tested code."""
     centres = np.indices(reference.shape).reshape(3, -1).T * spacing_mm
     distances, _ = KDTree(centres[(reference > 0).ravel()]).query(centres)
     near = distances <= 5 + 1e-5
@@ -96,7 +96,7 @@ def calibration_around(
 
 
 def resident_bytes(path: Path) -> int:
-    """How much of a mapped file, which may have been removed, is in this process's memory."""
+    """Return how many bytes of a mapped file, which may have been removed, are in this process's memory."""
     total, counts = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:  # a mapping begins

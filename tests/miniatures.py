@@ -1,7 +1,7 @@
-"""A miniature of every layout: the same scans, laid out as each kind of data set lays out its own.
+"""Miniature data sets: the same scans written in every layout.
 
-Each writer takes a folder and scans, by name an image and its reference or None, and gives the options by which
-resample_data.py is told of them.
+Each writer takes a folder and scans (by name: image, and reference or None), and returns the options with which
+resample_data.py reads them.
 """
 
 import json
@@ -33,7 +33,7 @@ def write_segthor(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list:
 
 
 def write_acdc(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list:
-    """Frame 1 (ED) is the scan; frame 12 (ES) is 1 brighter, with the same reference."""
+    """Write the scan as frame 1 (ED), and with intensities increased by 1 as frame 12 (ES), with the same reference."""
     for name, (image, reference) in scans.items():
         for number, frame in ((1, image), (12, image + 1)):
             write(frame, folder / name / f"{name}_frame{number:02d}{ending}")
@@ -44,7 +44,7 @@ def write_acdc(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list:
 
 
 def write_decathlon(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list:
-    """Scans without a reference are test images."""
+    """Write scans without a reference as test images."""
     pairs, test = [], []
     for name, (image, reference) in scans.items():
         path = f"images{'Ts' if reference is None else 'Tr'}/{name}{ending}"
@@ -59,7 +59,7 @@ def write_decathlon(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list
 
 
 def write_nnunet(folder: Path, scans: Scans, ending: str = ".nii.gz") -> list:
-    """Scans without a reference are test images."""
+    """Write scans without a reference as test images."""
     for name, (image, reference) in scans.items():
         write(image, folder / f"images{'Ts' if reference is None else 'Tr'}" / f"{name}_0000{ending}")
         write(reference, folder / "labelsTr" / f"{name}{ending}")

@@ -1,4 +1,4 @@
-"""Processes of a test, one or several as torchrun starts them: forked from one that has imported PyTorch."""
+"""Functions called in one process, or several as under torchrun, forked from a process that has imported PyTorch."""
 
 import importlib
 import multiprocessing
@@ -16,7 +16,7 @@ _SECONDS = 60
 
 
 class Ended(NamedTuple):
-    """How a process ended: its status (negative: the signal that killed it) and what it wrote."""
+    """Result of a process: exit status (negative: the signal that killed it) and output."""
 
     status: int
     stdout: str
@@ -28,12 +28,12 @@ class Ended(NamedTuple):
 
 
 def alone(function: Callable, *arguments, seconds: float = _SECONDS) -> Ended:
-    """Call a function of a module in a process of its own; how it ended."""
+    """Call a module-level function in a new process; return its result."""
     return _call([{}], function, arguments, seconds)[0]
 
 
 def together(function: Callable, *arguments, count: int = 2) -> list[Ended]:
-    """Call a function of a module in `count` processes that know of each other; how they ended, by rank."""
+    """Call a module-level function in `count` processes of one group, as under torchrun; return the results by rank."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,7 +43,7 @@ def together(function: Callable, *arguments, count: int = 2) -> list[Ended]:
 
 
 def stage(script: str, *words) -> None:
-    """Run a stage as its command line does."""
+    """Run a stage as from the command line."""
     from utils.cli.command_line import run_stage
 
     module = importlib.import_module(script)
@@ -52,7 +52,7 @@ def stage(script: str, *words) -> None:
 
 
 def _call(environments: list[dict[str, str]], function: Callable, arguments: tuple, seconds: float) -> list[Ended]:
-    """Call the function in as many processes as there are environments, each of which has one; how they ended."""
+    """Call the function in one process for each environment; return their results."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [[Path(folder) / f"{name}_{rank}" for name in ("out", "err")] for rank in range(len(environments))]
         processes = [
@@ -63,7 +63,7 @@ def _call(environments: list[dict[str, str]], function: Callable, arguments: tup
             process.start()
         for process in processes:
             process.join(seconds)
-            process.kill()  # one that hangs
+            process.kill()  # if it still runs
             process.join()
         return [
             Ended(process.exitcode, *(path.read_text() if path.exists() else "" for path in files))

@@ -1,4 +1,4 @@
-"""Servers on the loopback interface that answer a visdom client well or badly; all are bounded in time and bytes."""
+"""Local servers that answer a visdom client correctly, wrongly or not at all; all are limited in time and bytes."""
 
 import contextlib
 import functools
@@ -8,15 +8,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-SECONDS = 20  # that a server lives at most
-_BYTES = 64 * 2**20  # that a connection is sent at most
+SECONDS = 20  # maximum lifetime of a server
+_BYTES = 64 * 2**20  # maximum sent over a connection
 _BLOCK = b"x" * 2**16
 _BOMB = gzip.compress(bytes(_BYTES))
 _OK = b"HTTP/1.1 200 OK\r\n"
 
 
 class Connection:
-    """One connection that a server has accepted."""
+    """Connection that a server has accepted."""
 
     def __init__(self, accepted: socket.socket, server: "Server"):
         self._socket = accepted
@@ -24,7 +24,7 @@ class Connection:
         self.path, self.body = "", b""
 
     def read_request(self) -> bool:
-        """Read a request into `path` and `body`; False when there is none any more."""
+        """Read a request into `path` and `body`; return False at the end of the connection."""
         with self._socket.makefile("rb") as stream:
             first = stream.readline().decode()
             if not first:
@@ -47,7 +47,7 @@ class Connection:
         self.send(f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(content)}\r\n\r\n".encode() + content)
 
     def send_again_and_again(self, content: bytes, pause: float = 0.0) -> None:
-        """Until the other side or the server closes, or the limit is reached."""
+        """Send `content` repeatedly until either side closes or the limit is reached."""
         for _ in range(_BYTES // len(content)):
             self.send(content)
             if self.server.stopped.wait(pause) if pause else self.server.stopped.is_set():
@@ -55,18 +55,18 @@ class Connection:
 
 
 class Server:
-    """A server whose every connection is handled by `handle`, in a thread of its own.
+    """Server that calls `handle` for each connection, in a thread of its own.
 
     Attributes:
         port: on 127.0.0.1.
-        requests: how many were read.
-        sent: bytes, of all connections.
+        requests: number of requests read.
+        sent: number of bytes sent over all connections.
     """
 
     def __init__(self, handle: Callable[[Connection], None]):
         self._handle = handle
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)  # of what it accepts, too
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)  # accepted sockets inherit it
         self._listener.settimeout(SECONDS)
         self.port = self._listener.getsockname()[1]
         self.lock, self.stopped = threading.Lock(), threading.Event()
@@ -97,7 +97,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(handle: Callable[[Connection], None]) -> Iterator[Server]:
-    """A server, stopped at the end."""
+    """Run a server, and stop it at the end."""
     server = Server(handle)
     try:
         yield server
@@ -106,14 +106,14 @@ def serving(handle: Callable[[Connection], None]) -> Iterator[Server]:
 
 
 class Visdom:
-    """Handles connections as visdom does.
+    """Handler of connections that answers as visdom does.
 
     Args:
-        requests: how many it reads; then it accepts connections, and reads nothing.
+        requests: number of requests to read; later connections are accepted, but not read.
 
     Attributes:
-        windows: names of those that it was sent.
-        paths: that were asked for.
+        windows: names of the windows received.
+        paths: requested paths.
     """
 
     def __init__(self, requests: float = float("inf")):
@@ -132,7 +132,7 @@ class Visdom:
 
 
 def _after_request(send: Callable[[Connection], None]) -> Callable[[Connection], None]:
-    """What handles a connection by calling `send` after each request."""
+    """Return a handler that calls `send` after each request."""
 
     @functools.wraps(send)
     def handle(connection: Connection) -> None:
@@ -217,7 +217,7 @@ def break_off(connection: Connection) -> None:
 
 
 def close_at_once(connection: Connection) -> None:
-    """Accept, and close."""
+    """Close the connection without reading."""
 
 
 @_after_request

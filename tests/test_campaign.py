@@ -1,4 +1,4 @@
-"""A sample of the campaign: a few trials of each kind, forked. All of it: python -m tests.campaign."""
+"""Sample of the damage campaign: a few trials of each kind, in forked processes; python -m tests.campaign runs all."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.campaign.world import make_world
 
 _SEED = 1
 _SCENARIOS = ("testing", "test_val", "resume", "student_short", "train_short", "train_cached", "clip")
-# Numbers choose the stage: see the kinds. Of those whose clean runs are made above.
+# Kind and number; the number determines the scenario (see the kinds), which must be one of those above.
 _TRIALS = [
     ("kill", 4),
     ("disk", 4),

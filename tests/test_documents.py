@@ -1,4 +1,4 @@
-"""What the documents say can be typed, their links lead somewhere, and the page of options is that of the parsers."""
+"""Commands in the documents are valid, links have targets, and the page of options matches the parsers."""
 
 import importlib
 import importlib.util
@@ -17,7 +17,7 @@ MODULE = re.compile(r"\S*python -m ([\w.]+)(.*)")
 
 
 def matching(pattern: re.Pattern) -> list[tuple[str, str]]:
-    """What the groups of a pattern hold in the commands of all documents, each once."""
+    """Return the groups of a pattern's matches in the commands of all documents, each once."""
     matches = (pattern.match(command.removeprefix("srun ")) for command in COMMANDS)
     return sorted({match.groups() for match in matches if match})
 
@@ -35,16 +35,16 @@ def test_each_command_of_a_script_can_be_parsed(script, words):
 
 
 @pytest.mark.parametrize(("module", "words"), matching(MODULE))
-def test_each_module_that_is_run_is_there(module, words):
+def test_each_module_in_a_command_exists(module, words):
     assert importlib.util.find_spec(module)
     if importlib.util.find_spec(module).submodule_search_locations:
         module += ".__main__"
     if module in ("studies.hippocampus.__main__", "tests.campaign.__main__"):
-        with mock.patch.dict(os.environ):  # which the campaign changes
+        with mock.patch.dict(os.environ):  # the campaign changes it
             importlib.import_module(module).build_parser().parse_args(shlex.split(words))
 
 
-def test_each_target_of_make_is_there():
+def test_each_make_target_exists():
     targets = {match for (match,) in matching(re.compile(r"make (\w+)"))}
     assert targets >= {"demo", "test", "benchmark"}
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_each_target_of_make_is_there():
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document):
+def test_link_targets_exist(document):
     folder = (ROOT / document).parent
     for path, anchor in links_of(text_of(document)):
         target = (folder / path).resolve() if path else ROOT / document
@@ -61,7 +61,7 @@ def test_links_lead_somewhere(document):
             assert anchor in anchors_of(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
 
 
-def test_the_page_of_options_is_that_of_the_parsers():
+def test_the_page_of_options_matches_the_parsers():
     assert write_options.PAGE.read_text(encoding="utf-8") == write_options.page(), "python -m docs.write_options"
 
 

@@ -1,6 +1,6 @@
-"""Weights and runs that an earlier version wrote are read as they were; `tests/earlier_version` holds a few.
+"""Weights and runs written by an earlier version can be read; `tests/earlier_version` holds a few.
 
-They are two networks of two features, the ensemble of `single` and `other`, and its student, all on phantoms.
+They are two networks with two features, `single` and `other`, their ensemble, and its student, all on phantoms.
 """
 
 import json
@@ -23,7 +23,7 @@ RUNS = ("single", "other", "ensemble", "student")
 
 
 @pytest.mark.parametrize(("name", "channels"), [("other", 3), ("student", 4)])
-def test_weights_are_loaded_and_written_again_as_they_were(tmp_path, name, channels):
+def test_weights_are_loaded_and_written_again_unchanged(tmp_path, name, channels):
     path = EARLIER / name / f"FINAL_{name}_4.pth"
     stored = torch.load(path, weights_only=True)
     trained = load_weights(path)
@@ -36,7 +36,7 @@ def test_weights_are_loaded_and_written_again_as_they_were(tmp_path, name, chann
     assert all(torch.equal(again["state"][key], values) for key, values in stored["state"].items())
 
 
-def test_the_description_tells_what_the_network_was_trained_on():
+def test_the_description_holds_what_the_network_was_trained_on():
     other, student = (load_weights(EARLIER / name / f"FINAL_{name}_4.pth").description for name in ("other", "student"))
     assert not other.is_student
     assert list(other.initial_weights) == ["single"]
@@ -67,8 +67,8 @@ def test_a_run_can_be_compared():
     assert np.isfinite([value for value in runs["student"].values["mean", "dice"].values()]).all()
 
 
-def test_an_experiment_can_be_taken_up(tmp_path):
-    """The record that a training writes now is the one that it wrote then."""
+def test_an_experiment_can_be_resumed(tmp_path):
+    """The record that a training writes now equals the one written then."""
     shutil.copytree(EARLIER / "student", tmp_path / "student")
     record = json.loads((EARLIER / "student" / "experiment.json").read_text())
     stored = torch.load(EARLIER / "student" / "FINAL_student_4.pth", weights_only=True)["description"]
@@ -80,7 +80,7 @@ def test_an_experiment_can_be_taken_up(tmp_path):
     Experiment(tmp_path, "student", now, resume=True)
 
 
-def test_soft_labels_tell_who_made_them():
+def test_soft_labels_record_their_members():
     record = SoftLabels(
         EARLIER / "soft_labels" / "0_1_2" / "train", RunRecord.read(EARLIER / "ensemble" / "val").classes
     ).read_record()

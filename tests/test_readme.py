@@ -1,4 +1,4 @@
-"""The README is short, and holds the commands of the product."""
+"""The README is short and holds the main commands."""
 
 import re
 
@@ -29,12 +29,12 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("command", commands_of(DESIGN))
-def test_the_commands_of_the_product_are_there(command):
+def test_the_main_commands_are_in_the_readme(command):
     assert command in commands_in(README)
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_both_commands_are_named_and_exist(target):
+def test_both_make_targets_are_named_and_exist(target):
     assert f"make {target}" in commands_in(README)
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The walls between the rooms: which package imports which, and no circle of imports anywhere."""
+"""Import rules: which package may import which, and no circular imports."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble")
-# Rooms that the files of a room may import from, besides their own.
+# Packages that the files of a package may import from, besides their own.
 ALLOWED = {
     "base": (),
     "data": ("base",),
@@ -21,14 +21,14 @@ ALLOWED = {
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the project but its tests, by dotted name."""
-    paths = [path for room in ALLOWED for path in (*ROOT.glob(f"{room}.py"), *ROOT.glob(f"{room}/**/*.py"))]
+    """Return the path of every module of the project except its tests, by dotted name."""
+    paths = [path for package in ALLOWED for path in (*ROOT.glob(f"{package}.py"), *ROOT.glob(f"{package}/**/*.py"))]
     dotted = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
     return {name.removesuffix(".__init__"): path for name, path in dotted.items()}
 
 
 def imports_of(name: str, known: dict[str, Path]) -> set[str]:
-    """Modules of the project that a module imports, at its top or within functions."""
+    """Return the modules of the project that a module imports, at its top or within functions."""
     found = set()
     for node in ast.walk(ast.parse(known[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
@@ -46,20 +46,20 @@ KNOWN = modules()
 IMPORTS = {name: imports_of(name, KNOWN) for name in KNOWN}
 
 
-@pytest.mark.parametrize("room", ALLOWED)
-def test_a_room_imports_only_rooms_below_it(room):
-    own = [name for name in KNOWN if name.split(".")[0] == room]
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_allowed_packages(package):
+    own = [name for name in KNOWN if name.split(".")[0] == package]
     assert own
     broken = [
         f"{name} imports {other}"
         for name in own
         for other in sorted(IMPORTS[name])
-        if other.split(".")[0] not in (room, *ALLOWED[room])
+        if other.split(".")[0] not in (package, *ALLOWED[package])
     ]
     assert not broken
 
 
-def test_there_is_no_circle_of_imports():
+def test_there_are_no_circular_imports():
     left = {name: set(others) for name, others in IMPORTS.items()}
     while free := [name for name, others in left.items() if not others]:
         for name in free:
@@ -70,6 +70,6 @@ def test_there_is_no_circle_of_imports():
 
 
 def test_the_four_scripts_stay_short():
-    """A script is a command line: what a stage does stands in stages/."""
+    """Scripts hold only the command line; the work of a stage is in stages/."""
     for script in SCRIPTS:
         assert len((ROOT / f"{script}.py").read_text(encoding="utf-8").splitlines()) <= 150

@@ -1,4 +1,4 @@
-"""Ranges for people, exact versions for what the project runs itself."""
+"""Requirements give version ranges to users; the project's own commands install exact versions."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def lines_of(name: str) -> list[str]:
-    """The requirements in a file, without comments."""
+    """Return the requirements in a file, without comments."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
@@ -27,18 +27,18 @@ def test_each_requirement_has_an_exact_version_that_was_tested(name):
     assert all(re.match(r"[\w-]+==[\w.]+( *;|$)", line) for line in lines_of("constraints.txt"))
 
 
-def test_people_may_keep_the_pytorch_that_they_have():
+def test_requirements_do_not_pin_pytorch():
     exact = [line for line in lines_of("requirements.txt") if "==" in line.partition(";")[0]]
     assert all(line.startswith("visdom") for line in exact)
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-visdom.txt"])
-def test_no_web_server_that_refuses_visdoms_page(name):
+def test_tornado_versions_that_refuse_visdoms_page_are_excluded(name):
     assert any(re.match(r"tornado.*<6\.6$", line) for line in lines_of(name))
 
 
-def test_what_must_be_built_is_in_no_file_that_pip_builds_apart():
-    """visdom 0.2.4 is built with the newest setuptools, which cannot, unless the build is not isolated."""
+def test_visdom_that_must_be_built_has_its_own_requirements_file():
+    """An isolated build of visdom 0.2.4 uses the newest setuptools and fails."""
     for name in FILES:
         built = [line for line in lines_of(name) if re.match(r"visdom==0\.2", line)]
         assert bool(built) == (name == "requirements-visdom.txt")
@@ -48,7 +48,7 @@ def test_what_must_be_built_is_in_no_file_that_pip_builds_apart():
         assert all("--no-build-isolation" in command for command in commands)
 
 
-def test_what_the_project_runs_itself_takes_the_exact_versions():
+def test_commands_of_the_project_install_exact_versions():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     commands = [line for line in makefile.splitlines() if "pip install" in line or "-r requirements" in line]
     assert all(line.startswith(("INSTALL := ", "\t$(INSTALL) ")) for line in commands)
