@@ -16,16 +16,16 @@ class Flags:
 
 
 @pytest.mark.parametrize("text", ["True", "true", "1", "yes", "YES"])
-def test_true_is_written_so(text):
+def test_words_that_mean_true(text):
     assert parse_flag("--clip", text) is True
 
 
 @pytest.mark.parametrize("text", ["False", "false", "0", "no"])
-def test_false_is_false(text):
+def test_words_that_mean_false(text):
     assert parse_flag("--clip", text) is False
 
 
-def test_a_flag_alone_is_true_and_left_out_is_false():
+def test_a_flag_without_a_value_is_true_and_an_omitted_one_false():
     assert parse_flag("--clip") is True
     assert parse_flag() is False
 
@@ -36,17 +36,17 @@ def parse_flag(*words):
     return read_options(Flags, parser.parse_args(words)).clip
 
 
-def test_another_word_is_neither():
+def test_other_words_are_refused_as_boolean():
     with pytest.raises(argparse.ArgumentTypeError, match="neither true nor false"):
         value_types.parse_bool("maybe")
 
 
 @pytest.mark.parametrize("text", ["patch_center_voxel", "patch-center-voxel"])
-def test_criteria_with_either_line(text):
+def test_criteria_with_hyphens_or_underscores(text):
     assert value_types.parse_criterion(text) == "patch-center-voxel"
 
 
-def test_a_pattern_of_one_file_is_that_file(tmp_path):
+def test_a_pattern_must_match_exactly_one_file(tmp_path):
     (tmp_path / "FINAL_a_10.pth").touch()
     (tmp_path / "FINAL_a_20.pth").touch()
     assert value_types.one_file("--w", [str(tmp_path / "FINAL*20.pth")]).name == "FINAL_a_20.pth"
@@ -56,13 +56,13 @@ def test_a_pattern_of_one_file_is_that_file(tmp_path):
         value_types.one_file("--w", [str(tmp_path / "LAST*.pth")])
 
 
-def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
+def test_an_existing_name_with_brackets_is_taken_literally(tmp_path):
     path = tmp_path / "FINAL_[a]_10.pth"
     path.touch()
     assert value_types.one_file("--w", [str(path)]) == path
 
 
-def test_a_folder_with_brackets_may_hold_what_a_pattern_names(tmp_path, monkeypatch):
+def test_patterns_below_a_folder_with_brackets(tmp_path, monkeypatch):
     path = tmp_path / "data [1]" / "run" / "FINAL_a_10.pth"
     path.parent.mkdir(parents=True)
     path.touch()
@@ -76,7 +76,7 @@ def test_a_folder_with_brackets_may_hold_what_a_pattern_names(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("text", ["0,0", "a", "1,-1", ""])
-def test_what_are_no_chances(text):
+def test_invalid_ratios_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError):
         value_types.parse_ratios(text)
 

@@ -30,7 +30,7 @@ def test_signed_ranks_by_hand():
     assert signed_rank_p(np.zeros(3)) == 1
 
 
-def test_signed_ranks_as_scipy():
+def test_signed_ranks_equal_scipy():
     rng = np.random.default_rng(1)
     apart = rng.normal(0.3, 1, 30)
     assert signed_rank_p(apart) == pytest.approx(stats.wilcoxon(apart, method="exact").pvalue)

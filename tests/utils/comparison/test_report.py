@@ -1,4 +1,4 @@
-"""Runs that can be compared are; others are refused in one line that says what to do."""
+"""Comparable runs are compared; others are refused in one line with a remedy."""
 
 import json
 
@@ -15,9 +15,9 @@ CASES = "abcdefgh"
 
 
 def write_run(save, name, dices, members=1, is_student=False, done=CASES, **record):
-    """Write the results of a run on val: Dice of the classes 1 and 2, the same, in the cases `done`; memory grows.
+    """Write the results of a run on val: equal Dice of classes 1 and 2 in the cases `done`, and growing memory.
 
-    `record` takes the place of what predictions.json says else.
+    `record` replaces entries of predictions.json.
     """
     folder = save / name / "val"
     folder.mkdir(parents=True)
@@ -46,8 +46,8 @@ def report_of(save, name, others):
 DICES = [0.80, 0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.94]
 
 
-def test_what_a_student_keeps_at_what_cost(tmp_path, capsys):
-    """Of runs in any order: another student is no single network."""
+def test_gain_kept_by_a_student_and_its_cost(tmp_path, capsys):
+    """The runs may be in any order, and another student is not taken for the single network."""
     folder = write_run(tmp_path, "student", [dice + 0.015 for dice in DICES], is_student=True)
     write_run(tmp_path, "sibling", [dice + 0.01 for dice in DICES], is_student=True)
     write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=5)
@@ -71,11 +71,11 @@ def test_what_a_student_keeps_at_what_cost(tmp_path, capsys):
 
 
 def test_the_unit_of_a_comparison_is_the_patient(tmp_path, capsys):
-    """Two cases of each patient, as predictions.json tells, are not twice as many."""
+    """Two cases of a patient, as recorded in predictions.json, count as one in the tests."""
     patients = dict(zip(CASES, "pqrspqrs"))
     folder = write_run(tmp_path, "student", [dice + 0.01 for dice in DICES], is_student=True, patients=patients)
     write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=2, patients=patients)
-    write_run(tmp_path, "single", DICES)  # of an earlier version
+    write_run(tmp_path, "single", DICES)  # without patients, as in earlier versions
     report_of(tmp_path, "student", ["single", "ensemble"]).report(0.01)
     for row in rows_of(folder / "comparison.csv") + rows_of(folder / "kept.csv"):
         assert (row["cases"], row["patients"]) == ("8", "4")
@@ -83,7 +83,7 @@ def test_the_unit_of_a_comparison_is_the_patient(tmp_path, capsys):
     assert "patients" in capsys.readouterr().out
 
 
-def test_nothing_is_kept_of_no_gain_and_told_of_no_student(tmp_path, capsys):
+def test_gain_kept_is_empty_without_a_gain_and_omitted_without_a_single_network(tmp_path, capsys):
     folder = write_run(tmp_path, "student", DICES, is_student=True)
     write_run(tmp_path, "ensemble", DICES, members=2)
     write_run(tmp_path, "single", DICES)
@@ -106,8 +106,8 @@ CANNOT_BE_COMPARED = {
 
 
 @pytest.mark.parametrize("other, problem", CANNOT_BE_COMPARED.values(), ids=CANNOT_BE_COMPARED)
-def test_runs_of_something_else_are_refused(tmp_path, other, problem):
-    write_run(tmp_path, "own", [])  # has only begun
+def test_incomparable_runs_are_refused(tmp_path, other, problem):
+    write_run(tmp_path, "own", [])  # not finished
     write_run(tmp_path, "other", **{"dices": DICES, **other})
     with pytest.raises(InputError, match=problem):
         report_of(tmp_path, "own", ["other"])
@@ -121,7 +121,7 @@ def test_a_run_of_an_earlier_surface_dice_is_not_compared_with_a_new_one(tmp_pat
         report_of(tmp_path, "own", ["other"])
 
 
-def test_results_that_say_too_little_are_refused(tmp_path):
+def test_incomplete_records_are_refused(tmp_path):
     write_run(tmp_path, "own", DICES)
     path = write_run(tmp_path, "other", DICES) / "predictions.json"
     record = json.loads(path.read_text())

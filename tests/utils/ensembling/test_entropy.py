@@ -8,11 +8,11 @@ from utils.ensembling.entropy import RunningEntropy, entropy
 
 @pytest.fixture
 def members():
-    """Probabilities of four members, float32 (classes, z, y, x)."""
+    """Return probabilities of four members, float32 (classes, z, y, x)."""
     return softmax(np.random.default_rng(0).normal(0, 3, (4, 3, 3, 4, 5)), axis=1).astype(np.float32)
 
 
-def test_entropy_is_scipys(members):
+def test_entropy_equals_scipy(members):
     np.testing.assert_allclose(entropy(members[0]), scipy_entropy(members[0], axis=0), atol=1e-6)
     assert (entropy(np.eye(3, dtype=np.float32)) == 0).all()
 
@@ -26,7 +26,7 @@ def test_mutual_information_by_its_definition(members):
     np.testing.assert_allclose(running.mutual_information(entropy(mean)), expected, atol=1e-5)
 
 
-def test_members_that_agree_share_no_information(members):
+def test_mutual_information_of_equal_members_is_zero(members):
     running = RunningEntropy()
     for _ in range(3):
         running.add(members[0])

@@ -6,12 +6,12 @@ from utils.ensembling.leave_one_out import leave_one_out
 from utils.evaluation.metrics import dice
 
 
-def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
+def test_rows_equal_explicit_leave_one_out(monkeypatch):
     monkeypatch.setattr("utils.ensembling.leave_one_out._VOXELS_PER_BLOCK", 60)  # two slices
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 3, (5, 5, 6))
     probabilities = {name: softmax(rng.normal(size=(3, 5, 5, 6)) * 2, axis=0).astype(np.float32) for name in "abc"}
-    for values in probabilities.values():  # here all are sure of the background
+    for values in probabilities.values():  # all members predict background here
         values[:, 2:4] = np.array([0.8, 0.1, 0.1])[:, None, None, None]
     reference[3] = 0
     weights = {"a": 1.0, "b": 2.0, "c": 0.5}
@@ -31,7 +31,7 @@ def test_rows_are_what_leaving_each_member_out_gives(monkeypatch):
             assert row[f"disagreement {other}"] == pytest.approx(1 - between)
 
 
-def test_without_the_only_member_there_is_no_ensemble():
+def test_dice_without_the_only_member_is_none():
     only = {"a": softmax(np.random.default_rng(0).normal(size=(2, 2, 2, 2)), axis=0)}
     (row,) = leave_one_out(only, {"a": 1.0}, only["a"], np.zeros((2, 2, 2), int), ("0", "1"))
     assert row["dice_without"] is None

@@ -7,7 +7,7 @@ from utils.ensembling.running_average import EnsembleAverage, RunningMoments, so
 
 @pytest.fixture
 def members():
-    """Probabilities of five members, float32 (classes, z, y, x)."""
+    """Return probabilities of five members, float32 (classes, z, y, x)."""
     logits = np.random.default_rng(0).normal(0, 3, (5, 3, 4, 5, 6))
     return softmax(logits, axis=1).astype(np.float32)
 
@@ -20,16 +20,16 @@ def test_moments_in_one_pass(members):
     np.testing.assert_allclose(moments.deviation(), members.std(axis=0), atol=1e-6)
 
 
-def test_weighted_moments_are_those_of_members_that_often(members):
-    moments, often = RunningMoments(), [1, 3, 2, 1, 1]
-    for member, weight in zip(members, often):
+def test_moments_with_integer_weights_equal_those_of_repeated_members(members):
+    moments, counts = RunningMoments(), [1, 3, 2, 1, 1]
+    for member, weight in zip(members, counts):
         moments.add(member, weight)
-    repeated = np.repeat(members, often, axis=0)
+    repeated = np.repeat(members, counts, axis=0)
     np.testing.assert_allclose(moments.mean, repeated.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(moments.deviation(), repeated.std(axis=0), atol=1e-6)
 
 
-def test_one_member_deviates_by_nothing_and_is_left_alone(members):
+def test_one_member_has_no_deviation_and_is_not_modified(members):
     moments, before = RunningMoments(), members[0].copy()
     moments.add(members[0])
     moments.mean[:] = 0
@@ -44,7 +44,7 @@ def test_soften_is_the_softmax_of_logits_over_the_temperature():
         np.testing.assert_allclose(soften(softmax(logits, axis=0), temperature), expected, rtol=1e-6)
 
 
-def test_a_temperature_softens_the_labels_alone(members):
+def test_a_temperature_softens_only_the_soft_labels(members):
     average = EnsembleAverage(2.0)
     for member in members:
         average.add(member, 1.0)

@@ -1,4 +1,4 @@
-"""What is measured of a case: each region's own, wherever in the volume it lies."""
+"""Measures of the regions of a case, independent of their position in the volume."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ REGIONS = regions_of(parse_classes("0,1,2"), parse_regions("1+2"))
 
 
 def volume(*boxes, shape=(12, 20, 20)):
-    """Labels of boxes, each ``(label, first, last)`` along all axes."""
+    """Return labels of boxes, each ``(label, first, last)`` along all axes."""
     labels = np.zeros(shape, np.uint8)
     for label, first, last in boxes:
         labels[first:last, first:last, first:last] = label
@@ -54,7 +54,7 @@ def test_a_union_is_measured_as_one_structure(prediction, reference, values):
     assert both["volume_ml"] == pytest.approx(kidney["volume_ml"] + tumour["volume_ml"])
 
 
-def test_the_tolerance_is_the_surface_dices(prediction, reference, values):
+def test_the_tolerance_applies_to_the_surface_dice(prediction, reference, values):
     masks = prediction == 1, reference == 1
     shares = [measure(prediction, reference, values, mm)[0]["surface_dice"] for mm in (0.5, 1.5)]
     assert shares == [surface_dice(*masks, SPACING_MM, mm) for mm in (0.5, 1.5)]
@@ -62,7 +62,7 @@ def test_the_tolerance_is_the_surface_dices(prediction, reference, values):
 
 
 def test_probabilities_of_a_union_are_the_sum_of_its_classes(prediction, reference, values):
-    """Where all of the volume lies within 5 mm of the foreground."""
+    """The volume is cropped so that all of it lies within 5 mm of the foreground."""
     corner = (slice(2, 11),) * 3
     cut = [array[..., 2:11, 2:11, 2:11] for array in (prediction, reference, values)]
     assert cut[1].shape == reference[corner].shape
@@ -73,13 +73,13 @@ def test_probabilities_of_a_union_are_the_sum_of_its_classes(prediction, referen
         assert row["brier"] == pytest.approx(brier_score(probability.ravel(), outcome.ravel()))
 
 
-def test_voxels_far_from_the_foreground_do_not_count(prediction, reference, values):
+def test_calibration_ignores_voxels_far_from_the_foreground(prediction, reference, values):
     changed = values.copy()
     changed[:, :, -5:] = 0.5  # 6 mm and more from the last foreground voxel
     assert measure(prediction, reference, changed) == measure(prediction, reference, values)
 
 
-def test_nothing_depends_on_how_much_background_lies_around(prediction, reference, values):
+def test_measures_do_not_depend_on_the_surrounding_background(prediction, reference, values):
     around = ((3, 4), (5, 6), (7, 8))
     wide = [np.pad(array, around) for array in (prediction, reference)]
     values_around = np.pad(values, ((0, 0), *around), constant_values=0.5)
@@ -97,7 +97,7 @@ def test_without_a_reference_there_is_only_a_volume(prediction, values):
 
 
 def test_a_reference_without_foreground(values):
-    """Nothing predicted: the masks agree, and there is nothing to be calibrated around."""
+    """Two empty masks agree; distances and calibration are undefined."""
     empty = volume()
     for row in measure(empty, empty, values):
         assert row["dice"] == row["surface_dice"] == 1

@@ -1,4 +1,4 @@
-"""Results that are measured differently are not mixed."""
+"""Results measured with different settings are not mixed."""
 
 import json
 
@@ -21,7 +21,7 @@ def begin(folder, regions="1+2", tolerance_mm=1.0, overwrite=False, networks=(),
     return RunResults(folder, record, measured, overwrite)
 
 
-def test_how_it_is_measured_is_recorded(tmp_path):
+def test_measurement_settings_are_recorded(tmp_path):
     begin(tmp_path, tolerance_mm=2.5)
     record = json.loads((tmp_path / "predictions.json").read_text())
     assert record["tolerance_mm"] == 2.5
@@ -30,7 +30,7 @@ def test_how_it_is_measured_is_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("other", [{"tolerance_mm": 2.0}, {"regions": "1"}], ids=["tolerance", "regions"])
-def test_results_that_are_measured_otherwise_are_not_mixed(tmp_path, other):
+def test_results_with_other_measurement_settings_are_not_mixed(tmp_path, other):
     begin(tmp_path)
     begin(tmp_path)
     with pytest.raises(InputError, match="choose another run name"):
@@ -39,8 +39,8 @@ def test_results_that_are_measured_otherwise_are_not_mixed(tmp_path, other):
 
 
 @pytest.mark.parametrize("columns", [COLUMNS[:-1], COLUMNS[:-2]])
-def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(tmp_path, columns):
-    """That measured no memory and no intensities, and did not write what is known of the networks."""
+def test_results_of_an_earlier_version_are_kept_and_networks_are_added_to_the_record(tmp_path, columns):
+    """The earlier version measured no memory and no intensities, and did not record the networks."""
     record = {"weights": {}, "regions": ["1", "2", "1+2"], "tolerance_mm": 1.0, "cases": {"a": {}}}
     (tmp_path / "predictions.json").write_text(json.dumps(record))
     write_table(tmp_path / "metrics.csv", columns, [{"case": "a", "class": "1", "dice": 0.5, "seconds": 2}])
@@ -53,7 +53,7 @@ def test_results_of_an_earlier_version_hold_and_what_comparisons_tell_is_added(t
 
 
 def done(folder, *names, classes=()):
-    """Let cases be predicted and measured in a folder that was begun, with files that only some runs write."""
+    """Write predictions and measures of cases to the folder of a run, with files that only some runs write."""
     rows = [{"case": name, "class": "1", "dice": 0.5, "seconds": 2} for name in names]
     write_table(folder / "metrics.csv", COLUMNS, rows)
     for name in names:
@@ -69,14 +69,14 @@ def test_predictions_of_other_data_are_neither_mixed_nor_lost(tmp_path):
     with pytest.raises(InputError, match=r"holds 1 predictions of cases that are not in the split \(a\)"):
         begin(tmp_path, cases={"c": {}})
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert begin(tmp_path, cases={"a": {}, "c": {}}).is_done("a")  # cases may come to the others
+    assert begin(tmp_path, cases={"a": {}, "c": {}}).is_done("a")  # cases may be added
     (tmp_path / "a_prediction.nii.gz").unlink()  # its row goes with it
     begin(tmp_path, cases={"c": {}})
     assert not read_metrics(tmp_path)
 
 
-def test_what_an_overwritten_run_names_goes_and_nothing_else(tmp_path):
-    """Whichever stage wrote it: tables, maps and probabilities of the cases and classes of its record."""
+def test_overwriting_removes_only_files_of_the_recorded_cases(tmp_path):
+    """Tables, maps and probabilities of the recorded cases and classes are removed, whichever stage wrote them."""
     record = {"weights": {}, "classes": CLASSES.to_json(), "cases": {"a": {}, "../b": {}}}
     folder = tmp_path / "val"
     folder.mkdir()
@@ -84,16 +84,16 @@ def test_what_an_overwritten_run_names_goes_and_nothing_else(tmp_path):
     done(folder, "a", classes="012")
     for name in ("members.csv", "uncertainty.csv", "comparison.csv", "comparison.png", "kept.csv"):
         (folder / name).touch()
-    strangers = [folder / name for name in ("notes.csv", "z_prediction.nii.gz", "a_mine.nii.gz")]
-    strangers.append(tmp_path / "b_prediction.nii.gz")
-    for path in strangers:
+    foreign_files = [folder / name for name in ("notes.csv", "z_prediction.nii.gz", "a_mine.nii.gz")]
+    foreign_files.append(tmp_path / "b_prediction.nii.gz")
+    for path in foreign_files:
         path.touch()
     begin(folder, cases={"c": {}}, overwrite=True)
-    assert sorted([*tmp_path.glob("*.gz"), *folder.iterdir()]) == sorted([*strangers, folder / "predictions.json"])
+    assert sorted([*tmp_path.glob("*.gz"), *folder.iterdir()]) == sorted([*foreign_files, folder / "predictions.json"])
 
 
-def test_a_row_holds_for_the_originals_that_it_was_measured_on(tmp_path):
-    """What they lose in resampling may be all that changed; earlier versions did not record them."""
+def test_a_row_is_valid_only_for_the_originals_that_it_was_measured_on(tmp_path):
+    """A changed original may be equal after resampling. Earlier versions did not record the originals."""
     resampled = {"image": "1", "reference": "2"}
     content = resampled | {"original_image": "3", "original_reference": "4"}
     begin(tmp_path, cases={"a": resampled})
@@ -106,7 +106,7 @@ def test_a_row_holds_for_the_originals_that_it_was_measured_on(tmp_path):
 
 
 def write_earlier(folder, done=("a",)):
-    """Results of a version that measured the surface Dice by border voxels, and did not say so."""
+    """Write results of a version that measured the surface Dice by border voxels without recording it."""
     record = {"weights": {}, "regions": ["1", "2", "1+2"], "tolerance_mm": 1.0, "cases": {"a": {}, "b": {}}}
     (folder / "predictions.json").write_text(json.dumps(record))
     rows = [{"case": case, "class": "1", "surface_dice": 0.25, "seconds": 2} for case in done]
@@ -115,7 +115,7 @@ def write_earlier(folder, done=("a",)):
         (folder / f"{case}_prediction.nii.gz").touch()
 
 
-def test_rows_of_another_surface_dice_stay_and_are_called_so(tmp_path, capsys):
+def test_rows_of_an_earlier_surface_dice_are_kept_and_labelled(tmp_path, capsys):
     write_earlier(tmp_path, done=("a", "b"))
     results = begin(tmp_path, cases={"a": {}, "b": {}})
     assert results.is_done("a")
@@ -128,7 +128,7 @@ def test_rows_of_another_surface_dice_stay_and_are_called_so(tmp_path, capsys):
     assert [row["surface_dice"] for rows in read_metrics(tmp_path).values() for row in rows] == [0.25, 0.25]
 
 
-def test_rows_of_another_surface_dice_are_never_joined_by_new_ones(tmp_path):
+def test_new_rows_are_not_mixed_with_an_earlier_surface_dice(tmp_path):
     write_earlier(tmp_path)
     before = (tmp_path / "predictions.json").read_bytes()
     with pytest.raises(InputError, match=r"holds surface Dice by border voxels, .*; choose another .*--overwrite"):
@@ -138,7 +138,7 @@ def test_rows_of_another_surface_dice_are_never_joined_by_new_ones(tmp_path):
     assert json.loads((tmp_path / "predictions.json").read_text())["surface_dice"] == "area"
 
 
-def test_an_earlier_version_that_measured_nothing_is_no_hindrance(tmp_path):
+def test_an_earlier_run_without_measured_cases_is_continued(tmp_path):
     write_earlier(tmp_path, done=())
     assert not begin(tmp_path, cases={"a": {}, "b": {}}).is_done("a")
     assert json.loads((tmp_path / "predictions.json").read_text())["surface_dice"] == "area"

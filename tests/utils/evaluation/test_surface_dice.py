@@ -96,7 +96,7 @@ def ball(radius_mm, spacing, shape):
 
 
 def test_half_a_ball_against_the_whole_for_every_longest_voxel_side():
-    """Of the half, 2πr² of 3πr² lie on the ball's surface; of the ball 2πr² of 4πr²: together 4 of 7 parts.
+    """Half and ball share 2πr² of their surfaces of 3πr² and 4πr²: the surface Dice is 4 / 7.
 
     Voxel steps enlarge curved surfaces by up to a fifth, but not planes. By the number of border voxels, the shares
     would range from 0.51 to 0.63.

@@ -4,12 +4,12 @@ from torch import nn
 from utils.inference.activation_memory import activation_bytes
 
 
-def test_the_greatest_layer_decides():
+def test_the_largest_layer_determines_the_memory():
     network = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Conv3d(4, 2, 1))  # 6³ + 4 · 4³ = 472 and 6 · 4³ = 384 values
     assert activation_bytes(network, (6, 6, 6)) == 3 * 4 * 472
 
 
-def test_the_network_stays_as_it_was():
+def test_the_network_is_not_modified():
     network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4)).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     activation_bytes(network, (4, 7))

@@ -1,4 +1,4 @@
-"""Whole volumes, against the plain and slow way: every voxel's patch, every window, one at a time."""
+"""Inference on whole volumes, compared with a simple reference: every patch, slice or window one at a time."""
 
 import functools
 import itertools
@@ -20,15 +20,15 @@ from utils.inference.volumes import InferenceOptions, predictor_of
 from utils.inference.windows import VOXELS_AT_ONCE, place_windows
 
 CPU = torch.device("cpu")
-SHAPES = [(9, 14, 11), (1, 13, 8), (3, 4, 2), (5, 30, 7)]  # windows of 8 fit in all axes, in some, in none
-ALWAYS, NEVER = math.inf, 0  # bytes: everything in one pass, nothing
-OUTSIDE = -1.5
+SHAPES = [(9, 14, 11), (1, 13, 8), (3, 4, 2), (5, 30, 7)]  # windows of 8 fit along all axes, some, none
+ALWAYS, NEVER = math.inf, 0  # memory limits in bytes: always one pass, never
+PADDING_VALUE = -1.5
 ALL_PLANES = (0, 1, 2)
 
 
 @functools.cache
 def dilated(dimensions: int, receptive_field: int = 19) -> nn.Module:
-    """A dilated network whose batch normalization has seen something."""
+    """Return a dilated network whose batch normalization has running statistics."""
     torch.manual_seed(0)
     network = DilatedNetwork(dimensions, receptive_field, 3, features=8)
     with torch.no_grad():
@@ -58,29 +58,29 @@ def random_volume(shape) -> np.ndarray:
 
 
 def body_in_air(shape, *boxes) -> np.ndarray:
-    """A volume that is as its surroundings, but for `boxes` of six numbers."""
-    volume = np.full(shape, OUTSIDE, np.float32)
+    """Return a volume of the padding value with random values in `boxes` (z, z end, y, y end, x, x end)."""
+    volume = np.full(shape, PADDING_VALUE, np.float32)
     for z, zz, y, yy, x, xx in boxes:
         volume[z:zz, y:yy, x:xx] = random_volume(shape)[z:zz, y:yy, x:xx]
     return volume
 
 
 def direct(network: nn.Module, volume: np.ndarray) -> np.ndarray:
-    """What a network of volumes says of a whole volume."""
+    """Return the probabilities of a 3D network for a whole volume in one pass."""
     with torch.no_grad():
         return network.eval()(torch.from_numpy(volume)[None, None]).softmax(dim=1)[0].numpy()
 
 
-def plain(network: nn.Module, volume: np.ndarray, planes, receptive_field: int) -> np.ndarray:
-    """What a network that pads nothing says of a volume with the outside around it, a padded slice at a time."""
+def padded_reference(network: nn.Module, volume: np.ndarray, planes, receptive_field: int) -> np.ndarray:
+    """Return the probabilities of a valid (unpadded) network for a padded volume, one slice at a time in 2D."""
     margin = receptive_field // 2
     if planes is None:
-        return direct(network, np.pad(volume, margin, constant_values=OUTSIDE))
+        return direct(network, np.pad(volume, margin, constant_values=PADDING_VALUE))
     total = 0
     planes = planes_of(volume.shape, planes)
     for axis in planes:
         amounts = [(0, 0) if other == axis else (margin, margin) for other in range(3)]
-        slices = np.moveaxis(np.pad(volume, amounts, constant_values=OUTSIDE), axis, 0)
+        slices = np.moveaxis(np.pad(volume, amounts, constant_values=PADDING_VALUE), axis, 0)
         with torch.no_grad():
             logits = [network(torch.from_numpy(one.copy())[None, None]) for one in slices]
         total = total + np.moveaxis(torch.cat(logits).softmax(dim=1).movedim(1, 0).numpy(), 1, axis + 1)
@@ -88,7 +88,7 @@ def plain(network: nn.Module, volume: np.ndarray, planes, receptive_field: int) 
 
 
 class Recorder(nn.Module):
-    """Classifies nothing; remembers what it was asked, and how."""
+    """Network that returns equal logits and records its inputs and modes."""
 
     def __init__(self):
         super().__init__()
@@ -105,12 +105,12 @@ class Recorder(nn.Module):
         return [tuple(image.shape) for image in self.images]
 
 
-def test_a_volume_is_what_patches_say_voxel_by_voxel():
+def test_probabilities_equal_those_of_single_patches():
     network, margin = dilated(2), 9
     rng = np.random.default_rng(0)
     volume = rng.normal(size=(8, 9, 12)).astype(np.float32)
-    probabilities = of_slices(network, pads=False)(volume, OUTSIDE)
-    padded = np.pad(volume, margin, constant_values=OUTSIDE)
+    probabilities = of_slices(network, pads=False)(volume, PADDING_VALUE)
+    padded = np.pad(volume, margin, constant_values=PADDING_VALUE)
     for z, y, x in rng.integers((8, 9, 12), size=(20, 3)):
         patches = [
             padded[z + margin, y : y + 19, x : x + 19],
@@ -128,22 +128,24 @@ def test_a_volume_is_what_patches_say_voxel_by_voxel():
 @pytest.mark.parametrize(
     ("shape", "boxes"),
     [
-        ((30, 62, 45), [(12, 15, 21, 44, 3, 20)]),  # air on all sides, less than the network sees on some
+        ((30, 62, 45), [(12, 15, 21, 44, 3, 20)]),  # air on all sides, on some less than the receptive field
         ((30, 62, 45), [(0, 1, 60, 62, 44, 45), (29, 30, 0, 1, 0, 1)]),  # two corners
         ((30, 62, 45), [(0, 30, 0, 62, 7, 9)]),  # from border to border
         ((30, 62, 45), []),  # nothing but air
         ((3, 70, 2), [(1, 2, 5, 6, 0, 2)]),
     ],
 )
-def test_what_is_skipped_in_air_agrees_with_what_is_computed(planes, receptive_field, shape, boxes):
+def test_skipping_air_does_not_change_the_probabilities(planes, receptive_field, shape, boxes):
     network = dilated(2 if planes else 3, receptive_field)
     volume = body_in_air(shape, *boxes)
     predict = of_slices(network, planes, pads=False) if planes else of_volumes(network, pads=False)
-    np.testing.assert_allclose(predict(volume, OUTSIDE), plain(network, volume, planes, receptive_field), atol=1e-5)
+    np.testing.assert_allclose(
+        predict(volume, PADDING_VALUE), padded_reference(network, volume, planes, receptive_field), atol=1e-5
+    )
 
 
-def test_only_what_sees_the_body_is_computed(monkeypatch):
-    """A body of 10 × 12 voxels in slices of 200 × 100: no layer gets more than it and what it reaches."""
+def test_only_voxels_whose_receptive_field_touches_the_body_are_computed(monkeypatch):
+    """A body of 10 × 12 voxels in slices of 200 × 100: no layer receives more than the body and its margin."""
     areas = []
     convolve = torch.nn.functional.conv2d
 
@@ -153,11 +155,11 @@ def test_only_what_sees_the_body_is_computed(monkeypatch):
 
     monkeypatch.setitem(dilated_inference._CONVOLUTIONS, 2, counting)
     volume = body_in_air((2, 200, 100), (0, 2, 90, 100, 40, 52))
-    of_slices(dilated(2), (0,), pads=False)(volume, OUTSIDE)
+    of_slices(dilated(2), (0,), pads=False)(volume, PADDING_VALUE)
     assert len(areas) == 5
     assert max(areas) <= (16 + 2 * 9) * (24 + 2 * 9)
     areas.clear()
-    of_slices(dilated(2), (0,), pads=False)(body_in_air((2, 200, 100)), OUTSIDE)
+    of_slices(dilated(2), (0,), pads=False)(body_in_air((2, 200, 100)), PADDING_VALUE)
     assert areas == []
 
 
@@ -170,15 +172,15 @@ def test_each_slice_of_each_plane_runs_once_in_inference_mode(planes, count):
 
 
 @pytest.mark.parametrize(("shape", "planes"), [((1, 20, 20), (0,)), ((20, 1, 20), (1,)), ((20, 20, 1), (2,))])
-def test_slices_that_are_lines_have_no_say(shape, planes):
+def test_planes_whose_slices_are_lines_are_ignored(shape, planes):
     volume = random_volume(shape)
     expected = of_slices(dilated(2), planes, pads=False)(volume, 0.0)
     np.testing.assert_array_equal(of_slices(dilated(2), pads=False)(volume, 0.0), expected)
-    other = tuple(axis for axis in ALL_PLANES if axis not in planes)  # all that the network was trained on
+    other = tuple(axis for axis in ALL_PLANES if axis not in planes)  # the only planes of the network
     assert of_slices(dilated(2), other, pads=False)(volume, 0.0).shape == (3, *shape)
 
 
-def test_large_slices_run_in_several_calls_with_the_same_answer(monkeypatch):
+def test_large_slices_run_in_several_calls_with_the_same_result(monkeypatch):
     volume = random_volume((8, 9, 10))
     together = of_slices(dilated(2), pads=False)(volume, 0.0)
     monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)
@@ -186,7 +188,7 @@ def test_large_slices_run_in_several_calls_with_the_same_answer(monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(1, 17, 9), (5, 9, 12), (2, 11, 13)])
-def test_padding_networks_of_planes_can_read_whole_slices(shape):
+def test_padded_2d_networks_process_whole_slices(shape):
     torch.manual_seed(0)
     network = ResNet(2, 3, features=2)
     volume = random_volume(shape)
@@ -197,9 +199,9 @@ def test_padding_networks_of_planes_can_read_whole_slices(shape):
 
 
 def one_window_at_a_time(network: nn.Module, volume: np.ndarray, side: int, overlap: float) -> np.ndarray:
-    """Mean over windows of what the network says of each, with Gaussian weights."""
+    """Return the mean of the windows' probabilities with Gaussian weights."""
     amounts = [(max(0, side - n) // 2, max(0, side - n) - max(0, side - n) // 2) for n in volume.shape]
-    padded = np.pad(volume, amounts, constant_values=OUTSIDE)
+    padded = np.pad(volume, amounts, constant_values=PADDING_VALUE)
     total = np.zeros((3, *padded.shape))
     for corner in itertools.product(*(place_windows(n, side, overlap) for n in padded.shape)):
         box = tuple(slice(start, start + side) for start, _ in corner)
@@ -211,35 +213,35 @@ def one_window_at_a_time(network: nn.Module, volume: np.ndarray, side: int, over
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("overlap", [0.5, 0.3])
-def test_windows_are_those_of_the_plain_way(shape, overlap):
-    """A part of the volume is air, and so are some windows: they are asked once, and answered alike."""
+def test_sliding_window_equals_one_window_at_a_time(shape, overlap):
+    """Some windows contain only air; they are computed once and share the result."""
     torch.manual_seed(0)
     network = UNet(3, 3, features=2)
     volume = random_volume(shape)
-    volume[:, -max(1, shape[1] - 5) :] = OUTSIDE
-    probabilities = of_volumes(network, fixed_size=True, sample_size=8, overlap=overlap)(volume, OUTSIDE)
+    volume[:, -max(1, shape[1] - 5) :] = PADDING_VALUE
+    probabilities = of_volumes(network, fixed_size=True, sample_size=8, overlap=overlap)(volume, PADDING_VALUE)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, one_window_at_a_time(network, volume, 8, overlap), atol=1e-5)
 
 
 def test_windows_of_air_run_once():
     recorder = Recorder()
-    of_volumes(recorder, 2, fixed_size=True, sample_size=4)(body_in_air((4, 4, 40), (0, 4, 0, 4, 0, 2)), OUTSIDE)
-    airy = [image for image in recorder.images if (image == OUTSIDE).all()]
+    of_volumes(recorder, 2, fixed_size=True, sample_size=4)(body_in_air((4, 4, 40), (0, 4, 0, 4, 0, 2)), PADDING_VALUE)
+    airy = [image for image in recorder.images if (image == PADDING_VALUE).all()]
     assert len(airy) == 1
     assert len(recorder.images) == 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("limit", [ALWAYS, 1_500_000, 1_000_000])
-def test_a_network_that_pads_nothing_answers_alike_however_the_volume_is_cut(shape, limit):
+def test_an_unpadded_network_does_not_depend_on_the_tiling_of_the_volume(shape, limit):
     network, volume = dilated(3), random_volume(shape)
-    probabilities = of_volumes(network, pads=False, memory_limit_bytes=limit)(volume, OUTSIDE)
-    np.testing.assert_allclose(probabilities, plain(network, volume, None, 19), atol=1e-5)
+    probabilities = of_volumes(network, pads=False, memory_limit_bytes=limit)(volume, PADDING_VALUE)
+    np.testing.assert_allclose(probabilities, padded_reference(network, volume, None, 19), atol=1e-5)
 
 
 @pytest.mark.parametrize(("planes", "shape"), [(None, (4, 4, 4)), ((0,), (4, 4))])
-def test_an_image_smaller_than_the_window_lies_in_its_middle_with_the_outside_around(planes, shape):
+def test_an_image_smaller_than_the_window_is_centred_in_the_padding_value(planes, shape):
     recorder = Recorder()
     volume = random_volume((1, 3, 4))
     settings = {"fixed_size": True, "sample_size": 4}
@@ -251,8 +253,8 @@ def test_an_image_smaller_than_the_window_lies_in_its_middle_with_the_outside_ar
 
 
 @pytest.mark.parametrize("planes", [None, (0,), (2,)])
-def test_small_volumes_come_back_from_the_middle_of_the_window(planes):
-    """A network that tells the image itself: its probabilities are those of the image's values."""
+def test_small_volumes_are_cropped_from_the_middle_of_the_window(planes):
+    """The network is a pointwise convolution: the probabilities of a voxel depend on its value alone."""
     network = nn.Conv3d(1, 2, 1) if planes is None else nn.Conv2d(1, 2, 1)
     volume = random_volume((3, 5, 2))
     settings = {"fixed_size": True}
@@ -263,7 +265,7 @@ def test_small_volumes_come_back_from_the_middle_of_the_window(planes):
     np.testing.assert_allclose(predict(volume, -2.0), expected.numpy(), atol=1e-6)
 
 
-def test_memory_decides_between_one_pass_and_windows():
+def test_the_memory_limit_selects_one_pass_or_windows():
     shape = (6, 12, 8)
     needed = activation_bytes(Recorder(), shape)
     assert needed == 3 * 4 * math.prod(shape) * (1 + 2)  # float32; one channel in, two out
@@ -277,7 +279,7 @@ def test_memory_decides_between_one_pass_and_windows():
     ("dimensions", "fixed_size", "shape"),
     [(2, False, (12, 8)), (3, False, (6, 12, 8)), (2, True, (4, 4)), (3, True, (4, 4, 4))],
 )
-def test_a_network_that_pads_is_given_what_suits_it(dimensions, fixed_size, shape):
+def test_a_padded_network_gets_whole_images_or_windows_of_its_fixed_size(dimensions, fixed_size, shape):
     recorder = Recorder()
     settings = {"fixed_size": fixed_size, "sample_size": 4}
     predict = of_slices(recorder, (0,), 2, **settings) if dimensions == 2 else of_volumes(recorder, 2, **settings)
@@ -290,7 +292,7 @@ def test_a_network_that_pads_is_given_what_suits_it(dimensions, fixed_size, shap
 @pytest.mark.parametrize("limit", [ALWAYS, NEVER])
 @pytest.mark.parametrize("planes", [None, ALL_PLANES])
 @pytest.mark.parametrize("network_class", [UNet, ResNet])
-def test_probabilities_of_padding_networks_sum_to_one(network_class, planes, limit, shape):
+def test_probabilities_of_padded_networks_sum_to_one(network_class, planes, limit, shape):
     torch.manual_seed(0)
     network = network_class(3 if planes is None else 2, 3, features=2)
     settings = {"fixed_size": limit == NEVER}
@@ -301,7 +303,7 @@ def test_probabilities_of_padding_networks_sum_to_one(network_class, planes, lim
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
 
 
-def test_what_is_deeply_supervised_is_predicted_by_its_finest_level():
+def test_deep_supervision_predicts_with_the_finest_level():
     network = UNet(3, 3, features=2, deep_supervision=True).train()
     assert of_volumes(network)(random_volume((2, 9, 5)), -1.0).shape == (3, 2, 9, 5)
 
@@ -316,31 +318,31 @@ MASKS = {
 
 @pytest.mark.parametrize("planes", [None, ALL_PLANES])
 @pytest.mark.parametrize("boxes", MASKS.values(), ids=MASKS)
-def test_in_a_mask_is_what_the_whole_volume_says_and_beyond_it_background(planes, boxes):
-    """Voxels around the mask are looked at where there are some; beyond the volume is what is outside."""
+def test_prediction_in_a_mask_equals_the_whole_volume_and_is_background_outside(planes, boxes):
+    """The network sees the image around the mask, and the padding value beyond the volume."""
     network = dilated(2 if planes else 3)
     predict = of_slices(network, pads=False) if planes else of_volumes(network, pads=False)
     volume = random_volume((9, 14, 11))
     mask = np.zeros(volume.shape, bool)
     for z, zz, y, yy, x, xx in boxes:
         mask[z:zz, y:yy, x:xx] = True
-    expected = predict(volume, OUTSIDE)
+    expected = predict(volume, PADDING_VALUE)
     expected[:, ~mask] = np.array([[1], [0], [0]])
-    np.testing.assert_allclose(predict(volume, OUTSIDE, mask), expected, atol=1e-5)
+    np.testing.assert_allclose(predict(volume, PADDING_VALUE, mask), expected, atol=1e-5)
 
 
-def test_windows_in_a_mask_see_what_surrounds_it():
+def test_windows_in_a_mask_include_its_surroundings():
     network = nn.Conv3d(1, 3, 3, padding=1)
     volume = random_volume((9, 14, 30))
     mask = np.zeros(volume.shape, bool)
     mask[3:5, 6:9, 12:14] = True
-    inside = of_volumes(network, fixed_size=True, sample_size=8, overlap=0.9)(volume, OUTSIDE, mask)[:, mask]
+    inside = of_volumes(network, fixed_size=True, sample_size=8, overlap=0.9)(volume, PADDING_VALUE, mask)[:, mask]
     np.testing.assert_allclose(inside, direct(network, volume)[:, mask], atol=2e-2)
 
 
 @pytest.mark.parametrize("planes", [None, (0,)])
 def test_a_channel_beyond_the_classes_is_an_uncertainty(planes):
-    """It does not take part in the softmax, and is never negative: log(1 + exp(raw)), averaged as probabilities are."""
+    """It is not part of the softmax, never negative (softplus: log(1 + exp(raw))), and averaged like probabilities."""
     network, margin = dilated(2 if planes else 3), 9
     volume = random_volume((5, 8, 7))
     settings = {"pads": False, "predicts_uncertainty": True}
@@ -357,12 +359,14 @@ def test_a_channel_beyond_the_classes_is_an_uncertainty(planes):
 
 
 @pytest.mark.parametrize("planes", [None, ALL_PLANES])
-def test_half_precision_is_nearly_the_same(planes):
+def test_bf16_is_close_to_fp32(planes):
     network = dilated(2 if planes else 3)
     volume = body_in_air((9, 14, 30), (2, 7, 3, 11, 4, 9))
     settings = {"pads": False, "precision": "bf16"}
-    half = (of_slices(network, planes, **settings) if planes else of_volumes(network, **settings))(volume, OUTSIDE)
+    half = (of_slices(network, planes, **settings) if planes else of_volumes(network, **settings))(
+        volume, PADDING_VALUE
+    )
     assert half.dtype == np.float32
-    expected = plain(network, volume, planes, 19)
+    expected = padded_reference(network, volume, planes, 19)
     np.testing.assert_allclose(half, expected, atol=0.02)
     assert np.abs(half - expected).max() > 1e-5
