@@ -10,33 +10,33 @@ from data.sampling.case_cache import settle_normalization
 def test_zscore_standardizes_each_image_without_its_extremes():
     image = np.random.default_rng(0).normal(300, 40, (20, 20, 20)).astype(np.float32)
     image[0, 0, 0] = 1e6
-    normalized, outside = normalize(image, Normalization("zscore"))
+    normalized, padding_value = normalize(image, Normalization("zscore"))
     assert normalized.dtype == np.float32
     assert abs(normalized.mean()) < 1e-3
     assert normalized.std() == pytest.approx(1, abs=1e-3)
-    assert outside == pytest.approx(normalized.min(), abs=1e-3)
+    assert padding_value == pytest.approx(normalized.min(), abs=1e-3)
 
 
-def test_ct_is_the_same_for_every_image_and_air_outside():
+def test_ct_uses_one_window_for_all_images_and_pads_with_air():
     ct = Normalization("ct", (-50.0, 250.0), 100.0, 50.0)
-    normalized, outside = normalize(np.array([[[-1000, -50, 100, 3000]]], np.float32), ct)
+    normalized, padding_value = normalize(np.array([[[-1000, -50, 100, 3000]]], np.float32), ct)
     np.testing.assert_allclose(normalized.ravel(), [-3, -3, 0, 3])
-    assert outside == -3
+    assert padding_value == -3
 
 
-def test_none_leaves_intensities_and_pads_with_the_darkest():
+def test_none_keeps_intensities_and_pads_with_the_minimum():
     image = np.array([[[4.0, -2.0]]], np.float32)
-    normalized, outside = normalize(image, Normalization("none"))
+    normalized, padding_value = normalize(image, Normalization("none"))
     np.testing.assert_array_equal(normalized, image)
-    assert outside == -2
+    assert padding_value == -2
 
 
-def test_a_constant_image_is_no_division_by_zero():
+def test_a_constant_image_does_not_divide_by_zero():
     normalized, _ = normalize(np.full((3, 3, 3), 5, np.float32), Normalization("zscore"))
     np.testing.assert_array_equal(normalized, 0)
 
 
-def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys, tmp_path):
+def test_auto_recognizes_ct_by_its_air_and_uses_the_window_of_the_foreground(kidneys, tmp_path):
     cases = find_cases(kidneys, "train")
     decided = settle_normalization(tmp_path, "auto", cases)
     assert decided.kind == "ct"
@@ -48,8 +48,8 @@ def test_auto_knows_ct_by_its_air_and_takes_the_window_of_the_foreground(kidneys
 
 
 @pytest.mark.parametrize("kind", ["ct", "zscore", "none"])
-def test_air_has_exactly_the_value_of_what_lies_outside(kind):
+def test_air_has_exactly_the_padding_value(kind):
     image = np.random.default_rng(0).normal(40, 90, (6, 20, 20)).astype(np.float32)
     image[:, :, :7] = image.min() - 500
-    normalized, outside = normalize(image, Normalization(kind, (-77.7, 301.3), 103.37, 76.91))
-    assert (normalized[:, :, :7] == np.float32(outside)).all()
+    normalized, padding_value = normalize(image, Normalization(kind, (-77.7, 301.3), 103.37, 76.91))
+    assert (normalized[:, :, :7] == np.float32(padding_value)).all()

@@ -13,7 +13,7 @@ ROWS = [{"iteration": 1, "val_loss": 0.5, "dice_1": None}]
 
 @pytest.fixture(params=["Adam", "SGD"])
 def training(request):
-    """A training of a network of one layer, which has taken one step on nothing in particular."""
+    """Return the training of a network with one convolution, before its first step."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
     loss = TrainingLoss("CE", None, None, None, None)
@@ -22,7 +22,7 @@ def training(request):
 
 @pytest.fixture
 def checkpoint(training, tmp_path):
-    """What a training stores after a step, with its state before and its path."""
+    """Write a checkpoint after one step; return its path, the state before the step, and the parameters."""
     fresh = copy.deepcopy(training.state())
     training.network(torch.ones(1, 1, 4, 4)).square().sum().backward()
     training._optimizer.step()
@@ -38,7 +38,7 @@ def load(checkpoint, experiment="one"):
     return load_checkpoint(path, experiment, fresh, parameters, ["iteration", "dice_1"])
 
 
-def test_a_checkpoint_comes_back_as_it_was(checkpoint, training):
+def test_a_loaded_checkpoint_equals_the_saved_one(checkpoint, training):
     state, rows = load(checkpoint)
     assert rows == ROWS
     training.restore(state)
@@ -82,7 +82,7 @@ def with_a_schedule_at_another_iteration(training):
     training["schedule"]["last_epoch"] += 1
 
 
-def with_one_place_for_all_values(training):
+def with_weights_expanded_from_one_value(training):
     training["network"]["0.weight"] = torch.zeros(1, 1, 1, 1).expand(2, 1, 3, 3)
 
 
@@ -100,13 +100,13 @@ DAMAGES = [
     with_another_schedule,
     with_a_schedule_of_another_shape,
     with_a_schedule_at_another_iteration,
-    with_one_place_for_all_values,
+    with_weights_expanded_from_one_value,
     with_sparse_weights,
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_checkpoint_of_something_else_is_one_line(checkpoint, damage):
+def test_checkpoints_that_do_not_match_the_training_are_refused(checkpoint, damage):
     path, _, _ = checkpoint
     content = torch.load(path, weights_only=True)
     damage(content["training"])
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_something_else_is_one_line(checkpoint, damage):
 
 
 @pytest.mark.parametrize("rows", [[{}], [1], {"iteration": 1}, [{"iteration": "x", "dice_1": 1}]])
-def test_rows_that_are_none_are_one_line(checkpoint, rows):
+def test_invalid_rows_are_refused(checkpoint, rows):
     path, _, _ = checkpoint
     content = torch.load(path, weights_only=True)
     torch.save({**content, "rows": rows}, path)

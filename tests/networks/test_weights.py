@@ -30,7 +30,7 @@ DESCRIPTION = {
 
 
 def described(**more) -> NetworkDescription:
-    """The description of weights of an earlier version, with `more` than it told."""
+    """Return the description of weights of an earlier version, with the entries in `more` added or replaced."""
     return NetworkDescription.from_json({**DESCRIPTION, **more})
 
 
@@ -42,7 +42,7 @@ def weights(tmp_path):
     return tmp_path / "FINAL_e_1.pth", network
 
 
-def test_a_network_comes_back_as_it_was(weights):
+def test_a_loaded_network_equals_the_saved_one(weights):
     path, network = weights
     trained = load_weights(path)
     image = torch.randn(1, 1, 21, 21)
@@ -66,8 +66,8 @@ def test_the_description_is_enough_to_build_any_network(tmp_path, architecture):
     assert torch.equal(rebuilt(image), network.eval()(image))
 
 
-def test_weights_tell_the_intensities_that_they_were_trained_on(weights):
-    """Or do not: earlier versions wrote none."""
+def test_weights_hold_the_intensities_of_the_training_scans(weights):
+    """Weights of earlier versions hold none."""
     path, _ = weights
     assert load_weights(path).description.intensities is None
     pairs = {name: [0.0, 1.0] for name in ("percentiles", "low", "high", "spread")}
@@ -83,7 +83,7 @@ def test_weights_tell_the_intensities_that_they_were_trained_on(weights):
             assert load_weights(path).description.intensities == IntensityRange.from_json(intensities)
 
 
-def test_inference_is_told_what_it_must_know():
+def test_the_description_holds_what_inference_needs():
     dilated, unet = described(), described(architecture="UNet3D", receptive_field=100)
     assert (dilated.dimensions, dilated.pads, dilated.fixed_size, dilated.number_of_channels) == (2, False, False, 3)
     assert (unet.dimensions, unet.pads, unet.fixed_size) == (3, True, True)
@@ -110,11 +110,11 @@ def test_damaged_and_foreign_files_are_refused(weights, tmp_path):
         load_weights(tmp_path / "foreign.pth")
 
 
-def test_no_flipped_bit_changes_an_answer(weights, tmp_path):
-    """Each is noticed, or lies where nothing is read."""
+def test_flipped_bits_never_change_the_weights_unnoticed(weights, tmp_path):
+    """Each is detected, or lies in bytes that are not read."""
     path, network = weights
     whole, rng = path.read_bytes(), np.random.default_rng(0)
-    noticed = 0
+    detected = 0
     for place in rng.integers(len(whole), size=60).tolist():
         content = bytearray(whole)
         content[place] ^= 1 << int(rng.integers(8))
@@ -122,10 +122,10 @@ def test_no_flipped_bit_changes_an_answer(weights, tmp_path):
         try:
             state = load_weights(tmp_path / "damaged.pth").build().state_dict()
         except InputError:
-            noticed += 1
+            detected += 1
         else:
             assert all(torch.equal(state[name], values) for name, values in network.state_dict().items())
-    assert noticed > 40
+    assert detected > 40
 
 
 def with_infinity(content):
@@ -193,7 +193,7 @@ def test_weights_that_contradict_their_description_are_refused(weights, change):
 
 
 class Trap:
-    """Runs code when it is unpickled."""
+    """Object that runs code when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -215,7 +215,7 @@ def test_a_student_that_predicts_uncertainty_has_one_channel_more():
     assert description.number_of_channels == 4
 
 
-def test_a_network_has_seen_what_the_weights_that_it_began_with_had_seen(tmp_path):
+def test_cases_of_the_initial_weights_count_as_training_cases(tmp_path):
     def trained_on(*cases, **more):
         description = described(training_cases=cases, **more)
         save_weights(tmp_path / "FINAL_e_1.pth", description.build(), description)
@@ -228,8 +228,8 @@ def test_a_network_has_seen_what_the_weights_that_it_began_with_had_seen(tmp_pat
         not_trained_on("b", "b", [warm])
 
 
-def test_a_network_knows_every_case_of_its_patients(tmp_path):
-    """Those of the weights that it began with, too; weights of earlier versions know cases alone."""
+def test_all_cases_of_a_training_patient_count_as_training_cases(tmp_path):
+    """Patients of the initial weights count, too; weights of earlier versions hold only cases."""
 
     def trained_on(**more):
         description = described(**{"training_cases": ["p1_ed"], **more})
