@@ -16,7 +16,7 @@ STATUS_OF_ERROR = 2
 
 
 class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the default to each help text that does not state it."""
+    """Help formatter that adds the default to each help text that does not state it."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         has_none = any(action.default is none for none in (None, False, argparse.SUPPRESS))
@@ -28,17 +28,17 @@ class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class _ShowVersion(argparse.Action):
-    """Prints the version and exits, as ``--help`` does."""
+    """Action that prints the version and exits, as ``--help`` does."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
-        from base.version import describe_versions  # looks for packages
+        from base.version import describe_versions  # slow: looks up packages
 
         print(parser.prog, describe_versions())
         raise SystemExit(0)
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
+    """Argument parser whose errors are one line, ``error: OPTION: what is wrong``."""
 
     def __init__(self, **settings):
         super().__init__(**{"formatter_class": _HelpWithDefaults, **settings})
@@ -60,15 +60,15 @@ def let_all_be_printed() -> None:
     """Print characters that the terminal lacks as escape codes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(OSError):  # a stream that has become a pipe since cannot tell its position
+            with contextlib.suppress(OSError):  # a stream that was redirected to a pipe cannot report its position
                 stream.reconfigure(errors="backslashreplace")
 
 
 def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callable[[argparse.Namespace], None]) -> None:
-    """Parse the command line, call `main` with it, and turn errors that a user can mend into one line and a status.
+    """Parse the command line, call `main` with it, and report errors that a user can fix in one line and a status.
 
-    Status 0: done. 2: an error of input, or of what the device can do. 130 and 143: stopped by Ctrl-C or SIGTERM; the
-    same command continues. Of several processes only the first prints; each process prints its own errors.
+    Status 0: success. 2: invalid input, or a limitation of the device. 130 and 143: stopped by Ctrl-C or SIGTERM; the
+    same command continues. With several processes, only the first prints output; each prints its own errors.
     """
     processes = Processes.of_environment()
     processes.silence_all_but_first()
@@ -99,11 +99,11 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
 
 
 def _terminate(signal_number, frame) -> NoReturn:
-    raise SystemExit(128 + signal_number)  # leaves by way of every `finally`, so that nothing half-written stays
+    raise SystemExit(128 + signal_number)  # runs every `finally`, so that no partial files stay
 
 
 def _problem_of_device(error: RuntimeError) -> str:
-    """Return what PyTorch could not do on this device, and the remedy; empty for all other errors."""
+    """Return the problem and remedy for a full GPU memory or a failed compilation; empty for all other errors."""
     if type(error).__name__ == "OutOfMemoryError":
         return (
             "the GPU's memory is full; train with a smaller --batch-size or --sample-size, predict with a smaller "

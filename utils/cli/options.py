@@ -1,7 +1,7 @@
 """Options as fields of frozen dataclasses: one table of flags, types, choices, defaults and help texts.
 
-A stage's options are one dataclass, put together by inheritance from groups. Each group is a dataclass with a `TITLE`,
-its fields are made by `option` and `flag`:
+A stage's options are one dataclass that inherits from groups of options. Each group is a dataclass with a `TITLE`, and
+`option` and `flag` return its fields:
 
     @dataclass(frozen=True, kw_only=True)
     class SeedOptions:
@@ -38,7 +38,7 @@ def option(
     Args:
         flags: spellings on the command line.
         parse: reads the value from text.
-        recorded: whether the value determines a result, and so is stored with it.
+        recorded: whether the value determines a result and is therefore stored with it.
     """
     settings = {"type": parse, "help": help, "choices": choices, "nargs": nargs, "metavar": metavar}
     settings = {name: value for name, value in settings.items() if value is not None}

@@ -19,14 +19,14 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_positive_int(text: str) -> int:
-    """Read a whole number from 1 up."""
+    """Read a positive whole number."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
 
 
 def parse_natural_number(text: str) -> int:
-    """Read a whole number from 0 up."""
+    """Read a non-negative whole number."""
     if text.isdecimal():
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
@@ -41,7 +41,7 @@ def parse_folder_name(text: str) -> str:
 
 
 def parse_positive_number(text: str) -> float:
-    """Read a finite number above 0."""
+    """Read a finite positive number."""
     number = parse_non_negative_number(text)
     if number > 0:
         return number
@@ -49,7 +49,7 @@ def parse_positive_number(text: str) -> float:
 
 
 def parse_non_negative_number(text: str) -> float:
-    """Read a finite number from 0 up."""
+    """Read a finite non-negative number."""
     try:
         number = float(text)
     except ValueError:
@@ -127,5 +127,5 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _matches_in(place: str, part: str) -> list[str]:
-    path = os.path.join(place, part)  # noqa: PTH118 - which keeps "./" and an empty place as they are
+    path = os.path.join(place, part)  # noqa: PTH118 - keeps "./" and an empty path unchanged
     return [path] if os.path.lexists(path) else glob.glob(os.path.join(glob.escape(place), part))  # noqa: PTH118

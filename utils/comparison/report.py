@@ -1,8 +1,8 @@
 """Comparison of a run with other runs on the same split.
 
-SAVE/<run>/<split>/comparison.csv    against each other run, of each measure and class: means, difference, tests
+SAVE/<run>/<split>/comparison.csv    for each other run, measure and class: means, difference, tests
                    comparison.png    Dice of all runs, and the difference of each patient
-                   kept.csv          of a student: how much it keeps of its ensemble's gain, and at what cost
+                   kept.csv          for a student: the share of its ensemble's gain that it keeps, and its cost
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ def remove_comparison(folder: Path) -> None:
 
 
 class ComparisonReport:
-    """Comparison of a run, which need not have begun, with `others` that are finished.
+    """Comparison of a run, which may not have started, with finished runs, `others`.
 
     Args:
-        record: of the run.
+        record: record of the run.
 
     Raises:
-        InputError: another run is this one, or its results are missing, not finished, or of something else.
+        InputError: another run is this one, or its results are missing, not finished or not comparable.
     """
 
     def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str], record: RunRecord):
@@ -47,7 +47,7 @@ class ComparisonReport:
         """Write the tables and the picture, and print the tables, when the run is finished.
 
         Args:
-            margin: of non-inferiority, in Dice.
+            margin: non-inferiority margin, in Dice.
 
         Raises:
             InputError: no case has a reference.

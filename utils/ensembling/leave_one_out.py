@@ -9,7 +9,7 @@ import numpy as np
 from base.argmax import argmax
 from base.atomic_file import not_written
 
-_VOXELS_PER_BLOCK = 1 << 18  # of whole slices
+_VOXELS_PER_BLOCK = 1 << 18  # in whole slices, at least one
 _STORE, _STORED = ".members-", ".probabilities"
 
 
@@ -67,7 +67,7 @@ def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_
     for part in (slice(first, first + step) for first in range(0, len(reference), step)):
         shares = [np.array(values[:, part]) for values in members.values()]
         own = np.stack([argmax(share) for share in shares])
-        # Where every member says background, so does any mean of them.
+        # Where the argmax of every member is background, so is that of any weighted mean of them.
         active = own.any(axis=0) | (reference[part] > 0)
         if not active.any():
             continue
@@ -81,10 +81,10 @@ def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_
 
 
 class MemberStore(Mapping):
-    """Store of the members' probabilities of one case, on disk while it is entered, however many there are.
+    """Store of the members' probabilities of one case, in files that are removed on exit.
 
     Args:
-        folder: in which they lie, in a hidden folder of their own.
+        folder: parent of the hidden folder that holds the files.
     """
 
     def __init__(self, folder: Path):
@@ -102,7 +102,7 @@ class MemberStore(Mapping):
         """Keep the probabilities of a member, (classes, z, y, x).
 
         Raises:
-            InputError: they cannot be written, such as for want of room.
+            InputError: they cannot be written, for example because the disk is full.
         """
         path = self._folder / f"{len(self._files)}{_STORED}"
         try:
@@ -123,7 +123,7 @@ class MemberStore(Mapping):
 
 
 def remove_abandoned_stores(folder: Path) -> None:
-    """Remove the stores in `folder` of processes that were killed; none may be at work there."""
+    """Remove the stores that killed processes left in `folder`; no process may be using the folder."""
     for path in folder.glob(f"{_STORE}*"):
         if path.is_dir() and not path.is_symlink():
             _remove_store(path)
