@@ -186,7 +186,7 @@ def test_a_hostile_server_causes_one_warning(run, kidneys, tmp_path, handle):
 
 
 def test_visdom_picture_off_sends_no_picture_and_changes_no_weights(call, kidneys, tmp_path, monkeypatch):
-    """The option is neither recorded nor mentioned in the output."""
+    """Check also that the option is neither recorded nor printed."""
     monkeypatch.setattr("utils.training.dashboard._SECONDS_AT_END", 20.0)  # enough on a busy machine
     visdom, records, weights = servers.Visdom(), [], []
     with serving(visdom) as server:

@@ -251,7 +251,7 @@ def label_map(step=1):
 
 
 def test_label_maps_are_not_taken_for_scans(call, tmp_path):
-    """The layout pairs refuses a label map without a reference as scan, but accepts a scan of few intensities."""
+    """With the layout pairs, a label map without a reference is refused; a scan of few intensities is accepted."""
     bits = image_of(np.random.default_rng(0).integers(0, 60, (6, 12, 12)).astype(np.uint8))
     for name, image in (
         ("a", label_map()),

@@ -131,7 +131,7 @@ def test_probabilities_equal_those_of_single_patches():
         ((30, 62, 45), [(12, 15, 21, 44, 3, 20)]),  # air on all sides, on some less than the receptive field
         ((30, 62, 45), [(0, 1, 60, 62, 44, 45), (29, 30, 0, 1, 0, 1)]),  # two corners
         ((30, 62, 45), [(0, 30, 0, 62, 7, 9)]),  # from border to border
-        ((30, 62, 45), []),  # nothing but air
+        ((30, 62, 45), []),  # only air
         ((3, 70, 2), [(1, 2, 5, 6, 0, 2)]),
     ],
 )
