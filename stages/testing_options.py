@@ -60,7 +60,7 @@ class NetworkTestOptions(
         """
         self.check_folders()
         settled = self.settled_comparison(self.save, self.evaluate)
-        one_file("--network-weights", list(self.network_weights))
+        self.weights_path  # noqa: B018 - raises
         return settled
 
     @property

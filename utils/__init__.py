@@ -1,1 +1,1 @@
-"""Losses, metrics, statistics, whole-volume inference, experiments, dashboard, pictures, arguments."""
+"""Command line, machine, training, inference, evaluation, ensembling, comparison: nothing here knows cases."""
