@@ -55,8 +55,8 @@ class Case:
         return {int(label) for label in self.record["labels"] or ()}
 
     @property
-    def voxel_size_mm(self) -> list[float] | None:
-        """The `--voxel-size` (x, y, z) of stage 1, or None if the grid was kept."""
+    def voxel_size_mm(self) -> list[float | None] | None:
+        """The `--voxel-size` (x, y, z) of stage 1, None along axes that were kept, or None if the grid was kept."""
         return self.record["options"]["voxel_size_mm"]
 
     @property
@@ -193,7 +193,7 @@ def check_one_voxel_size(cases: list[Case]) -> None:
             )
 
 
-def check_voxel_size(cases: list[Case], voxel_size_mm: list[float] | None, weights) -> None:
+def check_voxel_size(cases: list[Case], voxel_size_mm: list[float | None] | None, weights) -> None:
     """Raise InputError unless `cases` were resampled to the voxel size (x, y, z) on which `weights` were trained."""
     for case in cases:
         if case.voxel_size_mm != voxel_size_mm:

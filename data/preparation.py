@@ -21,7 +21,7 @@ from data.images.noted_images import is_resampled, write_resampled
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
 from data.originals import Original
-from data.resampling import count_labels, resample_image, resample_reference, resampled_grid
+from data.resampling import VoxelSize, count_labels, resample_image, resample_reference, resampled_grid
 
 VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
 _MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
@@ -57,7 +57,7 @@ class Outcome:
 def prepare_case(
     source: SourceCase,
     folder: Path,
-    voxel_size_mm: tuple[float, float, float] | None,
+    voxel_size_mm: VoxelSize,
     limits: Limits = lambda seconds, size: contextlib.nullcontext(),
 ) -> Outcome:
     """Write the case folder of `source` at `folder`, unless the case is already resampled with the same options.
@@ -86,7 +86,7 @@ def withdraw(folder: Path) -> None:
     (folder / RECORD).unlink(missing_ok=True)
 
 
-def _prepare(source: SourceCase, folder: Path, voxel_size_mm, limits: Limits) -> Outcome:
+def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits: Limits) -> Outcome:
     if source.problem:
         raise InputError(source.image, source.problem)
     before = _earlier_record(folder)
@@ -191,7 +191,7 @@ def _checksum_of(image: sitk.Image) -> str:
     return checksum(sitk.GetArrayViewFromImage(image))
 
 
-def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | None, voxel_size_mm) -> dict:
+def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | None, voxel_size_mm: VoxelSize) -> dict:
     """Write the resampled files and return their part of the record.
 
     Args:
@@ -221,11 +221,12 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | No
     }
 
 
-def _checked_grid(folder: Path, original: Grid, voxel_size_mm) -> Grid:
+def _checked_grid(folder: Path, original: Grid, voxel_size_mm: VoxelSize) -> Grid:
     """Return the resampled grid; raise InputError if it has more voxels than fit into memory."""
     sides_mm = [n * mm for n, mm in zip(original.size, original.spacing)]
     if voxel_size_mm:
-        counts = [side / mm for side, mm in zip(sides_mm, voxel_size_mm)]
+        sizes_mm = [new or old for old, new in zip(original.spacing, voxel_size_mm)]
+        counts = [side / mm for side, mm in zip(sides_mm, sizes_mm)]
         if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
             sizes = " × ".join(f"{n:.0f}" for n in counts)
             box = " × ".join(f"{side:.4g}" for side in sides_mm)

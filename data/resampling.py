@@ -21,19 +21,23 @@ SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 _LEAST_WEIGHT = 1e-7  # smaller weights are set to 0, because the support of a cubic spline is unbounded
 
 
-def resampled_grid(grid: Grid, voxel_size_mm: tuple[float, float, float] | None) -> Grid:
-    """Return a grid with voxels of `voxel_size_mm` (x, y, z) over the physical box of `grid`, or `grid` for None."""
+VoxelSize = tuple[float | None, float | None, float | None] | None  # (x, y, z) in mm; None keeps a scan's own
+
+
+def resampled_grid(grid: Grid, voxel_size_mm: VoxelSize) -> Grid:
+    """Return a grid with voxels of `voxel_size_mm` over the physical box of `grid`; axes of None stay as they are."""
     if voxel_size_mm is None:
         return grid
-    size = [max(1, round(n * old / new)) for n, old, new in zip(grid.size, grid.spacing, voxel_size_mm)]
+    spacing = tuple(old if new is None else new for old, new in zip(grid.spacing, voxel_size_mm))
+    size = [max(1, round(n * old / new)) for n, old, new in zip(grid.size, grid.spacing, spacing)]
     # The boxes are concentric, so that rounding of the size affects both ends equally.
     centre_shift = [
         (n_old - 1) / 2 * old - (n_new - 1) / 2 * new
-        for n_old, old, n_new, new in zip(grid.size, grid.spacing, size, voxel_size_mm)
+        for n_old, old, n_new, new in zip(grid.size, grid.spacing, size, spacing)
     ]
     direction = np.reshape(grid.direction, (3, 3))
     origin = np.array(grid.origin) + direction @ centre_shift
-    return Grid(tuple(size), tuple(voxel_size_mm), tuple(origin.tolist()), grid.direction)
+    return Grid(tuple(size), spacing, tuple(origin.tolist()), grid.direction)
 
 
 class _Interpolation:

@@ -28,7 +28,8 @@ class NetworkDescription:
         classes: classes, and the labels of the reference that each unites.
         normalization: of intensities, as decided in training.
         intensities: of the training images; None in weights of earlier versions.
-        voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own.
+        voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own,
+            along an axis or along all.
         training_cases, training_patients: names of the cases trained on, and of their patients.
         soft_labels: record of the soft labels that a student learned from (plain values); None for other networks.
         iterations: training steps.
@@ -55,7 +56,7 @@ class NetworkDescription:
     classes: LabelClasses
     normalization: Normalization
     intensities: IntensityRange | None
-    voxel_size_mm: list[float] | None
+    voxel_size_mm: list[float | None] | None
     training_cases: list[str]
     training_patients: list[str]
     soft_labels: Mapping | None
@@ -248,7 +249,7 @@ _SHAPE = {
         "median_spread": float,
         "foreground": (None, [float, float, float]),
     },
-    "voxel_size_mm": (None, [_check_voxel_side] * 3),
+    "voxel_size_mm": (None, [(None, _check_voxel_side)] * 3),
     "training_cases": [str],
     "training_patients?": [str],
     "soft_labels": (None, {"temperature": float}),

@@ -27,7 +27,7 @@ def listed_members(path: Path) -> list[TrainedNetwork]:
 def fitting_members(
     save_folder: Path,
     classes: LabelClasses,
-    voxel_size_mm: list[float] | None,
+    voxel_size_mm: list[float | None] | None,
     architecture: str | None = None,
     receptive_field: int | None = None,
     sample_size: int | None = None,

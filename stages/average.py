@@ -214,7 +214,7 @@ def soft_label_record(record: RunRecord, temperature: float) -> dict:
     return {**made_of, **settings, "temperature": temperature}
 
 
-def find_members(options: EnsembleOptions, voxel_size_mm: list[float] | None) -> list[TrainedNetwork]:
+def find_members(options: EnsembleOptions, voxel_size_mm: list[float | None] | None) -> list[TrainedNetwork]:
     """Return the networks to average: those listed, or those in SAVE that fit. Prints their paths."""
     architecture = options.network and options.network.name
     if options.trained_networks:

@@ -52,7 +52,8 @@ class OutputOptions:
         nargs="+",
         default=["1.5", "1.5", "2.5"],
         metavar=("X Y Z | none", ""),
-        help="size of the new voxels along x, y and z in mm; none keeps each scan's own",
+        help="size of the new voxels along x, y and z in mm; none keeps each scan's own, along all axes or, in place of "
+        "a number, along one: 1.5 1.5 none keeps the slices",
     )
     split: tuple[float, ...] | None = option(
         "--split",
@@ -109,20 +110,20 @@ class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
         return self.output or self.origin
 
     @property
-    def voxel_size_mm(self) -> tuple[float, float, float] | None:
-        """Size of the new voxels (x, y, z) in mm; None keeps each scan's own.
+    def voxel_size_mm(self) -> tuple[float | None, float | None, float | None] | None:
+        """Size of the new voxels (x, y, z) in mm; None keeps each scan's own, along an axis or along all.
 
         Raises:
             InputError: it is not a voxel size.
         """
-        if self.voxel_size == ("none",):
-            return None
         try:
-            x, y, z = (parse_positive_number(word) for word in self.voxel_size)
+            sizes = tuple(None if word == "none" else parse_positive_number(word) for word in self.voxel_size)
+            if len(sizes) != 3 and sizes != (None,):
+                raise ValueError
         except (ValueError, ArgumentTypeError):
             problem = f"{' '.join(self.voxel_size)} is not a voxel size"
-            raise InputError("--voxel-size", problem, "give X Y Z in mm, or none") from None
-        return x, y, z
+            raise InputError("--voxel-size", problem, "give X Y Z in mm, or none in place of any, or of all") from None
+        return sizes if any(sizes) else None
 
     def check(self) -> None:
         """Raise InputError where options contradict each other."""

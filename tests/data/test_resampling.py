@@ -51,6 +51,19 @@ def test_none_keeps_the_grid(grid):
     assert resampled_grid(grid, None) is grid
 
 
+def test_none_keeps_the_planes_along_one_axis(grid):
+    new = resampled_grid(grid, (1.5, 1.5, None))
+    assert new.spacing == (1.5, 1.5, grid.spacing[2])
+    assert new.size[2] == grid.size[2]
+    old_planes, planes = (centres(one).mean(axis=(1, 2)) for one in (grid, new))
+    np.testing.assert_allclose(planes, old_planes, atol=1e-9)  # the in-plane box is concentric
+    values = np.zeros(grid.shape, np.float32)
+    values[11] = 1  # a slice stays within itself: nothing is interpolated across slices
+    resampled = sitk.GetArrayFromImage(resample_image(image_of(values, grid.spacing, grid.origin, grid.direction), new))
+    np.testing.assert_allclose(resampled[11], 1, atol=1e-3)
+    np.testing.assert_allclose(np.delete(resampled, 11, axis=0), 0, atol=1e-3)
+
+
 def test_a_linear_ramp_keeps_its_physical_position(grid):
     """Check that values stay at their physical points when resampled and restored, for any direction and spacing."""
     new = resampled_grid(grid, (1.5, 1.5, 2.5))

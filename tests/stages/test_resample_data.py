@@ -188,3 +188,18 @@ def test_voxel_size_none_keeps_the_grid(run, tmp_path):
     run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", "none")
     resampled = sitk.ReadImage(str(tmp_path / "DATA" / "case" / "imaging_rs.nii.gz"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(resampled), sitk.GetArrayFromImage(image))
+
+
+def test_none_in_place_of_a_number_keeps_the_slices_of_each_scan(run, tmp_path):
+    for name, thickness_mm in (("thin", 2.0), ("thick", 6.0)):
+        image = image_of(np.zeros((5, 6, 7), np.int16), (0.75, 0.5, thickness_mm), (1.0, 2.0, 3.0))
+        write_case(tmp_path / "DATA" / name, image, None)
+    run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 1.5, 1.5, "none")
+    for name, thickness_mm in (("thin", 2.0), ("thick", 6.0)):
+        resampled = sitk.ReadImage(str(tmp_path / "DATA" / name / "imaging_rs.nii.gz"))
+        assert resampled.GetSpacing() == (1.5, 1.5, thickness_mm)
+        assert resampled.GetSize() == (4, 2, 5)
+    assert (
+        "0 resampled, 2 done before"
+        in run("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 1.5, 1.5, "none").stdout
+    )
