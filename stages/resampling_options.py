@@ -52,8 +52,8 @@ class OutputOptions:
         nargs="+",
         default=["1.5", "1.5", "2.5"],
         metavar=("X Y Z | none", ""),
-        help="size of the new voxels along x, y and z in mm; none keeps each scan's own, along all axes or, in place of "
-        "a number, along one: 1.5 1.5 none keeps the slices",
+        help="size of the new voxels along x, y and z in mm; none keeps each scan's own, along all axes or, in place "
+        "of a number, along one: 1.5 1.5 none keeps the slices",
     )
     split: tuple[float, ...] | None = option(
         "--split",
