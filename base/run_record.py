@@ -39,14 +39,14 @@ class PredictionSettings:
         clip_to: name of the run to whose foreground predictions are clipped, or None.
         overlap: share of a sliding window's side that the next window covers, too.
         memory_limit: limit of the activations of one pass, in GB.
-        keep_largest: number of connected components of each class that are kept; 0 keeps all.
+        keep_largest: number of connected components that are kept, of every class or of each by its name; 0 keeps all.
         precision: ``fp32`` or ``bf16``.
     """
 
     clip_to: str | None
     overlap: float
     memory_limit: float
-    keep_largest: int
+    keep_largest: int | Mapping[str, int]
     precision: str
 
 

@@ -8,26 +8,27 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from base.component_choice import path_of_run
 from base.errors import InputError
 from base.folder_lock import locked
 from base.regions import regions_of
 from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from base.run_record import EnsembleSettings, RunRecord
-from data.cases import Case, find_cases
+from data.cases import Case, check_voxel_size, find_cases
 from data.changed_originals import check_originals
 from data.clipping import Clip, clip_of_reference
-from data.components import keep_largest
 from data.intensities import normalize
 from data.predictions import Scan
 from data.soft_labels import SoftLabels, soft_label_folder
 from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
 from networks.weights import TrainedNetwork
+from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
 from stages.ensemble_options import EnsembleOptions
 from stages.split_run import check_intensities, clip_of_run, record_of
 from utils.ensembling.leave_one_out import MemberStore, remove_abandoned_stores
 from utils.ensembling.reports import EnsembledCase, EnsembleReports, print_mean_dice
-from utils.ensembling.running_average import EnsembleAverage
+from utils.ensembling.running_average import EnsembleAverage, RunningMoments
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.run_results import CaseResult, RunResults
 from utils.inference.volumes import VolumePredictor, predictor_of
@@ -77,18 +78,22 @@ class EnsembleRun:
         self._folder = options.run_folder
         cases = find_cases(options.data, options.evaluate)
         self._members = find_members(options, cases[0].voxel_size_mm)
+        for member in self._members:
+            check_voxel_size(cases, member.description.voxel_size_mm, member.path)
         self._predictors: dict[str, VolumePredictor] = {}  # by experiment
         self._classes = self._members[0].description.classes
         self._regions = regions_of(self._classes, options.report_regions)
         self._weights = member_weights(self._members, options.member_weights)
-        ensemble = EnsembleSettings(self._weights, options.cross_fit, options.clip)
-        record = record_of(options, cases, self._members, self._regions, computation.precision, ensemble)
         without_reference = [case for case in cases if not case.has_reference]
         if options.clip and without_reference:
             problem = f"{without_reference[0].folder} has no reference to clip to"
             raise InputError("--clip", problem, "leave --clip out")
         for case in cases:
             self.members_of(case)  # raises where there is none
+        choice = path_of_run(options.run_folder.parent)
+        self._kept = settle_components(options, choice, self._members, cases, self._labelled)
+        ensemble = EnsembleSettings(self._weights, options.cross_fit, options.clip)
+        record = record_of(options, cases, self._members, self._regions, computation.precision, self._kept, ensemble)
         self._contents = record.cases
         self._soft_labels = SoftLabels(soft_labels_folder(options), self._classes)
         soft_record = soft_label_record(record, options.temperature)
@@ -150,7 +155,7 @@ class EnsembleRun:
             prediction = scan.decide(average.mean, self._classes)
             if clip:
                 prediction[~clip.on_scan] = 0
-            prediction = keep_largest(prediction, self._options.keep_largest)
+            prediction = keep_components(prediction, self._kept, self._classes)
             scan.write(prediction, self._results.prediction_path(case.name))
             seconds = time.perf_counter() - began - storing  # as of one network: from reading to a written prediction
             self._soft_labels.write(case, average.soft.mean, average.deviation)
@@ -173,6 +178,18 @@ class EnsembleRun:
         segmentation = Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm)
         measured = Probabilities(average.mean, reference, case.spacing_mm)
         self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+
+    def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
+        """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
+        clip, moments = self._clip_of(case), RunningMoments()
+        image, mask = case.resampled_image(), clip.on_grid if clip else None
+        for member in self.members_of(case):
+            moments.add(self._predict(member, image, mask), self._weights[member.experiment])
+        scan = Scan(case)
+        labels = scan.decide(moments.mean, self._classes)
+        if clip:
+            labels[~clip.on_scan] = 0
+        return labels, scan.reference(self._classes)
 
     def _clip_of(self, case: Case) -> Clip | None:
         """Return the masks that foreground is clipped to; None for no clipping."""

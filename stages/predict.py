@@ -2,21 +2,23 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from base.argmax import argmax
+from base.component_choice import path_beside_weights
 from base.folder_lock import locked
 from base.regions import regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
-from data.cases import Case, find_cases
+from data.cases import Case, check_voxel_size, find_cases
 from data.changed_originals import check_originals
-from data.components import keep_largest
 from data.intensities import normalize
 from data.predictions import Scan
 from networks.weights import TrainedNetwork, load_weights
+from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
 from stages.split_run import check_intensities, clip_of_run, record_of
 from stages.testing_options import NetworkTestOptions
@@ -56,6 +58,23 @@ def predict_split(options: NetworkTestOptions) -> None:
             run.report()
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a network predicted of a case.
+
+    Attributes:
+        scan: whose grid the prediction lies on.
+        labels: uint8 (z, y, x) on the scan's grid, with all components.
+        probabilities: float32 (classes, z, y, x) on the resampled grid.
+        uncertainty: float32 (0 or 1, z, y, x) on the resampled grid.
+    """
+
+    scan: Scan
+    labels: np.ndarray
+    probabilities: np.ndarray
+    uncertainty: np.ndarray
+
+
 class NetworkRun:
     """Run of one network on the cases of a split, with results in `folder`.
 
@@ -76,8 +95,12 @@ class NetworkRun:
         self._folder = folder
         self._classes = trained.description.classes
         cases = find_cases(options.data, options.evaluate)
+        check_voxel_size(cases, trained.description.voxel_size_mm, trained.path)
         regions = regions_of(self._classes, options.report_regions)
-        record = record_of(options, cases, [trained], regions, computation.precision)
+        inference = computation.inference(options)
+        self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
+        self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
+        record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":
             self._note_known(cases)
         self._comparison = None
@@ -93,8 +116,6 @@ class NetworkRun:
         if self.to_do and processes.is_first:
             remove_comparison(folder)
         self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
-        inference = computation.inference(options)
-        self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
 
     def _note_known(self, cases: list[Case]) -> None:
         """Print a note if the network was trained on patients of `cases`."""
@@ -115,27 +136,39 @@ class NetworkRun:
         began = time.perf_counter()
         image = case.resampled_image()
         misses_intensities = check_intensities([self._trained], case, image)
-        image, padding_value = normalize(image, self._trained.description.normalization)
-        clip = clip_of_run(options, case)
-        outputs = self._predict(image, padding_value, clip.on_grid if clip else None)
-        probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
-        scan = Scan(case)
-        prediction = scan.decide(probabilities, classes, self._folder if options.save_probabilities else None)
-        if clip:
-            prediction[~clip.on_scan] = 0
-        prediction = keep_largest(prediction, options.keep_largest)
+        predicted = self._segment(case, image, self._folder if options.save_probabilities else None)
+        scan, probabilities = predicted.scan, predicted.probabilities
+        prediction = keep_components(predicted.labels, self._kept, classes)
         scan.write(prediction, self._results.prediction_path(case.name))
-        for values in uncertainty:
+        for values in predicted.uncertainty:
             scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))
         seconds = time.perf_counter() - began
         reference = case.resampled_classes(classes)
         if reference is not None:
-            for values in uncertainty:
+            for values in predicted.uncertainty:
                 area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
         segmentation = Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+
+    def _segment(self, case: Case, image: np.ndarray, probability_folder: Path | None = None) -> Predicted:
+        """Predict the resampled `image` of a case, with all components of the prediction."""
+        classes = self._classes
+        image, padding_value = normalize(image, self._trained.description.normalization)
+        clip = clip_of_run(self._options, case)
+        outputs = self._predict(image, padding_value, clip.on_grid if clip else None)
+        probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
+        scan = Scan(case)
+        labels = scan.decide(probabilities, classes, probability_folder)
+        if clip:
+            labels[~clip.on_scan] = 0
+        return Predicted(scan, labels, probabilities, uncertainty)
+
+    def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
+        """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
+        predicted = self._segment(case, case.resampled_image())
+        return predicted.labels, predicted.scan.reference(self._classes)
 
     def report(self) -> None:
         """Merge the measures of all processes, and print a summary."""

@@ -1,7 +1,7 @@
 """Parts that stages 3 and 4 share: the record of a run, clipping to another run, the check of intensities."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -9,7 +9,7 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.regions import Region
 from base.run_record import EnsembleSettings, RunRecord
-from data.cases import Case, check_voxel_size
+from data.cases import Case
 from data.clipping import Clip, clip_checksum, clip_of_prediction
 from data.intensity_range import intensity_warning
 from networks.weights import TrainedNetwork
@@ -25,19 +25,22 @@ def record_of(
     networks: Sequence[TrainedNetwork],
     regions: Sequence[Region],
     precision: str,
+    kept: int | Mapping[str, int],
     ensemble: EnsembleSettings | None = None,
 ) -> RunRecord:
     """Return the record of a run of `networks`, all of the same classes.
 
+    Args:
+        precision: the one in use.
+        kept: number of components to keep, as settled.
+
     Raises:
-        InputError: cases are of another voxel size, or a prediction to clip to is missing or of another scan.
+        InputError: a prediction to clip to is missing or of another scan.
     """
-    for network in networks:
-        check_voxel_size(cases, network.description.voxel_size_mm, network.path)
     return RunRecord(
         weights={network.experiment: network.sha256 for network in networks},
         classes=networks[0].description.classes,
-        settings=options.settings(precision),
+        settings=options.settings(precision, kept),
         ensemble=ensemble,
         regions=tuple(region.name for region in regions),
         tolerance_mm=options.tolerance_mm,

@@ -28,6 +28,12 @@ def test_the_largest_components_of_each_label_are_kept(count, kept):
     np.testing.assert_array_equal(keep_largest(row(1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2), count), row(*kept))
 
 
+def test_each_label_has_its_own_number_of_components():
+    labels = row(1, 1, 0, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2, 0, 3, 0, 3)
+    kept = keep_largest(labels, {1: 2, 2: 1, 3: 0})  # label 3 keeps all
+    np.testing.assert_array_equal(kept, row(1, 1, 0, 0, 0, 1, 1, 1, 0, 2, 2, 0, 0, 0, 3, 0, 3))
+
+
 def test_voxels_that_share_a_corner_are_connected():
     """Check that (0, 0, 0) and (1, 1, 1) form a component of two voxels, larger than (3, 3, 3) alone."""
     labels = np.zeros((4, 4, 4), np.uint8)

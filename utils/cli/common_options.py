@@ -1,5 +1,6 @@
 """Groups of options that several stages share. Nothing heavy is imported here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,8 +11,8 @@ from base.run_files import prediction_path
 from base.run_record import PredictionSettings
 from utils.cli.options import flag, option
 from utils.cli.value_types import (
+    parse_components,
     parse_folder_name,
-    parse_natural_number,
     parse_non_negative_number,
     parse_overlap,
     parse_positive_int,
@@ -102,12 +103,13 @@ class PredictionOptions:
         metavar="GB",
         help="limit of the activations of one pass over a volume, in GB",
     )
-    keep_largest: int = option(
+    keep_largest: int | str | None = option(
         "--keep-largest",
-        parse=parse_natural_number,
-        default=0,
-        metavar="N",
-        help="number of largest connected components of each class to keep; 0 keeps all",
+        parse=parse_components,
+        metavar="N|auto",
+        help="number of largest connected components of each class to keep; 0 keeps all; auto: with -e val, choose for "
+        "each class what is best on the validation cases, and store it with the weights (default: what was chosen for "
+        "the weights, else 0)",
     )
     overwrite: bool = flag(
         "--overwrite", recorded=False, help="predict finished cases again and replace all results of an earlier run"
@@ -118,9 +120,14 @@ class PredictionOptions:
         """Limit of the activations of one pass, in bytes."""
         return self.memory_limit * 1e9
 
-    def settings(self, precision: str) -> PredictionSettings:
-        """Return the options that change predictions, as recorded with them; `precision` is the one in use."""
-        return PredictionSettings(self.clip_to, self.overlap, self.memory_limit, self.keep_largest, precision)
+    def settings(self, precision: str, kept: int | Mapping[str, int]) -> PredictionSettings:
+        """Return the options that change predictions, as recorded with them.
+
+        Args:
+            precision: the one in use.
+            kept: number of components to keep, as settled.
+        """
+        return PredictionSettings(self.clip_to, self.overlap, self.memory_limit, kept, precision)
 
     def check_clip_to(self, save: Path, folder: Path) -> None:
         """Raise InputError where --clip-to names the run whose own results go to `folder`."""

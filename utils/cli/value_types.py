@@ -32,6 +32,15 @@ def parse_natural_number(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
 
 
+def parse_components(text: str) -> int | str:
+    """Read a number of components, or auto."""
+    if text == "auto":
+        return text
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number from 0 up nor auto")
+
+
 def parse_folder_name(text: str) -> str:
     """Read the name of one folder in SAVE, not a path."""
     try:
