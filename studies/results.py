@@ -37,13 +37,15 @@ class Part:
     choices: list[dict] = field(default_factory=list)
     chosen: dict = field(default_factory=dict)
 
-    def add_networks(self, group: str, scripts: Scripts, networks: Sequence[Network], *splits: str) -> None:
-        """Add the results of networks on some splits."""
+    def add_networks(
+        self, group: str, scripts: Scripts, networks: Sequence[Network], *splits: str, suffix: str = ""
+    ) -> None:
+        """Add the results of networks on some splits; `suffix` is that of their runs."""
         for network in networks:
             for split in splits:
                 training = {"seed": network.seed, "minutes": scripts.minutes(network)}
                 training |= {"iterations": scripts.iterations(network), "training_cases": scripts.cases(network)}
-                self._add(group, scripts.result(network.name, split), split, training)
+                self._add(group, scripts.result(network.name + suffix, split), split, training)
 
     def add_ensemble(self, group: str, scripts: Scripts, name: str, *splits: str) -> None:
         """Add the results of an ensemble on some splits."""

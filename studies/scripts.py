@@ -1,7 +1,7 @@
 """Calls of the four scripts in the work folder of a study."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from base.atomic_file import write_text
@@ -9,6 +9,17 @@ from base.csv_files import read_table
 from base.json_files import read_json
 from studies.steps import Step, Steps
 from utils.comparison.finished_runs import FinishedRun
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training of a network: options of ``training_network.py``, and iterations."""
+
+    options: str
+    iterations: int
+
+    def with_options(self, more: str) -> "Recipe":
+        return replace(self, options=f"{self.options} {more}")
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,13 @@ class Scripts:
             options += ["--soft", "--soft-labels", self._soft_labels(network.teacher)]
         return _step(f"train_{network.name}", "training_network.py", *options, "--visdom-port", 0, "--resume")
 
-    def predict(self, networks: Sequence[Network], split: str) -> None:
-        """Run stage 3: predict and score a split with each network."""
+    def predict(self, networks: Sequence[Network], split: str, *options: object, suffix: str = "") -> None:
+        """Run stage 3: predict and score a split with each network; `suffix` is added to the names of the runs."""
         for network in networks:
-            weights = self._weights(network.name)
-            options = [*self._places(network.data), "-e", split, "--network-weights", weights]
-            self._run(f"predict_{network.name}_{split}", "testing_network.py", *options)
+            weights, run = self._weights(network.name), network.name + suffix
+            named = [*self._places(network.data), "-e", split, "--network-weights", weights]
+            named += ["-r", run] if suffix else []
+            self._run(f"predict_{run}_{split}", "testing_network.py", *named, *options)
 
     def average(self, name: str, members: Sequence[Network], split: str, *options: object, data: str = "ALL") -> None:
         """Run stage 4: compute predictions and soft labels of the ensemble `name` on a split."""

@@ -26,10 +26,9 @@ from studies.hippocampus.settings import (
     SMALL_UNET3D_FP32,
     UNET3D,
     WIDTHS,
-    Recipe,
 )
 from studies.results import Part, Results
-from studies.scripts import Network, Scripts
+from studies.scripts import Network, Recipe, Scripts
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,9 @@
 """Settings of each part of the study; they are stored with its results, which are valid for these settings only."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stages.training_options import SOFT_DEFAULTS
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Training of a network: options of ``training_network.py``, and iterations."""
-
-    options: str
-    iterations: int
-
-    def with_options(self, more: str) -> "Recipe":
-        return replace(self, options=f"{self.options} {more}")
-
+from studies.scripts import Recipe
 
 DIL2D = Recipe(
     "-n dil2D --receptive-field-size 35 --sample-size 16 -b 24 --learning-rate 0.006 --precision bf16", 12000

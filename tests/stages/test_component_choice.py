@@ -73,7 +73,7 @@ def test_a_choice_for_other_weights_is_not_used(call, kidneys, saved):
 def test_a_damaged_choice_is_an_error(call, kidneys, saved):
     (weights,) = (saved / "one").glob("FINAL*.pth")
     weights.with_suffix(".keep_largest.json").write_text('{"kept": {"1": -1}}')
-    with pytest.raises(InputError, match="keep_largest.json.*is damaged"):
+    with pytest.raises(InputError, match=r"keep_largest\.json.*is damaged"):
         call("testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights", weights)
 
 

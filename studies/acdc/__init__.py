@@ -1,0 +1,1 @@
+"""Study of few references and many scans: cine MR of the heart, ACDC."""
