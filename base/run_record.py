@@ -41,6 +41,7 @@ class PredictionSettings:
         memory_limit: limit of the activations of one pass, in GB.
         keep_largest: number of connected components that are kept, of every class or of each by its name; 0 keeps all.
         precision: ``fp32`` or ``bf16``.
+        views: number of mirrored views that were averaged; None for one.
     """
 
     clip_to: str | None
@@ -48,6 +49,7 @@ class PredictionSettings:
     memory_limit: float
     keep_largest: int | Mapping[str, int]
     precision: str
+    views: int | None = None
 
 
 @dataclass(frozen=True)

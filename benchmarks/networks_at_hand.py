@@ -40,6 +40,7 @@ def untrained_network(
         sample_size=sample_size or architecture.sample_size,
         number_of_classes=number_of_classes,
         predicts_uncertainty=False,
+        mirrored_axes=(),
     )
     return network, described
 

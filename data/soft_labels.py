@@ -30,6 +30,7 @@ MEAN_UNITS = 255  # of a probability, 0 to 1
 DEVIATION_UNITS = 510  # of a standard deviation, which is 0.5 at most
 RECORD = "soft_labels.json"
 
+_ADDED = ("views",)  # keys of the record that earlier versions did not write, where None stands for their default
 _NOTE = "soft label "  # earlier versions wrote none
 _RECORD_SHAPE = {
     "weights": {str: str},
@@ -84,11 +85,11 @@ class SoftLabels:
         """
         refuse_foreign(self.folder, RECORD, "--soft-labels")
         before = self._earlier_record(overwrite)
-        for key in {} if overwrite else before.keys() - {"cases", "clips"}:
-            if before[key] != record.get(key):
+        for key in {*before, *_ADDED} - {"cases", "clips"} if before and not overwrite else ():
+            if before.get(key) != record.get(key):
                 raise InputError(
                     self.folder,
-                    f"holds soft labels with {key} {before[key]}, not {record.get(key)}",
+                    f"holds soft labels with {key} {before.get(key)}, not {record.get(key)}",
                     "name another place with --soft-labels, or --overwrite",
                 )
 

@@ -102,6 +102,14 @@ class NetworkDescription:
         return self.number_of_classes + self.predicts_uncertainty
 
     @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """Axes of (z, y, x) along which the training patches were mirrored."""
+        if not (self.options or {}).get("flip"):
+            return ()
+        in_planes = {axis for plane in self.planes for axis in range(3) if axis != plane}
+        return tuple(sorted(in_planes)) if self.dimensions == 2 else (0, 1, 2)
+
+    @property
     def is_student(self) -> bool:
         """Whether the network was trained on soft labels."""
         return self.soft_labels is not None

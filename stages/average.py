@@ -14,7 +14,7 @@ from base.folder_lock import locked
 from base.regions import regions_of
 from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from base.run_record import EnsembleSettings, RunRecord
-from data.cases import Case, check_voxel_size, find_cases
+from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.clipping import Clip, clip_of_reference
 from data.intensities import normalize
@@ -25,12 +25,13 @@ from networks.weights import TrainedNetwork
 from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
 from stages.ensemble_options import EnsembleOptions
-from stages.split_run import check_intensities, clip_of_run, record_of
+from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
 from utils.ensembling.leave_one_out import MemberStore, remove_abandoned_stores
 from utils.ensembling.reports import EnsembledCase, EnsembleReports, print_mean_dice
 from utils.ensembling.running_average import EnsembleAverage, RunningMoments
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.run_results import CaseResult, RunResults
+from utils.inference.mirrored_views import MirroredViews
 from utils.inference.volumes import VolumePredictor, predictor_of
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
@@ -78,9 +79,8 @@ class EnsembleRun:
         self._folder = options.run_folder
         cases = find_cases(options.data, options.evaluate)
         self._members = find_members(options, cases[0].voxel_size_mm)
-        for member in self._members:
-            check_voxel_size(cases, member.description.voxel_size_mm, member.path)
-        self._predictors: dict[str, VolumePredictor] = {}  # by experiment
+        check_networks(self._members, cases, options.views)
+        self._predictors: dict[str, VolumePredictor | MirroredViews] = {}  # by experiment
         self._classes = self._members[0].description.classes
         self._regions = regions_of(self._classes, options.report_regions)
         self._weights = member_weights(self._members, options.member_weights)

@@ -41,4 +41,5 @@ class Computation:
 
     def inference(self, options: PredictionOptions) -> InferenceOptions:
         """Return how networks are run on whole volumes."""
-        return InferenceOptions(options.overlap, options.memory_limit_bytes, self.precision, self.compiled)
+        limit = options.memory_limit_bytes
+        return InferenceOptions(options.overlap, limit, self.precision, self.compiled, options.views)

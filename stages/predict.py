@@ -13,14 +13,14 @@ from base.component_choice import path_beside_weights
 from base.folder_lock import locked
 from base.regions import regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
-from data.cases import Case, check_voxel_size, find_cases
+from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.intensities import normalize
 from data.predictions import Scan
 from networks.weights import TrainedNetwork, load_weights
 from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
-from stages.split_run import check_intensities, clip_of_run, record_of
+from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
 from stages.testing_options import NetworkTestOptions
 from utils.comparison.report import ComparisonReport, remove_comparison
 from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
@@ -95,7 +95,7 @@ class NetworkRun:
         self._folder = folder
         self._classes = trained.description.classes
         cases = find_cases(options.data, options.evaluate)
-        check_voxel_size(cases, trained.description.voxel_size_mm, trained.path)
+        check_networks([trained], cases, options.views)
         regions = regions_of(self._classes, options.report_regions)
         inference = computation.inference(options)
         self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)

@@ -9,12 +9,13 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.regions import Region
 from base.run_record import EnsembleSettings, RunRecord
-from data.cases import Case
+from data.cases import Case, check_voxel_size
 from data.clipping import Clip, clip_checksum, clip_of_prediction
 from data.intensity_range import intensity_warning
 from networks.weights import TrainedNetwork
 from stages.ensemble_options import EnsembleOptions
 from stages.testing_options import NetworkTestOptions
+from utils.inference.mirrored_views import mirrorings
 
 RunOptions = NetworkTestOptions | EnsembleOptions
 
@@ -49,6 +50,17 @@ def record_of(
         patients={case.name: case.patient for case in cases},
         clips=_clip_checksums(options, cases),
     )
+
+
+def check_networks(networks: Sequence[TrainedNetwork], cases: Sequence[Case], views: int) -> None:
+    """Raise InputError where `cases` have other voxels than `networks` know, or a network has fewer `views`."""
+    for network in networks:
+        check_voxel_size(cases, network.description.voxel_size_mm, network.path)
+        try:
+            mirrorings(network.description, views)
+        except ValueError as error:
+            remedy = "train with --flip, or ask for fewer views"
+            raise InputError("--views", f"{network.path}: {error}", remedy) from None
 
 
 def _clip_checksums(options: RunOptions, cases: Sequence[Case]) -> dict[str, str]:

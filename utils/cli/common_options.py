@@ -96,6 +96,14 @@ class PredictionOptions:
         default=0.5,
         help="share of a sliding window's side that the next window covers, too",
     )
+    views: int = option(
+        "--views",
+        parse=parse_positive_int,
+        default=1,
+        metavar="N",
+        help="number of mirrored views of each scan whose predictions are averaged, for networks trained with --flip: "
+        "up to 4 for axial slices, up to 8 otherwise; N times as slow",
+    )
     memory_limit: float = option(
         "--memory-limit",
         parse=parse_positive_number,
@@ -127,7 +135,8 @@ class PredictionOptions:
             precision: the one in use.
             kept: number of components to keep, as settled.
         """
-        return PredictionSettings(self.clip_to, self.overlap, self.memory_limit, kept, precision)
+        views = self.views if self.views > 1 else None
+        return PredictionSettings(self.clip_to, self.overlap, self.memory_limit, kept, precision, views)
 
     def check_clip_to(self, save: Path, folder: Path) -> None:
         """Raise InputError where --clip-to names the run whose own results go to `folder`."""

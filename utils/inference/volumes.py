@@ -11,6 +11,7 @@ from torch import nn
 
 from base.planes import planes_of
 from utils.inference.forward import ForwardPass
+from utils.inference.mirrored_views import MirroredViews, mirrorings
 from utils.inference.slice_boxes import SliceBoxes
 from utils.inference.valid_tiles import ValidTiles
 from utils.inference.windows import VOXELS_AT_ONCE, SlidingWindows
@@ -31,6 +32,7 @@ class Described(Protocol):
         sample_size: side of the area that it was trained to classify, in voxels.
         number_of_classes: number of output channels that are logits of classes.
         predicts_uncertainty: whether the output has one channel more than classes.
+        mirrored_axes: array axes along which it was trained on mirrored images, too.
     """
 
     dimensions: int
@@ -40,6 +42,7 @@ class Described(Protocol):
     sample_size: int
     number_of_classes: int
     predicts_uncertainty: bool
+    mirrored_axes: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class InferenceOptions:
         memory_limit_bytes: limit of the activations of one pass over a volume; slices always fit.
         precision: of the network's arithmetic, ``fp32`` or ``bf16``.
         compiled: whether PyTorch compiles the network when it first runs (only networks that pad).
+        views: number of mirrored views of a volume whose predictions are averaged; 1 for the volume alone.
     """
 
     overlap: float = 0.5
     memory_limit_bytes: float = 4 * 2**30
     precision: str = "fp32"
     compiled: bool = False
+    views: int = 1
 
 
 _DEFAULTS = InferenceOptions()
@@ -64,13 +69,16 @@ _DEFAULTS = InferenceOptions()
 
 def predictor_of(
     network: nn.Module, device: torch.device, description: Described, options: InferenceOptions = _DEFAULTS
-) -> "VolumePredictor":
+) -> "VolumePredictor | MirroredViews":
     """Return the predictor of whole volumes that suits `network`.
 
     A network of valid (unpadded) convolutions gives the same answers however the volume is cut; it has a method
     `for_padding_value`. A network that pads is less certain at the borders of its input: it reads the whole volume if
     memory allows, else overlapping sliding windows. One that also normalizes over its input classifies well only at
     the size that it was trained on: always sliding windows.
+
+    Raises:
+        ValueError: there are fewer views than asked for.
     """
     network = to_fastest_memory_format(network.to(device)).eval()
     if options.compiled and description.pads:
@@ -88,7 +96,8 @@ def predictor_of(
 
     way = sliding_windows if description.pads else valid_tiles
     channels = description.number_of_classes + description.predicts_uncertainty
-    return VolumePredictor(way, description.planes if description.dimensions == 2 else None, channels, device)
+    predictor = VolumePredictor(way, description.planes if description.dimensions == 2 else None, channels, device)
+    return predictor if options.views == 1 else MirroredViews(predictor, mirrorings(description, options.views))
 
 
 class VolumePredictor:
