@@ -60,13 +60,13 @@ class Part:
                 values = {measure: run.values[region, measure].get(case) for measure in MEASURES}
                 self.cases.append({**key, "case": case, "class": region, **values})
 
-    def choose(self, question: str, options: Mapping[object, Network], scripts: Scripts, split: str):
-        """Record and return the option whose network has the highest mean Dice on `split`; the first of equal ones."""
-        dices = {option: mean_dice(scripts.result(network.name, split)) for option, network in options.items()}
+    def choose(self, question: str, options: Mapping[object, str], scripts: Scripts, split: str):
+        """Record and return the option whose run has the highest mean Dice on `split`; the first of equal ones."""
+        dices = {option: mean_dice(scripts.result(run, split)) for option, run in options.items()}
         best = max(dices, key=dices.get)
         self.chosen[question] = best
         self.choices += [
-            {"question": question, "option": str(option), "run": options[option].name, "mean_dice": dice}
+            {"question": question, "option": str(option), "run": options[option], "mean_dice": dice}
             | {"chosen": "yes" if option == best else "no"}
             for option, dice in dices.items()
         ]

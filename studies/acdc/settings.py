@@ -6,21 +6,25 @@ CLASSES = "0,1,2,3"
 FOREGROUND = ("1", "2", "3")  # right ventricle, myocardium, left ventricle
 VOXEL_SIZE = (1.5, 1.5, "none")  # every scan keeps its slices
 
-_PATCHES = "--augmentation strong --precision bf16 --validate-every 1000 --checkpoint-every 1000"
+_PATCHES = "--augmentation strong --flip --precision bf16 --validate-every 1000 --checkpoint-every 1000"
 KINDS = {
     "UNet2D": Recipe(f"-n UNet2D --features 16 --sample-size 128 -b 4 {_PATCHES}", 6000),
     "ResNet2D": Recipe(f"-n ResNet2D --sample-size 128 -b 4 {_PATCHES}", 6000),
     "dil2D": Recipe(f"-n dil2D --receptive-field-size 67 --sample-size 64 -b 4 {_PATCHES}", 4000),
 }
+KINDS_TOGETHER = {"all kinds": tuple(KINDS), "without dil2D": ("UNet2D", "ResNet2D")}  # in the ensembles tried
 MEMBERS = {"CE+dice": 1, "dice": 2}  # losses of each kind's members, and their seeds
 SEEDS = (1, 2)  # of the students, and of the networks alone
 PREDICTION = ("--precision", "bf16")
+VIEWS = 4  # mirrored views of the ensembles
 SOFT = "--softloss KL+dice --alpha 0.1"
 ANNOTATED = 7  # train patients with references in each fold
 
 SETTINGS = {
     "kinds": {name: [recipe.options, recipe.iterations] for name, recipe in KINDS.items()},
+    "kinds_together": KINDS_TOGETHER,
     "members": MEMBERS,
+    "views": VIEWS,
     "seeds": SEEDS,
     "soft": SOFT,
     "prediction": PREDICTION,

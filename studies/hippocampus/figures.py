@@ -31,6 +31,7 @@ GROUPS = ("single", "uniform member", "uniform ensemble", "uniform student", "un
 GROUPS += ("uniform student, default loss",)
 GROUPS += ("diverse member", "diverse ensemble")
 GROUPS += ("dil2D alone, fp32", "diverse student", "half-width student", "quarter-width student", "UNet3D student")
+GROUPS += ("half-width dil2D alone", "quarter-width dil2D alone")
 GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dice")
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 GROUPS += ("student of few references, KL+dice",)

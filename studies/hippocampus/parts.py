@@ -83,7 +83,9 @@ class Study:
             trials = {option: trial({**chosen, question: option}) for option in options}
             self.scripts.train(list(trials.values()))
             self.scripts.predict(list(trials.values()), "val")
-            chosen[question] = part.choose(question, trials, self.scripts, "val")
+            chosen[question] = part.choose(
+                question, {option: one.name for option, one in trials.items()}, self.scripts, "val"
+            )
         return chosen
 
     def evaluate(
@@ -254,6 +256,18 @@ def study_alone(study: Study) -> Part:
     return study.evaluate(Part(), {"dil2D alone, fp32": alone})
 
 
+def study_narrow(study: Study) -> Part:
+    """Train dil2D of half and a quarter of the width on references alone, as the students of these widths."""
+    study.resample()
+    half, quarter = (DIL2D.with_options(f"--features {WIDTHS[width]}") for width in ("half", "quarter"))
+    groups = {
+        "half-width dil2D alone": [network(f"half_width_alone_{seed}", half, seed) for seed in SEEDS],
+        "quarter-width dil2D alone": [network(f"quarter_width_alone_{seed}", quarter, seed) for seed in SEEDS[:1]],
+    }
+    study.scripts.train([alone for group in groups.values() for alone in group])
+    return study.evaluate(Part(), groups)
+
+
 def study_defaults(study: Study) -> Part:
     """Train the student of the uniform ensemble with the default loss of training_network.py."""
     _, teacher, _ = teach_uniform(study)
@@ -271,5 +285,6 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "few-diverse": study_few_diverse,
     "uniform": study_uniform,
     "alone": study_alone,
+    "narrow": study_narrow,
     "defaults": study_defaults,
 }

@@ -24,6 +24,7 @@ from studies.hippocampus.targets import (
     alone_claims_of,
     claims_of,
     loss_claims_of,
+    narrow_claims_of,
     targets_of,
 )
 from studies.pictures import plot_means
@@ -41,7 +42,8 @@ def report(results: Results) -> None:
     write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
     loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
     alone_claims = decide_claims(alone_claims_of(figures), figures.values)
-    text = tables_of(figures, claims, alone_claims, loss_claims, targets)
+    narrow_claims = decide_claims(narrow_claims_of(figures), figures.values)
+    text = tables_of(figures, claims, alone_claims, narrow_claims, loss_claims, targets)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

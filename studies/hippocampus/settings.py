@@ -62,5 +62,6 @@ SETTINGS: dict[str, dict] = {
     },
     "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
     "alone": {"dil2D": DIL2D_FP32.options, "iterations": DIL2D_FP32.iterations, "seeds": SEEDS},
+    "narrow": {"dil2D": DIL2D.options, "iterations": DIL2D.iterations, "widths": WIDTHS, "seeds": SEEDS},
     "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
 }

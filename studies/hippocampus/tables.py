@@ -62,15 +62,29 @@ RUN_HEADINGS = {
 
 
 def tables_of(
-    figures: Figures, claims: list[dict], alone_claims: list[dict], loss_claims: list[dict], targets: list[dict]
+    figures: Figures,
+    claims: list[dict],
+    alone_claims: list[dict],
+    narrow_claims: list[dict],
+    loss_claims: list[dict],
+    targets: list[dict],
 ) -> str:
-    """Return all tables; `alone_claims` are about networks without soft labels, `loss_claims` about val cases."""
+    """Return all tables.
+
+    Args:
+        alone_claims: about networks without soft labels.
+        narrow_claims: about students of half and a quarter of the width.
+        loss_claims: about validation cases.
+    """
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
         "Networks alone against the ensembles": markdown_table(
             CLAIM_HEADINGS, [_row_of_claim(row) for row in alone_claims]
+        ),
+        "Narrow students against the same networks alone": markdown_table(
+            CLAIM_HEADINGS, [_row_of_claim(row) for row in narrow_claims]
         ),
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
         "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in loss_claims]),

@@ -32,6 +32,12 @@ def alone_claims_of(figures: Figures) -> list[Claim]:
     return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
 
 
+def narrow_claims_of(figures: Figures) -> list[Claim]:
+    """Return the claims that narrow students are better than the same networks on references alone."""
+    pairs = [(f"{width}-width student", f"{width}-width dil2D alone") for width in ("half", "quarter")]
+    return [Claim(*pair, 0.05) for pair in pairs if set(pair) <= set(figures.groups)]
+
+
 def loss_claims_of(figures: Figures) -> list[Claim]:
     """Return the claims, tested on validation cases, that a Dice loss for soft labels improves students."""
     return [Claim(*pair, 0.05) for pair in WITH_AND_WITHOUT_DICE if set(pair) <= set(figures.groups)]
