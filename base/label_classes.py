@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from base.errors import InputError
 from base.json_files import check_shape
 
-IGNORED = 255  # class index of voxels excluded from losses and metrics: outside the image, or without a reference
+# Label and class index of voxels that are excluded from losses and measures: outside the image, without a reference, or
+# not annotated in it.
+IGNORED = 255
 
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 
@@ -34,8 +36,12 @@ class LabelClasses:
         return tuple(int(name.split("+")[0]) for name in self.names)
 
     def table(self) -> bytes:
-        """Return the class index of each label 0 to 255, used as ``numpy.frombuffer(table, "uint8")[labels]``."""
+        """Return the class index of each label 0 to 255, used as ``numpy.frombuffer(table, "uint8")[labels]``.
+
+        `IGNORED` stays `IGNORED`.
+        """
         table = bytearray(256)
+        table[IGNORED] = IGNORED
         for index, labels in enumerate(self.labels):
             for label in labels:
                 table[label] = index

@@ -11,7 +11,7 @@ from data.case_folder import RECORD
 
 _SUMS = {"image": str, "reference?": str}
 _SHAPE = {
-    "options": {"voxel_size_mm": (None, [(None, float)] * 3)},
+    "options": {"voxel_size_mm": (None, [(None, float)] * 3), "ignore_label?": int},
     "original": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "resampled": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "labels": (None, {str: int}),

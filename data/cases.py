@@ -55,6 +55,11 @@ class Case:
         return {int(label) for label in self.record["labels"] or ()}
 
     @property
+    def ignore_label(self) -> int | None:
+        """The label of voxels that are not annotated in the original reference; None if all are."""
+        return self.record["options"].get("ignore_label")
+
+    @property
     def voxel_size_mm(self) -> list[float | None] | None:
         """The `--voxel-size` (x, y, z) of stage 1, None along axes that were kept, or None if the grid was kept."""
         return self.record["options"]["voxel_size_mm"]
@@ -93,11 +98,11 @@ class Case:
         return self.stored_image().astype(np.float32)
 
     def resampled_reference(self) -> np.ndarray:
-        """Return the resampled labels, uint8."""
+        """Return the resampled labels, uint8, `IGNORED` where they are not annotated."""
         return self._resampled(RESAMPLED_REFERENCE, "reference").astype(np.uint8)
 
     def resampled_classes(self, classes: LabelClasses) -> np.ndarray | None:
-        """Return the resampled reference as class indices, uint8, or None without a reference."""
+        """Return the resampled reference as class indices, uint8, with `IGNORED`; None without a reference."""
         return class_indices(self.resampled_reference(), classes.table()) if self.has_reference else None
 
     def _resampled(self, name: str, kind: str) -> np.ndarray:
@@ -117,7 +122,7 @@ class Case:
         return self._original(IMAGE, "image", "scan")
 
     def original_reference(self) -> np.ndarray:
-        """Return the reference on the original grid of the scan, in LPS orientation.
+        """Return the labels of the reference on the original grid of the scan, in LPS orientation, with `IGNORED`.
 
         Raises:
             InputError: the file is damaged, or is not the reference that was resampled.
@@ -130,7 +135,7 @@ class Case:
         difference = Grid.of(image).differs_from(grid)
         if difference:
             raise InputError(path, f"is not on the grid of its scan ({difference})", "give both the same grid")
-        return to_array(from_array(whole_labels(sitk.GetArrayViewFromImage(image), path), grid))
+        return to_array(from_array(whole_labels(sitk.GetArrayViewFromImage(image), path, self.ignore_label), grid))
 
     def _original(self, name: str, kind: str, noun: str) -> sitk.Image:
         known = self.record.get("original_sha256")

@@ -23,7 +23,7 @@ class Clip:
 
 
 def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
-    """Return the foreground of the reference: every class but the background."""
+    """Return the foreground of the reference: every class but the background; what is not annotated may be any."""
     on_scan = class_indices(case.original_reference(), classes.table())
     return Clip(on_scan > 0, case.resampled_classes(classes) > 0)
 

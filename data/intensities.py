@@ -7,6 +7,7 @@ import numpy as np
 
 from base.errors import InputError
 from base.intensity_records import PERCENTILES, Normalization
+from base.label_classes import IGNORED
 
 _AIR_HU = -200  # images of most other kinds have no voxel below this; every CT that shows air has
 _VOXELS_PER_CASE = 20_000  # enough for percentiles within a fraction of their spread
@@ -70,7 +71,7 @@ def normalize(image: np.ndarray, normalization: Normalization) -> tuple[np.ndarr
 
 def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return intensities (n,) of at least 20,000 evenly spread foreground voxels; all where there are fewer."""
-    foreground = image[reference > 0]
+    foreground = image[(reference > 0) & (reference != IGNORED)]
     return foreground[:: max(1, foreground.size // _VOXELS_PER_CASE)]
 
 

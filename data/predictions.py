@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
-from base.label_classes import LabelClasses
+from base.label_classes import IGNORED, LabelClasses
 from base.run_files import probability_path
 from data.case_folder import IMAGE
 from data.cases import Case, class_indices
@@ -41,7 +41,7 @@ class Scan:
         return lps_view(self._image)
 
     def reference(self, classes: LabelClasses) -> np.ndarray | None:
-        """Return the reference in the labels of predictions, uint8; None without one."""
+        """Return the reference in the labels of predictions, uint8, with `IGNORED`; None without one."""
         if not self._case.has_reference:
             return None
         return _as_labels(class_indices(self._case.original_reference(), classes.table()), classes)
@@ -78,4 +78,4 @@ class Scan:
 
 
 def _as_labels(indices: np.ndarray, classes: LabelClasses) -> np.ndarray:
-    return class_indices(indices, bytes(classes.written_labels).ljust(256, b"\0"))
+    return class_indices(indices, bytes(classes.written_labels).ljust(IGNORED, b"\0") + bytes([IGNORED]))

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from base.atomic_file import remove_abandoned
 from base.errors import InputError, one_line
 from base.json_files import write_json
+from base.label_classes import IGNORED
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
 from data.case_record import read_case_record
 from data.images.image_files import Grid, checksum, from_array, read_image, to_lps
@@ -26,6 +27,7 @@ from data.resampling import VoxelSize, count_labels, resample_image, resample_re
 VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
 _MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
 _LONGEST_AXIS = 2**14
+_NOT_ANNOTATED = "nothing of its reference is annotated: it counts as a case without reference"
 
 Limits = Callable[[float, int], AbstractContextManager]  # limits the seconds and bytes for reading a file
 
@@ -51,7 +53,11 @@ class Outcome:
 
     def with_note(self, note: str) -> "Outcome":
         """Return the same outcome with another `note` appended, unless it is empty."""
-        return replace(self, note="; ".join(filter(None, (self.note, note))))
+        return replace(self, note=_joined(self.note, note))
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def prepare_case(
@@ -95,7 +101,10 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
     reference = Original.find(source.reference, folder / REFERENCE, before)
     wanted = {
         "version": VERSION,
-        "options": {"voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None},
+        "options": {
+            "voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None,
+            **({} if source.ignore_label is None else {"ignore_label": source.ignore_label}),
+        },
         "source": {"image": image.stamps(), "reference": reference.stamps()},
     }
     note = _note_on(source, image, reference)
@@ -103,10 +112,14 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
         if before.get("patient") != source.owner:  # not recorded by earlier versions
             before = {**before, "patient": source.owner}
             write_json(folder / RECORD, before)
+        if before["labels"] is None and reference.file is not None:
+            note = _joined(note, _NOT_ANNOTATED)
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_foreign_files(folder, before)
-    pixels, reference_image, labels = _read_checked(image.file, reference.file, limits)
-    if source.may_be_labels and labels is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
+    pixels, reference_image, labels = _read_checked(image.file, reference.file, limits, source.ignore_label)
+    if labels is not None and (labels == IGNORED).all():
+        note, labels = _joined(note, _NOT_ANNOTATED), None
+    if source.may_be_labels and reference.file is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
         problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
         remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to CASE/imaging.nii.gz"
         raise InputError(image.file, problem, remedy)
@@ -153,7 +166,7 @@ def _note_on(source: SourceCase, image: Original, reference: Original) -> str:
 def _is_finished(folder: Path, record: dict, wanted: dict) -> bool:
     names = [IMAGE, RESAMPLED_IMAGE]
     if wanted["source"]["reference"] is not None:
-        names += [REFERENCE, RESAMPLED_REFERENCE]
+        names += [REFERENCE] if record.get("labels") is None else [REFERENCE, RESAMPLED_REFERENCE]
     complete = all((folder / name).exists() for name in names)
     return complete and all(record.get(key) == value for key, value in wanted.items())
 
@@ -167,14 +180,17 @@ def _refuse_foreign_files(folder: Path, record: dict | None) -> None:
 
 
 def _read_checked(
-    image: Path, reference: Path | None, limits: Limits
+    image: Path, reference: Path | None, limits: Limits, ignore_label: int | None
 ) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
-    """Return the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order."""
+    """Return the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order.
+
+    Voxels of `ignore_label` are `IGNORED`.
+    """
     pixels = _read_within(image, limits)
     if reference is None:
         return pixels, None, None
     read = _read_within(reference, limits)
-    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference)
+    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, ignore_label)
     difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both the same grid")
@@ -212,7 +228,7 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | No
         write_resampled(from_array(labels, grid), folder / RESAMPLED_REFERENCE)
         checksums["reference"] = checksum(labels)
         found = count_labels(labels)
-        counts = {str(label): int(found[label]) for label in np.flatnonzero(found)}
+        counts = {str(label): int(found[label]) for label in np.flatnonzero(found[:IGNORED])}
     return {
         "original": vars(original),
         "resampled": vars(grid),

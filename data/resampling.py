@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage, sparse, special
 
 from base.argmax import argmax
+from base.label_classes import IGNORED
 from data.images.image_files import Grid, from_array
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
@@ -128,11 +129,28 @@ def resample_reference(reference: sitk.Image, grid: Grid) -> np.ndarray:
     lowest foreground label. Because structures thinner than a new voxel would vanish, the label of every old voxel is
     kept in the new voxel that contains it or in one of its 26 neighbours. Rare labels are written last, so that no
     other label overwrites them.
+
+    Where voxels are not annotated (`IGNORED`), annotated background is a label as any other, so that thin scribbles of
+    it are kept, too.
     """
     labels = sitk.GetArrayViewFromImage(reference).astype(np.uint8)
     old = Grid.of(reference)
     if old == grid:
         return labels
+    if (labels == IGNORED).any():
+        return _swapped(_resample_labels(_swapped(labels), old, grid))
+    return _resample_labels(labels, old, grid)
+
+
+def _swapped(labels: np.ndarray) -> np.ndarray:
+    """Return `labels` with background and `IGNORED` exchanged, uint8."""
+    table = np.arange(256, dtype=np.uint8)
+    table[[0, IGNORED]] = IGNORED, 0
+    return table[labels]
+
+
+def _resample_labels(labels: np.ndarray, old: Grid, grid: Grid) -> np.ndarray:
+    """Resample `labels`, uint8 (z, y, x), from `old` to `grid`; 0 fills the space between all others."""
     counts = count_labels(labels)
     foreground = [int(label) for label in np.flatnonzero(counts) if label != 0]
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from base.component_choice import ComponentChoice
 from base.errors import InputError
-from base.label_classes import LabelClasses
+from base.label_classes import IGNORED, LabelClasses
 from data.cases import Case
 from data.components import keep_largest
 from networks.weights import TrainedNetwork
@@ -73,10 +73,11 @@ def _choose(
     dices = {name: {count: [] for count in _TRIED} for name in labels}
     for case in tqdm(cases, "choosing components", unit="case"):
         prediction, reference = predict(case)
+        annotated = reference != IGNORED
         for count in _TRIED:
             kept = keep_largest(prediction, count)
             for name, label in labels.items():
-                dices[name][count].append(dice(kept == label, reference == label))
+                dices[name][count].append(dice((kept == label) & annotated, reference == label))
     means = {name: {count: fmean(some) for count, some in tried.items()} for name, tried in dices.items()}
     return ComponentChoice(
         {name: max(tried, key=tried.get) for name, tried in means.items()},

@@ -1,6 +1,7 @@
 """Stage 1: bring the cases of a data set to case folders on one voxel grid."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -71,10 +72,14 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
         layout = recognise_layout(options.data)
     if options.frames and layout != "acdc":
         raise InputError("--frames", f"means nothing for the layout {layout}", "leave it out")
-    if options.images:
-        return layout, find_paired_cases(options.images, options.references)
     frames = {"frames": options.frames} if options.frames else {}
-    return layout, find_source_cases(options.data, layout, **frames)
+    if options.images:
+        sources = find_paired_cases(options.images, options.references)
+    else:
+        sources = find_source_cases(options.data, layout, **frames)
+    if options.ignore_label is not None:
+        sources = [replace(source, ignore_label=options.ignore_label) for source in sources]
+    return layout, sources
 
 
 def find_left_over_of(options: ResamplingOptions, layout: str, sources: list[SourceCase]) -> list[LeftOver]:

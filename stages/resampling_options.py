@@ -9,7 +9,7 @@ from base.errors import InputError
 from data.layouts import LAYOUTS
 from data.layouts.acdc import FRAMES
 from utils.cli.options import option
-from utils.cli.value_types import parse_natural_number, parse_positive_int, parse_positive_number
+from utils.cli.value_types import parse_ignore_label, parse_natural_number, parse_positive_int, parse_positive_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,12 @@ class SourceOptions:
     )
     references: Path | None = option(
         "--references", parse=Path, help="folder of the references, under the images' names (default: no references)"
+    )
+    ignore_label: int | None = option(
+        "--ignore-label",
+        parse=parse_ignore_label,
+        metavar="LABEL",
+        help="label of voxels that are not annotated, 1 to 255 (default: that of nnU-Net's dataset.json, else none)",
     )
 
 

@@ -88,6 +88,7 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
                 raise
             classes, soft_record = begun.classes, begun.record["soft_labels"]
     else:
+        _check_ignore_labels(options.classes, [*train_cases, *val_cases])
         classes = resolve(options.classes, labels, options.data / "train")
         train_cases = with_reference(train_cases)
     if message := notice(classes, labels):
@@ -95,6 +96,15 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
     if shared := shared_patients(train_cases, val_cases):
         print(f"note: patients with cases in train and in val: {len(shared)}, such as {shared[0]}; validation flatters")
     return TrainingData(train_cases, val_cases, classes, soft_labels, soft_record)
+
+
+def _check_ignore_labels(classes: LabelClasses, cases: Sequence[Case]) -> None:
+    """Raise InputError where a class is the label of voxels that are not annotated."""
+    ignored = {case.ignore_label for case in cases}
+    for name, labels in zip(classes.names, classes.labels):
+        if ignored.intersection(labels):
+            problem = f"class {name} is the label of voxels that are not annotated (--ignore-label of stage 1)"
+            raise InputError("--classes", problem, "leave it out")
 
 
 def _find_soft_labels(options: TrainingOptions, cases: Sequence[Case]) -> tuple[SoftLabels, dict]:

@@ -1,5 +1,6 @@
 """Raw data sets of nnU-Net version 2: one file per channel, numbered in its name, and one label file per case."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from base.errors import InputError
@@ -27,13 +28,22 @@ def find(data_folder: Path) -> list[SourceCase]:
         )
     ending = _checked_ending(description, data_folder / DESCRIPTION)
     training, test = (_scans(data_folder / name, ending) for name in ("imagesTr", "imagesTs"))
+    ignore_label = _ignore_label(description)
     labels = data_folder / "labelsTr"
     refuse_references_without_image(images_in(labels), training)
     cases = [  # a missing label is refused when it is read
         SourceCase(name, path, image_named(labels, name) or labels / f"{name}{ending}")
         for name, path in training.items()
     ]
-    return cases + [SourceCase(name, path, image_named(data_folder / "labelsTs", name)) for name, path in test.items()]
+    cases += [SourceCase(name, path, image_named(data_folder / "labelsTs", name)) for name, path in test.items()]
+    return [replace(case, ignore_label=ignore_label) for case in cases]
+
+
+def _ignore_label(description: dict) -> int | None:
+    """Return the label named "ignore", of voxels that are not annotated; None without one."""
+    labels = description.get("labels")
+    label = labels.get("ignore") if isinstance(labels, dict) else None
+    return label if isinstance(label, int) and not isinstance(label, bool) and 0 < label < 256 else None
 
 
 def _checked_ending(description: dict, path: Path) -> str:

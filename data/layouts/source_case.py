@@ -14,6 +14,7 @@ class SourceCase:
         image, reference: its files; `reference` is None without one.
         split: the split whose folder contains it; None outside of such folders.
         patient: its patient, if patients have several cases; empty if the case is the patient.
+        ignore_label: label of voxels that are not annotated in the reference; None if all are, or nobody says so.
         may_be_labels: whether the file could also be a map of labels, so that its values must be checked.
         problem: the reason why it cannot be read, if already known; only this case is refused.
     """
@@ -25,6 +26,7 @@ class SourceCase:
     patient: str = ""
     problem: str = ""
     may_be_labels: bool = False
+    ignore_label: int | None = None
 
     @property
     def owner(self) -> str:

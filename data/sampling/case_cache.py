@@ -138,7 +138,7 @@ def open_case(
                 )
             )
             deviation = files[-1].arrays["deviation"]
-        if labels is None:
+        if labels is None or case.ignore_label is not None:
             drawn_by = {"soft labels": maker, "files": stamps}
     table = np.frombuffer(drawing.classes.table(), np.uint8)
 

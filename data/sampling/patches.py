@@ -288,10 +288,14 @@ class Slices:
 
 def busiest_slices(case: TrainingCase, count: int) -> Slices:
     """Return about `count` axial slices of a case, the one with the most foreground in their middle."""
-    number = int(np.argmax([np.count_nonzero(case.table[labels]) for labels in case.labels]))
+    number = int(np.argmax([_foreground_voxels(case.table[labels]) for labels in case.labels]))
     half = min(count // 2, number, len(case.image) - 1 - number)
     part = slice(number - half, number + half + 1)
     image, reference = case.scaling.apply(case.image[part]), case.table[case.labels[part]]
     slices = Slices(image, case.scaling.padding_value, reference, case.name, number, len(case.image), case.spacing_mm)
     case.release()
     return slices
+
+
+def _foreground_voxels(classes: np.ndarray) -> int:
+    return np.count_nonzero((classes > 0) & (classes != IGNORED))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from base.argmax import argmax
+from base.label_classes import IGNORED
 from data.cases import Case
 from data.intensities import Scaling
 from data.sampling.voxel_index import VoxelIndex
@@ -51,8 +52,17 @@ class TrainingCase:
 
 
 def drawing_classes(table: np.ndarray, labels: np.ndarray | None, soft: np.ndarray | None) -> np.ndarray:
-    """Return the class indices by which voxels are drawn: of the reference, else the argmax of the soft labels."""
-    return table[labels] if labels is not None else argmax(soft)
+    """Return the class indices by which voxels are drawn: of the reference, elsewhere the argmax of the soft labels.
+
+    Without soft labels, voxels that are not annotated are `IGNORED`.
+    """
+    if labels is None:
+        return argmax(soft)
+    classes = table[labels]
+    unknown = classes == IGNORED
+    if soft is not None and unknown.any():
+        classes[unknown] = argmax(soft)[unknown]
+    return classes
 
 
 def fingerprint(cases: Sequence[Case]) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from base.label_classes import notice, parse_classes, resolve
+from base.label_classes import IGNORED, notice, parse_classes, resolve
 
 
 def indices(classes, labels):
@@ -48,3 +48,9 @@ def test_a_class_without_voxels_in_any_case_is_refused():
 def test_invalid_classes_are_refused(text):
     with pytest.raises(InputError, match="--classes"):
         parse_classes(text)
+
+
+def test_voxels_that_are_not_annotated_belong_to_no_class():
+    for text in ("0,1,2", "0,3"):
+        classes = resolve(parse_classes(text), {0, 1, 2}, "DATA")
+        assert indices(classes, [IGNORED]) == [IGNORED]

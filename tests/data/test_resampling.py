@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
+from base.label_classes import IGNORED
 from data.images.image_files import Grid, to_lps
 from data.resampling import (
     SIGMA_PER_FWHM,
@@ -198,3 +200,23 @@ def test_resampling_to_the_same_grid_changes_nothing():
     image = image_of(labels, (1.0, 2.0, 3.0))
     np.testing.assert_array_equal(resample_reference(image, Grid.of(image)), labels)
     assert resample_image(image, Grid.of(image)) is image
+
+
+def test_thin_scribbles_stay_annotated_where_voxels_grow():
+    """Lines one voxel wide, of background and of two classes, in a reference of which the rest is not annotated."""
+    labels = np.full((6, 40, 40), IGNORED, np.uint8)
+    labels[1, 5, 3:30], labels[3, 10:35, 20], labels[4, 30, 4:12] = 0, 1, 2
+    old = image_of(labels, (1.0, 1.0, 5.0))
+    grid = resampled_grid(Grid.of(old), (2.7, 2.7, 8.0))
+    new = resample_reference(old, grid)
+    assert set(np.unique(new)) == {0, 1, 2, IGNORED}
+    for label in (0, 1, 2):  # every annotated voxel has its label within one new voxel
+        near = ndimage.maximum_filter((new == label).astype(np.uint8), 3)
+        z, y, x = np.nonzero(labels == label)
+        at = [
+            np.clip(np.floor(index + 0.5).astype(int), 0, size - 1)
+            for index, size in zip(grid.indices_of(Grid.of(old)), new.shape)
+        ]
+        assert near[at[0][z], at[1][y], at[2][x]].all()
+    annotated = (new != IGNORED).mean() / (labels != IGNORED).mean()
+    assert 1 <= annotated < 8  # thin lines grow with the voxels, at most

@@ -41,6 +41,13 @@ def parse_components(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number from 0 up nor auto")
 
 
+def parse_ignore_label(text: str) -> int:
+    """Read a label from 1 to 255."""
+    if text.isdecimal() and 0 < int(text) < 256:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a label from 1 to 255; 0 is the background")
+
+
 def parse_folder_name(text: str) -> str:
     """Read the name of one folder in SAVE, not a path."""
     try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from base.argmax import argmax
 from base.atomic_file import not_written
+from base.label_classes import IGNORED
 
 _VOXELS_PER_BLOCK = 1 << 18  # in whole slices, at least one
 _STORE, _STORED = ".members-", ".probabilities"
@@ -26,7 +27,7 @@ def leave_one_out(
         members: probabilities of each, (classes, z, y, x); read a few slices at a time, so that they may lie on disk.
         weights: of each member in `mean`.
         mean: the ensemble's probabilities, float32 (classes, z, y, x).
-        reference: class indices (z, y, x).
+        reference: class indices (z, y, x); voxels that are `IGNORED` do not count.
 
     Returns:
         rows with `member`, `class`, `dice` of the member alone, `ensemble_dice`, `dice_without` it (None for the only
@@ -68,7 +69,7 @@ def _overlaps(members, weights, mean: np.ndarray, reference: np.ndarray, number_
         shares = [np.array(values[:, part]) for values in members.values()]
         own = np.stack([argmax(share) for share in shares])
         # Where the argmax of every member is background, so is that of any weighted mean of them.
-        active = own.any(axis=0) | (reference[part] > 0)
+        active = (own.any(axis=0) | (reference[part] > 0)) & (reference[part] != IGNORED)
         if not active.any():
             continue
         there = mean[:, part][:, active]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from base.boxes import bounding_box
+from base.label_classes import IGNORED
 from base.regions import Region
 from utils.evaluation.calibration import brier_score, expected_calibration_error, foreground_margin
 from utils.evaluation.metrics import dice, surface_distances, volume_ml
@@ -29,6 +30,7 @@ class Segmentation:
     """A scan, its prediction and its reference (if any) on the scan's own grid.
 
     `image` is (z, y, x); `prediction` and `reference` too, uint8 in the labels of predictions; spacing (z, y, x) in mm.
+    The reference is `IGNORED` where it is not annotated.
     """
 
     image: np.ndarray
@@ -36,12 +38,19 @@ class Segmentation:
     reference: np.ndarray | None
     spacing_mm: tuple[float, ...]
 
+    @property
+    def annotated(self) -> np.ndarray | None:
+        """Boolean mask (z, y, x) of the annotated voxels; None without a reference, or if all are."""
+        known = None if self.reference is None else self.reference != IGNORED
+        return None if known is None or known.all() else known
+
 
 @dataclass(frozen=True)
 class Probabilities:
     """Probabilities that a prediction was made from, and the reference (if any), on the resampled grid.
 
-    `values` are float32 (classes, z, y, x), `reference` class indices, uint8 (z, y, x); spacing (z, y, x) in mm.
+    `values` are float32 (classes, z, y, x), `reference` class indices, uint8 (z, y, x), with `IGNORED`. The spacing is
+    (z, y, x) in mm.
     """
 
     values: np.ndarray
@@ -68,12 +77,16 @@ def measure_case(
 def _measure_segmentation(
     segmentation: Segmentation, regions: Sequence[Region], tolerance_mm: float
 ) -> Iterator[dict[str, float | None]]:
+    """Measure each region. Of a reference that is not annotated everywhere, only the Dice of what is annotated."""
     prediction, reference, spacing_mm = segmentation.prediction, segmentation.reference, segmentation.spacing_mm
+    annotated = segmentation.annotated
     box = bounding_box(prediction if reference is None else prediction | reference)
     for region in regions:
         mask = np.isin(prediction[box], region.labels)
         measures = {"volume_ml": volume_ml(mask, spacing_mm)}
-        if reference is not None:
+        if annotated is not None:
+            measures["dice"] = dice(mask & annotated[box], np.isin(reference[box], region.labels))
+        elif reference is not None:
             true_mask = np.isin(reference[box], region.labels)
             distances = surface_distances(mask, true_mask, spacing_mm)
             measures |= {
@@ -94,7 +107,9 @@ def _measure_probabilities(
     if probabilities.reference is None:
         yield from ({} for _ in regions)
         return
-    box, near = foreground_margin(probabilities.reference > 0, probabilities.spacing_mm)
+    known = probabilities.reference != IGNORED
+    box, near = foreground_margin((probabilities.reference > 0) & known, probabilities.spacing_mm)
+    near &= known[box]
     values = probabilities.values[(slice(None), *box)][:, near]
     true_classes = probabilities.reference[box][near]
     for region in regions:

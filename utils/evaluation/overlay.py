@@ -20,6 +20,8 @@ def plot_overlay(path: Path, title: str, segmentation: Segmentation, classes: Se
     """
     image, prediction, reference = segmentation.image, segmentation.prediction, segmentation.reference
     spacing_mm = segmentation.spacing_mm
+    if segmentation.annotated is not None:
+        reference = reference * segmentation.annotated
     shown = reference if reference is not None and reference.any() else prediction
     centre = _position_with_most_foreground(shown)
     sparse = image[tuple(slice(None, None, max(1, size // 64)) for size in image.shape)]

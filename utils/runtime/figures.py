@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from base.atomic_file import write_bytes
+from base.label_classes import IGNORED
 
 _COLOURS = ("tab:red", "tab:cyan", "tab:orange", "tab:green", "tab:purple", "tab:pink", "tab:olive")
 CLASS_COLOURS = tuple(map(matplotlib.colors.to_hex, _COLOURS))  # of the foreground classes, in order, cyclic
@@ -25,10 +26,13 @@ def save_figure(figure, path: Path) -> None:
 
 
 def label_picture(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return a grey float slice with its class indices as colour overlay, uint8 (3, rows, columns)."""
+    """Return a grey float slice with its class indices as colour overlay, uint8 (3, rows, columns).
+
+    `IGNORED` is not coloured.
+    """
     grey = np.clip((image - image.min()) / max(float(np.ptp(image)), 1e-6), 0, 1)
     picture = np.repeat(grey[None], 3, axis=0)
-    for index in range(1, int(classes.max()) + 1):
+    for index in np.setdiff1d(classes, [0, IGNORED]).tolist():
         colour = np.array(matplotlib.colors.to_rgb(_COLOURS[(index - 1) % len(_COLOURS)]))
         mask = classes == index
         picture[:, mask] = 0.6 * picture[:, mask] + 0.4 * colour[:, None]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from base.label_classes import parse_classes
+from base.label_classes import IGNORED, parse_classes
 from base.regions import parse_regions, regions_of
 from utils.evaluation.calibration import brier_score, expected_calibration_error
 from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
@@ -102,3 +102,16 @@ def test_a_reference_without_foreground(values):
     for row in measure(empty, empty, values):
         assert row["dice"] == row["surface_dice"] == 1
         assert row["asd_mm"] is row["hausdorff_mm"] is row["ece"] is row["brier"] is None
+
+
+def test_what_is_not_annotated_counts_neither_for_dice_nor_for_calibration(prediction, reference, values):
+    """Compare with measures of a volume in which the ignored slices do not exist."""
+    sparse = reference.copy()
+    sparse[8:] = IGNORED
+    rows = measure(prediction, sparse, values)
+    cut = measure(prediction[:8], reference[:8], values[:, :8])
+    for row, expected in zip(rows, cut, strict=True):
+        assert row["dice"] == expected["dice"]
+        assert (row["ece"], row["brier"]) == pytest.approx((expected["ece"], expected["brier"]))
+        assert not {"asd_mm", "hausdorff_mm", "hausdorff95_mm", "surface_dice", "reference_volume_ml"} & row.keys()
+    assert rows[0]["volume_ml"] == measure(prediction, reference, values)[0]["volume_ml"]

@@ -1,0 +1,118 @@
+"""References in which most voxels are not annotated, from stage 1 to a student."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from base.errors import InputError
+from tests.material import SMALL, image_of, make_kidney, rows_of, write_case
+
+IGNORE = 4
+
+
+def scribbled(reference: sitk.Image, seed: int, share: float = 0.2) -> sitk.Image:
+    """Return a reference in which only some random voxels, of every class, keep their labels."""
+    labels = sitk.GetArrayFromImage(reference)
+    labels[np.random.default_rng(seed).random(labels.shape) > share] = IGNORE
+    sparse = sitk.GetImageFromArray(labels)
+    sparse.CopyInformation(reference)
+    return sparse
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory, call):
+    """Return DATA of kidneys with scribbles, one train case with nothing annotated, and SAVE with two networks."""
+    folder = tmp_path_factory.mktemp("sparse")
+    data, save = folder / "DATA", folder / "SAVE"
+    for number, split in enumerate(("train", "train", "val")):
+        image, reference = make_kidney(number)
+        share = 0 if number == 1 else 0.2
+        write_case(data / split / f"case_{number:05d}", image, scribbled(reference, number, share))
+    output = call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5, "--ignore-label", IGNORE)
+    for seed in (0, 1):
+        command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", "0,1,2", "-i", 10]
+        call(*command, "-x", seed, "-r", f"member {seed}")
+    return data, save, output
+
+
+def test_a_case_with_nothing_annotated_has_no_reference(sparse, call):
+    data, save, output = sparse
+    record = json.loads((data / "train" / "case_00001" / "resampling.json").read_text())
+    assert record["labels"] is None
+    assert not (data / "train" / "case_00001" / "segmentation_rs.nii.gz").exists()
+    trained = json.loads((save / "member 0" / "experiment.json").read_text())
+    assert trained["training_cases"] == ["case_00000"]
+    again = call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5, "--ignore-label", IGNORE)
+    for text in (output, again):
+        assert "case_00001: nothing of its reference is annotated" in text
+    assert "0 resampled, 3 done before" in again
+
+
+def test_the_ignore_label_is_no_label_of_the_data(sparse):
+    data, _, _ = sparse
+    record = json.loads((data / "train" / "case_00000" / "resampling.json").read_text())
+    assert set(record["labels"]) <= {"0", "1", "2"}
+    assert record["options"]["ignore_label"] == IGNORE
+    resampled = sitk.ReadImage(str(data / "train" / "case_00000" / "segmentation_rs.nii.gz"))
+    assert set(np.unique(sitk.GetArrayFromImage(resampled))) == {0, 1, 2, 255}
+
+
+def test_dice_is_that_of_the_annotated_voxels_and_distances_are_not_measured(sparse, call):
+    data, save, _ = sparse
+    call("testing_network.py", "-d", data, "-s", save, "-e", "val", "--network-weights", save / "member 0" / "FINAL*")
+    folder = save / "member 0" / "val"
+    prediction, reference = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        for path in (folder / "case_00002_prediction.nii.gz", data / "val" / "case_00002" / "segmentation.nii.gz")
+    )
+    known = reference != IGNORE
+    for row in rows_of(folder / "metrics.csv"):
+        own, true = (labels[known] == int(row["class"]) for labels in (prediction, reference))
+        assert float(row["dice"]) == pytest.approx(2 * (own & true).sum() / (own.sum() + true.sum()), abs=1e-5)
+        assert row["hausdorff_mm"] == row["surface_dice"] == row["reference_volume_ml"] == ""
+        assert row["ece"] != ""
+
+
+def test_a_student_learns_from_soft_labels_where_nothing_is_annotated(sparse, call):
+    data, save, _ = sparse
+    call("ensemble.py", "-d", data, "-s", save, "-e", "train", "--classes", "0,1,2")
+    ensemble = save / "ensemble_c0-1-2" / "train"
+    assert {row["case"] for row in rows_of(ensemble / "members.csv")} == {"case_00000"}
+    command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", "0,1,2", "-i", 10, "--soft"]
+    call(*command, "-r", "student")
+    assert json.loads((save / "student" / "experiment.json").read_text())["training_cases"] == [
+        "case_00000",
+        "case_00001",
+    ]
+
+
+def test_a_class_cannot_be_the_ignore_label(sparse, call):
+    data, save, _ = sparse
+    command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", f"0,1,{IGNORE}", "-i", 10]
+    with pytest.raises(InputError, match=f"class {IGNORE} is the label of voxels that are not annotated"):
+        call(*command, "-r", "refused")
+
+
+def test_the_background_cannot_be_the_ignore_label(run, tmp_path):
+    process = run("resample_data.py", "-d", tmp_path, "--ignore-label", 0, status=2)
+    assert "0 is the background" in process.stderr
+
+
+def test_nnunets_label_named_ignore_needs_no_option(call, tmp_path):
+    source = tmp_path / "Dataset001_Kidney"
+    labels = {"background": 0, "kidney": 1, "ignore": 255}
+    names = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz", "numTraining": 1, "labels": labels}
+    for folder in ("imagesTr", "labelsTr"):
+        (source / folder).mkdir(parents=True)
+    (source / "dataset.json").write_text(json.dumps(names))
+    image = np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32)
+    reference = np.full(image.shape, 255, np.uint8)
+    reference[2:4, 2:4], reference[0] = 1, 0
+    sitk.WriteImage(image_of(image), str(source / "imagesTr" / "a_0000.nii.gz"))
+    sitk.WriteImage(image_of(reference), str(source / "labelsTr" / "a.nii.gz"))
+    call("resample_data.py", "-d", source, "-o", tmp_path / "DATA", "--voxel-size", "none")
+    record = json.loads((tmp_path / "DATA" / "a" / "resampling.json").read_text())
+    assert record["labels"] == {"0": 56, "1": 32}
+    assert record["options"]["ignore_label"] == 255
