@@ -36,6 +36,7 @@ GROUPS += ("small UNet3D", "small UNet3D student", "small UNet3D student, KL+dic
 GROUPS += ("few references alone", "ensemble of few references", "student of few references")
 GROUPS += ("student of few references, KL+dice",)
 GROUPS += ("few references alone, fp32", "few diverse member", "few diverse ensemble", "few diverse student")
+GROUPS += ("ten references alone", "ten references member", "ensemble of ten references", "student of ten references")
 ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),

@@ -13,18 +13,22 @@ from studies.hippocampus.settings import (
     DIL2D,
     DIL2D_FP32,
     DIL2D_SHORT,
+    DIL2D_SHORT_BF16,
     DIL2D_TRIAL,
     FIRST_CHOICE,
     FOLDS,
     KINDS,
     MEMBERS,
+    MIRRORINGS,
     QUESTIONS,
     SEEDS,
     SMALL_FIRST_CHOICE,
     SMALL_QUESTIONS,
     SMALL_UNET3D,
     SMALL_UNET3D_FP32,
+    TEN,
     UNET3D,
+    VIEWS,
     WIDTHS,
 )
 from studies.results import Part, Results
@@ -44,17 +48,17 @@ class Study:
         """Run stage 1 on all scans."""
         self._resample("ALL", "-d", self.scans)
 
-    def resample_few(self) -> None:
-        """Run stage 1 with only the references of `ANNOTATED` random train cases, and of all val and test cases."""
+    def resample_few(self, count: int = ANNOTATED, data: str = "FEW") -> None:
+        """Run stage 1 with only the references of `count` random train cases, and of all val and test cases."""
         split = read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
-        annotated = random.Random(0).sample(sorted(split["train"]), ANNOTATED)
-        references = self.work / "few_references"
+        annotated = random.Random(0).sample(sorted(split["train"]), count)
+        references = self.work / f"{data.lower()}_references"
         references.mkdir(parents=True, exist_ok=True)
         for case in (*annotated, *split["val"], *split["test"]):
             link = references / f"{case}.nii.gz"
             if not link.is_symlink():
                 link.symlink_to((self.scans / "labelsTr" / link.name).resolve())
-        self._resample("FEW", "--images", self.scans / "imagesTr", "--references", references)
+        self._resample(data, "--images", self.scans / "imagesTr", "--references", references)
 
     def _resample(self, data: str, *source: object) -> None:
         self.scripts.resample(data, *source, "--voxel-size", 1, 1, 1, "--split-file", self.scans / "split.json")
@@ -89,13 +93,22 @@ class Study:
         return chosen
 
     def evaluate(
-        self, part: Part, groups: Mapping[str, Sequence[Network]], ensembles: Mapping[str, Sequence[Network]] = {}
+        self,
+        part: Part,
+        groups: Mapping[str, Sequence[Network]],
+        ensembles: Mapping[str, Sequence[Network]] = {},
+        views: int = 1,
     ) -> Part:
-        """Add the results of groups of networks, and of ensembles by their members, on validation and test cases."""
+        """Add the results of groups of networks, and of ensembles by their members, on validation and test cases.
+
+        Args:
+            views: mirrored views of the ensembles.
+        """
+        in_views = ["--views", views] if views > 1 else []
         for split in ("val", "test"):
             for group, members in ensembles.items():
                 name = group.replace(" ", "_")
-                self.scripts.average(name, members, split, data=members[0].data)
+                self.scripts.average(name, members, split, *in_views, data=members[0].data)
                 part.add_ensemble(group, self.scripts, name, split)
             for group, networks in groups.items():
                 self.scripts.predict(networks, split)
@@ -256,6 +269,32 @@ def study_alone(study: Study) -> Part:
     return study.evaluate(Part(), {"dil2D alone, fp32": alone})
 
 
+def study_ten(study: Study) -> Part:
+    """Train a diverse ensemble on ten references, and students on its labels of all scans; mirroring is chosen."""
+    scripts, part = study.scripts, Part()
+    study.resample_few(TEN, "TEN")
+
+    def alone(mirroring: str, seed: int) -> Network:
+        recipe = SMALL_UNET3D.with_options(MIRRORINGS[mirroring])
+        return network(f"ten_{mirroring.replace(' ', '_')}_{seed}", recipe, seed, "TEN")
+
+    trials = {mirroring: alone(mirroring, SEEDS[0]) for mirroring in MIRRORINGS}
+    scripts.train(list(trials.values()))
+    scripts.predict(list(trials.values()), "val")
+    mirroring = part.choose("mirroring", {option: one.name for option, one in trials.items()}, scripts, "val")
+    singles = [alone(mirroring, seed) for seed in SEEDS]
+    dilated = DIL2D_SHORT_BF16.with_options(MIRRORINGS[mirroring])
+    members = [*singles, *(network(f"ten_dil2D_{seed}", dilated, seed, "TEN") for seed in SEEDS)]
+    scripts.train(members)
+    teacher = "ten_diverse"
+    scripts.average(teacher, members, "train", *(["--views", VIEWS[mirroring]]), data="TEN")
+    recipe = SMALL_UNET3D.with_options(MIRRORINGS[mirroring])
+    learners = [student(f"ten_student_{seed}", recipe, teacher, SOFT_DEFAULTS, seed, "TEN") for seed in SEEDS]
+    scripts.train(learners)
+    groups = {"ten references alone": singles, "ten references member": members, "student of ten references": learners}
+    return study.evaluate(part, groups, {"ensemble of ten references": members}, VIEWS[mirroring])
+
+
 def study_narrow(study: Study) -> Part:
     """Train dil2D of half and a quarter of the width on references alone, as the students of these widths."""
     study.resample()
@@ -285,6 +324,7 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "few-diverse": study_few_diverse,
     "uniform": study_uniform,
     "alone": study_alone,
+    "ten": study_ten,
     "narrow": study_narrow,
     "defaults": study_defaults,
 }

@@ -26,6 +26,7 @@ from studies.hippocampus.targets import (
     loss_claims_of,
     narrow_claims_of,
     targets_of,
+    ten_claims_of,
 )
 from studies.pictures import plot_means
 from studies.results import Results
@@ -43,7 +44,8 @@ def report(results: Results) -> None:
     loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
     alone_claims = decide_claims(alone_claims_of(figures), figures.values)
     narrow_claims = decide_claims(narrow_claims_of(figures), figures.values)
-    text = tables_of(figures, claims, alone_claims, narrow_claims, loss_claims, targets)
+    ten_claims = decide_claims(ten_claims_of(figures), figures.values)
+    text = tables_of(figures, claims, ten_claims, alone_claims, narrow_claims, loss_claims, targets)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

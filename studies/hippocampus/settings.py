@@ -24,6 +24,7 @@ SEEDS = (1, 2, 3)
 MEMBERS = 5  # of the uniform ensemble
 FOLDS = 3  # of the diverse ensemble: each fold is left out by one network of each kind
 WIDTHS = {"half": 16, "quarter": 8}  # features of narrower students
+DIL2D_SHORT_BF16 = replace(DIL2D, iterations=DIL2D_SHORT.iterations)
 ANNOTATED = 30  # train cases with a reference in the parts with few references
 
 FIRST_CHOICE = {"labels": "cross-fitted", "alpha": 1, "softloss": "KL", "temperature": 1}
@@ -36,6 +37,10 @@ QUESTIONS = {
 SMALL_FIRST_CHOICE = FIRST_CHOICE | {"alpha": 0.1}
 SMALL_QUESTIONS = {"labels": ("cross-fitted", "all"), "alpha": (0.1, 1)}
 DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", otherwise as in "small" and "few"
+
+TEN = 10  # train cases with a reference in the part "ten"
+MIRRORINGS = {"none": "", "all axes": "--flip"}  # of training patches, tried in the part "ten"
+VIEWS = {"none": 1, "all axes": 8}  # of the ensemble of the part "ten"
 
 _NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
 _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
@@ -62,6 +67,15 @@ SETTINGS: dict[str, dict] = {
     },
     "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
     "alone": {"dil2D": DIL2D_FP32.options, "iterations": DIL2D_FP32.iterations, "seeds": SEEDS},
+    "ten": {
+        "dil2D": DIL2D_SHORT_BF16.options,
+        "iterations": DIL2D_SHORT_BF16.iterations,
+        **_SMALL,
+        "annotated": TEN,
+        "mirrorings": MIRRORINGS,
+        "views": VIEWS,
+        **SOFT_DEFAULTS,
+    },
     "narrow": {"dil2D": DIL2D.options, "iterations": DIL2D.iterations, "widths": WIDTHS, "seeds": SEEDS},
     "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
 }

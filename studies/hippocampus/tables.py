@@ -64,6 +64,7 @@ RUN_HEADINGS = {
 def tables_of(
     figures: Figures,
     claims: list[dict],
+    ten_claims: list[dict],
     alone_claims: list[dict],
     narrow_claims: list[dict],
     loss_claims: list[dict],
@@ -72,6 +73,7 @@ def tables_of(
     """Return all tables.
 
     Args:
+        ten_claims: about the student of ten references.
         alone_claims: about networks without soft labels.
         narrow_claims: about students of half and a quarter of the width.
         loss_claims: about validation cases.
@@ -80,6 +82,7 @@ def tables_of(
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
+        "Ten references": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in ten_claims]),
         "Networks alone against the ensembles": markdown_table(
             CLAIM_HEADINGS, [_row_of_claim(row) for row in alone_claims]
         ),

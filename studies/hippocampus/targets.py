@@ -32,6 +32,13 @@ def alone_claims_of(figures: Figures) -> list[Claim]:
     return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
 
 
+def ten_claims_of(figures: Figures) -> list[Claim]:
+    """Return the claims about the student of ten references."""
+    student, ensemble, alone = "student of ten references", "ensemble of ten references", "ten references alone"
+    claims = [Claim(student, alone, 0.01), Claim(ensemble, alone, 0.05), Claim(student, ensemble, 0.05, MARGIN)]
+    return [claim for claim in claims if {claim.group, claim.against} <= set(figures.groups)]
+
+
 def narrow_claims_of(figures: Figures) -> list[Claim]:
     """Return the claims that narrow students are better than the same networks on references alone."""
     pairs = [(f"{width}-width student", f"{width}-width dil2D alone") for width in ("half", "quarter")]

@@ -115,7 +115,7 @@ def test_all_parts_are_stored_and_options_chosen_on_validation_cases(study):
         "labels": "cross-fitted",
         "alpha": 0.1,
     }
-    for part in ("diverse", "small", "few", "dice", "few-diverse", "uniform", "alone", "defaults"):
+    for part in ("diverse", "small", "few", "dice", "few-diverse", "uniform", "alone", "ten", "narrow", "defaults"):
         rows = rows_of(results / part / "runs.csv")
         assert {row["split"] for row in rows} == {"val", "test"}
     rows = rows_of(results / "uniform" / "runs.csv")
