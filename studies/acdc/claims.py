@@ -29,6 +29,7 @@ SECONDARY_CLAIMS = (
     Claim("student, 7 labelled", "ensemble, 7 labelled", 0.05),
     Claim("student, 7 labelled", f"alone, 7 labelled, {VIEWS} views", 0.05),
     Claim("ensemble, 7 labelled", "ensemble, 7 labelled, one view", 0.05),
+    Claim("second student, 7 labelled", "student, 7 labelled", 0.05),
     *_usual_claims("7 labelled, all components"),
     *_usual_claims("3 labelled"),
     *_usual_claims("70 labelled"),

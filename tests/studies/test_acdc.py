@@ -151,6 +151,19 @@ def test_the_kind_of_the_student_is_chosen_on_validation_patients_before_any_tes
     assert min(time for name, time in times.items() if name.endswith("_test")) > trainings
 
 
+def test_a_second_round_distils_the_students_of_the_first_fold(work):
+    chosen = {
+        path.parent.name: json.loads(path.read_text())["chosen"] for path in (work / "results").glob("*/part.json")
+    }
+    assert set(chosen["fold1"]) == {"kind", "kinds together", "round"}
+    assert set(chosen["fold2"]) == {"kind", "kinds together"}
+    rows = rows_of(work / "results" / "fold1" / "runs.csv")
+    assert {row["run"] for row in rows if row["group"] == "second student, 7 labelled"} == {
+        "fold1_second_student_ResNet2D_1",
+        "fold1_second_student_ResNet2D_2",
+    }
+
+
 def test_claims_are_by_patient_over_all_folds(work):
     claims = {row["claim"]: row for row in rows_of(work / "results" / "claims.csv")}
     better = claims["student, 7 labelled: better than alone, 7 labelled"]

@@ -1,0 +1,108 @@
+"""One distillation on cine MR: members of three kinds, ensemble, students of the best kind; and a second round."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studies.acdc.settings import KINDS, KINDS_TOGETHER, MEMBERS, PREDICTION, SEEDS, SOFT, VIEWS
+from studies.results import Part
+from studies.scripts import Network, Scripts
+
+ALL_COMPONENTS, ONE_VIEW, FOUR_VIEWS = "_all", "_one_view", "_views"  # suffixes of runs
+CHOOSE_COMPONENTS, KEEP_ALL = ("--keep-largest", "auto"), ("--keep-largest", 0)
+IN_VIEWS = (*PREDICTION, "--views", VIEWS)
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A distillation on prepared data `data`.
+
+    Attributes:
+        label: of its groups of runs, such as ``7 labelled``.
+        kind: of network alone and students.
+        ensemble: name of the ensemble, whose members are `teachers`.
+        students: of the ensemble.
+    """
+
+    data: str
+    label: str
+    kind: str
+    ensemble: str
+    teachers: list[Network]
+    students: list[Network]
+
+
+def distil(scripts: Scripts, part: Part, data: str, label: str) -> Distilled:
+    """Train members of three kinds with two losses, label all train scans, and train students of the best kind.
+
+    The kinds that make up the ensemble, the kind of the students, and the components that are kept of each class, are
+    chosen on the validation patients, before any test patient is predicted.
+    """
+    members = {(kind, loss): member(data, kind, loss, seed) for kind in KINDS for loss, seed in MEMBERS.items()}
+    scripts.train(list(members.values()))
+    scripts.predict(list(members.values()), "val", *PREDICTION, *CHOOSE_COMPONENTS)
+    kind = part.choose("kind", {kind: members[kind, "CE+dice"].name for kind in KINDS}, scripts, "val")
+    tried = {}
+    for together, kinds in KINDS_TOGETHER.items():
+        tried[together] = f"{data}_ensemble_of_{len(kinds)}_kinds"
+        some = [one for (kind_of_one, _), one in members.items() if kind_of_one in kinds]
+        scripts.average(tried[together], some, "val", *IN_VIEWS, *CHOOSE_COMPONENTS, data=data)
+    together = part.choose("kinds together", tried, scripts, "val")
+    ensemble = tried[together]
+    teachers = [one for (kind_of_one, _), one in members.items() if kind_of_one in KINDS_TOGETHER[together]]
+    scripts.average(ensemble, teachers, "train", *IN_VIEWS, data=data)
+    alone = [member(data, kind, "CE+dice", seed) for seed in SEEDS]  # the first is a member of the ensemble
+    students = [student(data, kind, ensemble, seed) for seed in SEEDS]
+    scripts.train([*alone, *students])
+    scripts.predict([*alone, *students], "val", *PREDICTION, *CHOOSE_COMPONENTS)
+    distilled = Distilled(data, label, kind, ensemble, teachers, students)
+    evaluate(scripts, part, distilled, {"member": list(members.values()), "alone": alone, "student": students})
+    return distilled
+
+
+def evaluate(scripts: Scripts, part: Part, distilled: Distilled, groups: Mapping[str, Sequence[Network]]) -> None:
+    """Predict the test patients, and add the results: as chosen, with all components, and with other views."""
+    data, label, ensemble, teachers = distilled.data, distilled.label, distilled.ensemble, distilled.teachers
+    runs = {"": (ensemble, IN_VIEWS), ", all components": (ensemble + ALL_COMPONENTS, (*IN_VIEWS, *KEEP_ALL))}
+    for variant, (run, options) in runs.items():
+        scripts.average(run, teachers, "test", *options, data=data)
+        part.add_ensemble(f"ensemble, {label}{variant}", scripts, run, "test")
+    scripts.average(ensemble + ONE_VIEW, teachers, "val", *PREDICTION, *CHOOSE_COMPONENTS, data=data)
+    scripts.average(ensemble + ONE_VIEW, teachers, "test", *PREDICTION, data=data)
+    part.add_ensemble(f"ensemble, {label}, one view", scripts, ensemble + ONE_VIEW, "test")
+    for group, networks in groups.items():
+        scripts.predict(networks, "test", *PREDICTION)
+        scripts.predict(networks, "test", *PREDICTION, *KEEP_ALL, suffix=ALL_COMPONENTS)
+        part.add_networks(f"{group}, {label}", scripts, networks, "val", "test")
+        part.add_networks(f"{group}, {label}, all components", scripts, networks, "test", suffix=ALL_COMPONENTS)
+    for group in ("alone", "student"):
+        scripts.predict(groups[group], "test", *IN_VIEWS, suffix=FOUR_VIEWS)
+        part.add_networks(f"{group}, {label}, {VIEWS} views", scripts, groups[group], "test", suffix=FOUR_VIEWS)
+
+
+def distil_again(scripts: Scripts, part: Part, first: Distilled) -> None:
+    """Train students of two kinds, label the train scans with their ensemble, and train students of that one."""
+    data, ensemble = first.data, f"{first.data}_second_ensemble"
+    members = [student(data, kind, first.ensemble, seed) for kind in ("UNet2D", "ResNet2D") for seed in SEEDS]
+    scripts.train(members)
+    for split, more in (("val", CHOOSE_COMPONENTS), ("train", ())):
+        scripts.average(ensemble, members, split, *IN_VIEWS, *more, data=data)
+    students = [student(data, first.kind, ensemble, seed, "second_student") for seed in SEEDS]
+    scripts.train(students)
+    scripts.predict(students, "val", *PREDICTION, *CHOOSE_COMPONENTS)
+    part.choose("round", {"first": first.students[0].name, "second": students[0].name}, scripts, "val")
+    scripts.average(ensemble, members, "test", *IN_VIEWS, data=data)
+    part.add_ensemble(f"second ensemble, {first.label}", scripts, ensemble, "val", "test")
+    scripts.predict(students, "test", *PREDICTION)
+    part.add_networks(f"second student, {first.label}", scripts, students, "val", "test")
+
+
+def member(data: str, kind: str, loss: str, seed: int) -> Network:
+    """Return a network that is trained on the references of prepared data."""
+    recipe = KINDS[kind]
+    return Network(f"{data}_{kind}_{loss}_{seed}", f"{recipe.options} --loss {loss}", recipe.iterations, seed, data)
+
+
+def student(data: str, kind: str, ensemble: str, seed: int, name: str = "student") -> Network:
+    """Return a student of an ensemble, of the same options and length as the network alone."""
+    recipe = KINDS[kind]
+    return Network(f"{data}_{name}_{kind}_{seed}", f"{recipe.options} {SOFT}", recipe.iterations, seed, data, ensemble)
