@@ -39,7 +39,12 @@ def test_each_module_in_a_command_exists(module, words):
     assert importlib.util.find_spec(module)
     if importlib.util.find_spec(module).submodule_search_locations:
         module += ".__main__"
-    if module in ("studies.acdc.__main__", "studies.hippocampus.__main__", "tests.campaign.__main__"):
+    if module in (
+        "studies.acdc.__main__",
+        "studies.hippocampus.__main__",
+        "studies.scribbles.__main__",
+        "tests.campaign.__main__",
+    ):
         with mock.patch.dict(os.environ):  # the campaign changes it
             importlib.import_module(module).build_parser().parse_args(shlex.split(words))
 

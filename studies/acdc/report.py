@@ -28,7 +28,7 @@ from studies.tables import interval_text, markdown_table, p_text
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
 
-_GROUPS = {
+GROUP_HEADINGS = {
     "group": "",
     "patients": "patients",
     "networks": "networks",
@@ -40,8 +40,14 @@ _GROUPS = {
     "ece": "ECE",
     "seconds": "s / scan",
 }
-_CLAIMS = {"claim": "claim", "difference": "difference", "interval": "95% interval", "p": "p", "p_holm": "p (Holm)"}
-_CLAIMS |= {"bar": "bar", "met": "shown"}
+CLAIM_HEADINGS = {
+    "claim": "claim",
+    "difference": "difference",
+    "interval": "95% interval",
+    "p": "p",
+    "p_holm": "p (Holm)",
+}
+CLAIM_HEADINGS |= {"bar": "bar", "met": "shown"}
 _ROLES = ("alone", "member", "ensemble", "student")
 
 
@@ -54,9 +60,9 @@ def report(results: Results) -> None:
     write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
-        "Groups of runs": markdown_table(_GROUPS, [_group_row(figures, group) for group in figures.groups]),
-        "Primary claim": markdown_table(_CLAIMS, map(_claim_row, primary)),
-        "Secondary claims": markdown_table(_CLAIMS, map(_claim_row, secondary)),
+        "Groups of runs": markdown_table(GROUP_HEADINGS, [group_row(figures, group) for group in figures.groups]),
+        "Primary claim": markdown_table(CLAIM_HEADINGS, map(claim_row, primary)),
+        "Secondary claims": markdown_table(CLAIM_HEADINGS, map(claim_row, secondary)),
         "By part": markdown_table(*_part_table(figures)),
         "Choices on validation patients": markdown_table(
             {name: name for name in ("part", "option", "mean_dice", "chosen")}, figures.choices
@@ -87,7 +93,7 @@ def _draw(figures: Figures, results: Results) -> None:
         plot_comparison(results.folder / "student.png", names, {"mean": values}, limits, MARGIN)
 
 
-def _group_row(figures: Figures, group: str) -> dict:
+def group_row(figures: Figures, group: str) -> dict:
     (dices,) = figures.dices(group)
     low, high = mean_interval(dices)
     by_class = {f"dice_{label}": f"{figures.mean(group, region=label):.4f}" for label in FOREGROUND}
@@ -105,7 +111,7 @@ def _group_row(figures: Figures, group: str) -> dict:
     }
 
 
-def _claim_row(row: dict) -> dict:
+def claim_row(row: dict) -> dict:
     return {
         "claim": row["claim"],
         "difference": f"{row['difference']:+.4f}",

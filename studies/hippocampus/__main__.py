@@ -9,68 +9,31 @@ options of the students are chosen automatically on validation cases, before any
 """
 
 import argparse
-import os
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from studies.command_line import ROOT, build_study_parser, parse_study, run_parts
 from studies.hippocampus.settings import CLASSES, SETTINGS
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m studies.hippocampus",
-        description="The study of docs/hippocampus.md, from the scans to its tables.",
+    description = "The study of docs/hippocampus.md, from the scans to its tables."
+    return build_study_parser(
+        "studies.hippocampus", description, "folder of the Decathlon's Task04 with a split.json", SETTINGS
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of the Decathlon's Task04 with a split.json (required)"
-    )
-    parser.add_argument("--work", type=Path, required=True, help="folder for all intermediate files (required)")
-    parser.add_argument("--results", type=Path, help="folder for tables and pictures (default: WORK/results)")
-    parser.add_argument(
-        "--parts", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="parts to run, in order (default: all)"
-    )
-    parser.add_argument(
-        "--at-once", type=int, default=1, help="number of parallel trainings, which share the cores (default: 1)"
-    )
-    parser.add_argument(
-        "--share", type=float, default=1.0, help="fraction of all iterations; less than 1 for a trial run (default: 1)"
-    )
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     """Run the study; `root` is the folder of the four scripts."""
-    parser = build_parser()
-    args = parser.parse_args(arguments)
-    if not (args.data / "split.json").is_file():
-        parser.error(f"--data {args.data}: has no split.json")
-    if args.at_once < 1 or not 0 < args.share <= 1:
-        parser.error("--at-once must be 1 or more, --share above 0 and at most 1")
+    args = parse_study(build_parser(), arguments, "split.json")
 
     from studies.hippocampus.parts import PARTS, Study
     from studies.hippocampus.report import report
-    from studies.results import Results
-    from studies.scripts import Scripts
-    from studies.steps import StepError
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    args.data, args.work = args.data.resolve(), args.work.resolve()
-    results = Results(args.results or args.work / "results")
-    scripts = Scripts(args.work, root, CLASSES, os.cpu_count() or 1, args.at_once, args.share)
-    study = Study(scripts, results, args.data, args.work)
-    try:
-        for name in args.parts:
-            settings = {**SETTINGS[name], "share": args.share}
-            if not results.has(name, settings):
-                print(f"\n== {name}: {PARTS[name].__doc__}", flush=True)
-                results.keep(name, settings, PARTS[name](study))
-        report(results)
-    except StepError as error:
-        sys.exit(f"error: {error}")
+    def study_part(name, scripts, results):
+        return PARTS[name](Study(scripts, results, args.data, args.work))
+
+    run_parts(args, root, CLASSES, SETTINGS, study_part, report)
 
 
 if __name__ == "__main__":

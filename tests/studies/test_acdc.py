@@ -7,6 +7,7 @@ import pytest
 
 from studies.acdc.__main__ import main
 from studies.acdc.folds import folds_of, published_fold
+from studies.scribbles.__main__ import main as scribble_study
 from tests.material import rows_of
 from utils.evaluation.run_results import COLUMNS
 
@@ -174,3 +175,33 @@ def test_claims_are_by_patient_over_all_folds(work):
     targets = {row["target"]: row for row in rows_of(work / "results" / "targets.csv")}
     assert targets["student's mean Dice, 7 labelled, published split"]["met"] == "NO"
     assert "## By part" in (work / "results" / "tables.md").read_text()
+
+
+def test_scribbles_replace_the_references_of_train_and_val_patients(scans, tmp_path):
+    scribbles = tmp_path / "scribbles"
+    for patient in PATIENTS:
+        (scribbles / patient).mkdir(parents=True)
+        for frame in ("01", "12"):
+            (scribbles / patient / f"{patient}_frame{frame}_scribble.nii.gz").touch()
+    (tmp_path / "scripts").mkdir()
+    for script in ("resample_data", "training_network", "testing_network", "ensemble"):
+        (tmp_path / "scripts" / f"{script}.py").write_text(STAND_IN)
+    command = [
+        "--data",
+        str(scans),
+        "--scribbles",
+        str(scribbles),
+        "--work",
+        str(tmp_path / "work"),
+        "--share",
+        "0.001",
+    ]
+    scribble_study([*command, "--at-once", "2"], tmp_path / "scripts")
+    links = {path.name: path.resolve() for path in (tmp_path / "work" / "source").rglob("*_gt.nii.gz")}
+    assert len(links) == 200
+    for name, target in links.items():
+        assert (target.parents[1] == scans) == (name.split("_")[0] in PROTOCOL["test"])
+    claims = {row["claim"]: row for row in rows_of(tmp_path / "work" / "results" / "claims.csv")}
+    assert claims["student, scribbles: better than alone, scribbles"]["cases"] == "20"
+    command = json.loads((tmp_path / "work" / "steps" / "resample_scribbles.json").read_text())["command"]
+    assert command[command.index("--ignore-label") + 1] == "4"

@@ -1,0 +1,1 @@
+"""Study of sparse references: scribbles for cine MR of the heart, ACDC."""
