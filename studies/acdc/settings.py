@@ -14,7 +14,7 @@ KINDS = {
 }
 KINDS_TOGETHER = {"all kinds": tuple(KINDS), "without dil2D": ("UNet2D", "ResNet2D")}  # in the ensembles tried
 MEMBERS = {"CE+dice": 1, "dice": 2}  # losses of each kind's members, and their seeds
-SEEDS = (1, 2)  # of the students, and of the networks alone
+SEEDS = (1,)  # of the students, and of the networks alone: five folds are five trainings of each
 PREDICTION = ("--precision", "bf16")
 VIEWS = 4  # mirrored views of the ensembles
 SOFT = "--softloss KL+dice --alpha 0.1"
