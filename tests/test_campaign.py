@@ -31,6 +31,7 @@ _TRIALS = [
     ("json", 1),
     ("json", 3),
     ("json", 6),
+    ("json", 12),
     ("json", 13),
     ("pairs", 2),
 ]

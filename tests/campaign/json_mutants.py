@@ -30,6 +30,7 @@ _READERS = (
     ("DATA/val/*/resampling.json", "resample_again"),
     ("DECATHLON/dataset.json", "decathlon"),
     ("split.json", "split_file"),
+    ("SAVE/one/*.keep_largest.json", "kept"),
 )
 _DEPTH = 200_000
 _BYTES_SHARE, _TEXT_SHARE = 0.1, 0.2

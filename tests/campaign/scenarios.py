@@ -85,6 +85,11 @@ _ALL = (
         "clip", (*_TESTED, "-e", "val", "-r", "clipped", "--clip-to", "first"), ("DATA/val", _FIRST, "SAVE/first")
     ),
     # for JSON files
+    Scenario(
+        "kept",
+        (*_TESTED, "-e", "val", "-r", "kept"),
+        ("DATA/val", _FIRST, _FIRST.replace(".pth", ".keep_largest.json")),
+    ),
     Scenario("test_again", (*_TESTED, "-e", "val", "-r", "first"), ("DATA/val", _FIRST, "SAVE/first")),
     Scenario(
         "compare", (*_TESTED, "-e", "val", "-r", "tested", "--compare", "first"), ("DATA/val", _FIRST, "SAVE/first")

@@ -78,6 +78,8 @@ def make_world(
     weights = base / "SAVE" / "one" / "FINAL_one_30.pth"
     _run(folder, "testing_network", *where, "-e", "val", "--network-weights", weights, "-r", "first")
     _run(folder, "ensemble", *where, "-e", "train", "--classes", "0,1,2")
+    choose = ("-e", "val", "--network-weights", weights, "-r", "chosen", "--keep-largest", "auto")
+    _run(folder, "testing_network", *where, *choose)  # the scenarios that do not copy the choice do not see it
     for name in dict.fromkeys(scenarios):
         scenario = SCENARIOS[name]
         work = world.expected(scenario)
