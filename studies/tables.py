@@ -20,3 +20,16 @@ def interval_text(low: float | None, high: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return "no limit" if value is None else f"{value:+.4f}"
+
+
+def claim_row(row: Mapping) -> dict:
+    """Return a row of `studies.claims.decide_claims` as text."""
+    return {
+        "claim": row["claim"],
+        "difference": f"{row['difference']:+.4f}",
+        "interval": interval_text(row["low"], row["high"]),
+        "p": p_text(row["p"]),
+        "p_holm": p_text(row["p_holm"]),
+        "bar": f"{row['bar']:g}",
+        "met": "yes" if row["met"] else "NO",
+    }

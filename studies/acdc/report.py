@@ -24,7 +24,7 @@ from studies.acdc.settings import FOREGROUND, PARTS
 from studies.claims import CLAIM_COLUMNS
 from studies.pictures import plot_means
 from studies.results import Results
-from studies.tables import interval_text, markdown_table, p_text
+from studies.tables import claim_row, markdown_table
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
 
@@ -108,18 +108,6 @@ def group_row(figures: Figures, group: str) -> dict:
         "hausdorff95_mm": f"{figures.mean(group, 'hausdorff95_mm'):.2f}",
         "ece": f"{figures.mean(group, 'ece'):.4f}",
         "seconds": f"{fmean(figures.of_runs(group, 'seconds')):.3f}",
-    }
-
-
-def claim_row(row: dict) -> dict:
-    return {
-        "claim": row["claim"],
-        "difference": f"{row['difference']:+.4f}",
-        "interval": interval_text(row["low"], row["high"]),
-        "p": p_text(row["p"]),
-        "p_holm": p_text(row["p_holm"]),
-        "bar": f"{row['bar']:g}",
-        "met": "yes" if row["met"] else "NO",
     }
 
 

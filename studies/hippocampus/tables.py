@@ -6,7 +6,7 @@ import numpy as np
 
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
-from studies.tables import interval_text, markdown_table, p_text
+from studies.tables import claim_row, markdown_table
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 
 GROUP_HEADINGS = {
@@ -81,32 +81,20 @@ def tables_of(
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
-        "Claims": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in claims]),
-        "Ten references": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in ten_claims]),
+        "Claims": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in claims]),
+        "Ten references": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in ten_claims]),
         "Networks alone against the ensembles": markdown_table(
-            CLAIM_HEADINGS, [_row_of_claim(row) for row in alone_claims]
+            CLAIM_HEADINGS, [claim_row(row) for row in alone_claims]
         ),
         "Narrow students against the same networks alone": markdown_table(
-            CLAIM_HEADINGS, [_row_of_claim(row) for row in narrow_claims]
+            CLAIM_HEADINGS, [claim_row(row) for row in narrow_claims]
         ),
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
-        "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [_row_of_claim(row) for row in loss_claims]),
+        "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in loss_claims]),
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
         "Runs": markdown_table(RUN_HEADINGS, _run_rows(figures)),
     }
     return "\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
-
-
-def _row_of_claim(row: dict) -> dict:
-    return {
-        "claim": row["claim"],
-        "difference": f"{row['difference']:+.4f}",
-        "interval": interval_text(row["low"], row["high"]),
-        "p": p_text(row["p"]),
-        "p_holm": p_text(row["p_holm"]),
-        "bar": f"{row['bar']:g}",
-        "met": "yes" if row["met"] else "NO",
-    }
 
 
 def _kept_rows(figures: Figures) -> list[dict]:

@@ -7,11 +7,11 @@ RESULTS/claims.csv     differences between groups of runs, with intervals and te
 from base.atomic_file import write_text
 from base.csv_files import rounded, write_table
 from studies.acdc.claims import MARGIN, Figures, trained_once
-from studies.acdc.report import CLAIM_HEADINGS, GROUP_HEADINGS, claim_row, group_row
+from studies.acdc.report import CLAIM_HEADINGS, GROUP_HEADINGS, group_row
 from studies.claims import CLAIM_COLUMNS, Claim
 from studies.results import Results
 from studies.scribbles.parts import LABEL
-from studies.tables import markdown_table
+from studies.tables import claim_row, markdown_table
 
 PRIMARY_CLAIM = Claim(f"student, {LABEL}", f"alone, {LABEL}", 0.01)
 SECONDARY_CLAIMS = (
