@@ -7,7 +7,6 @@ import numpy as np
 from base.errors import InputError
 from base.label_classes import IGNORED, LabelClasses
 from base.run_files import probability_path
-from data.case_folder import IMAGE
 from data.cases import Case, class_indices
 from data.images.image_files import lps_grid, lps_view, to_orientation_of, write_image
 from data.images.image_geometry import Placement
@@ -24,12 +23,12 @@ class Scan:
     def __init__(self, case: Case):
         self._case = case
         self._image = case.original_image()
-        self._placement = Placement.read(case.folder / IMAGE)
+        self._placement = Placement.read(case.image_path)
         self._grid = lps_grid(self._image)
         difference = self._grid.differs_from(case.original_grid)
         if difference:
             raise InputError(
-                case.folder / IMAGE, f"is not the scan that was resampled ({difference})", "run resample_data.py again"
+                case.image_path, f"is not the scan that was resampled ({difference})", "run resample_data.py again"
             )
 
     @property

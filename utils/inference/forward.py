@@ -21,9 +21,12 @@ class ForwardPass:
         self._precision = precision
 
     def __call__(self, network: Callable[..., torch.Tensor], images: np.ndarray, *rest) -> np.ndarray:
-        """Return probabilities, float32 (n, channels, sides...), of images (n, sides...); `rest` is for the network."""
+        """Return probabilities, float32 (n, channels, sides...), of images (n, channels, sides...).
+
+        `rest` is for the network.
+        """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            outputs = network(torch.from_numpy(images)[:, None].to(self.device), *rest)
+            outputs = network(torch.from_numpy(images).to(self.device), *rest)
         return self.probabilities(outputs).cpu().numpy()
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
