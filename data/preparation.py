@@ -258,7 +258,8 @@ def _write_resampled(
         if difference:
             image, note = _moved_onto(grid, to_lps(image), folder / image_name(channel), difference)
             notes.append(f"channel {channel} {note}")
-        else:
+        else:  # within the tolerance, the grid of the first is used for all
+            image = image if Grid.of(image) == own else from_array(sitk.GetArrayViewFromImage(image), own)
             image = resample_image(to_lps(image), grid)
         write_resampled(image, folder / resampled_image_name(channel))
         sums[channel] = _checksum_of(image)

@@ -37,6 +37,8 @@ def swapped_channels(features: Mapping[str, Sequence[np.ndarray]]) -> list[tuple
         features: of each channel by name, the features of each case.
     """
     values = {channel: np.array(some, float) for channel, some in features.items()}
+    known = np.isfinite(list(values.values())).all(axis=(0, 1))  # no foreground without references
+    values = {channel: some[:, known] for channel, some in values.items()}
     number_of_cases = len(next(iter(values.values())))
     if number_of_cases < _FEWEST_CASES:
         return []
@@ -44,14 +46,14 @@ def swapped_channels(features: Mapping[str, Sequence[np.ndarray]]) -> list[tuple
     for one, other in combinations(values, 2):
         for case in range(number_of_cases):
             others = np.arange(number_of_cases) != case
-            centres = {name: np.nanmedian(values[name][others], axis=0) for name in (one, other)}
+            centres = {name: np.median(values[name][others], axis=0) for name in (one, other)}
             spreads = {
-                name: np.maximum(np.nanmedian(np.abs(values[name][others] - centres[name]), axis=0), _LEAST_SPREAD)
+                name: np.maximum(np.median(np.abs(values[name][others] - centres[name]), axis=0), _LEAST_SPREAD)
                 for name in (one, other)
             }
 
             def distance(channel, place, case=case, centres=centres, spreads=spreads):
-                return float(np.nansum(np.abs(values[channel][case] - centres[place]) / spreads[place]))
+                return float(np.sum(np.abs(values[channel][case] - centres[place]) / spreads[place]))
 
             as_they_are = distance(one, one) + distance(other, other)
             if as_they_are > _CLEARLY * (distance(one, other) + distance(other, one)):
