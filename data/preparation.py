@@ -76,15 +76,22 @@ def prepare_case(
     """
     try:
         return _prepare(source, folder, voxel_size_mm, limits)
-    except InputError as error:
-        problem = str(_explained(error, source))
-    except OSError as error:
-        problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
     except Exception as error:  # any failure on one file must not stop the other cases
-        problem = f"{source.image}: {error or type(error).__name__}"
+        problem = reason_for_refusal(error, source)
     with contextlib.suppress(OSError):
         withdraw(folder)
-    return Outcome(source.name, problem=" ".join(problem.split()))
+    return Outcome(source.name, problem=problem)
+
+
+def reason_for_refusal(error: Exception, source: SourceCase) -> str:
+    """Return in one line why a case is refused, of which `error` was raised."""
+    if isinstance(error, InputError):
+        problem = str(_explained(error, source))
+    elif isinstance(error, OSError):
+        problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
+    else:
+        problem = f"{source.image}: {error or type(error).__name__}"
+    return " ".join(problem.split())
 
 
 def withdraw(folder: Path) -> None:
@@ -116,13 +123,10 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
             note = _joined(note, _NOT_ANNOTATED)
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_foreign_files(folder, before)
-    pixels, reference_image, labels = _read_checked(image.file, reference.file, limits, source.ignore_label)
+    files = replace(source, image=image.file, reference=reference.file)
+    pixels, reference_image, labels = read_checked(files, limits)
     if labels is not None and (labels == IGNORED).all():
         note, labels = _joined(note, _NOT_ANNOTATED), None
-    if source.may_be_labels and reference.file is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
-        problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
-        remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to CASE/imaging.nii.gz"
-        raise InputError(image.file, problem, remedy)
     withdraw(folder)
     pixels = image.put(pixels)
     reference.put(reference_image)
@@ -179,18 +183,26 @@ def _refuse_foreign_files(folder: Path, record: dict | None) -> None:
             raise InputError(folder / name, problem, "remove it")
 
 
-def _read_checked(
-    image: Path, reference: Path | None, limits: Limits, ignore_label: int | None
-) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
-    """Return the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order.
+def read_checked(source: SourceCase, limits: Limits) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
+    """Read scan and reference of a case, with all checks.
 
-    Voxels of `ignore_label` are `IGNORED`.
+    Returns:
+        the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order; voxels that are
+        not annotated are `IGNORED`.
+
+    Raises:
+        InputError: a file is damaged, the reference is not on the grid of the scan, or the scan is a map of labels.
     """
+    image, reference = source.image, source.reference
     pixels = _read_within(image, limits)
     if reference is None:
+        if source.may_be_labels and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
+            problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
+            remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to "
+            raise InputError(image, problem, remedy + "CASE/imaging.nii.gz")
         return pixels, None, None
     read = _read_within(reference, limits)
-    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, ignore_label)
+    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, source.ignore_label)
     difference = Grid.of(read).differs_from(Grid.of(pixels))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both the same grid")
