@@ -131,7 +131,7 @@ def report(folder: Path, data_set: DataSet, settings: Settings, hours: list[Stag
     for choice in settings.choices:
         print(f"{choice.what:17} {choice.value}  ({choice.reason})")
     for outlier in data_set.outliers():
-        print(f"unusual: {outlier.what}: {len(outlier.names)} of {len(data_set.cases)} cases")
+        print(f"unusual: {outlier.what}: {len(outlier.names)} of {outlier.of} cases")
     print(f"hours on this machine: about {sum(one.hours for one in hours):.2g}")
     print(f"plan: {folder / PAGE}; start it with: bash {folder / SCRIPT}")
 

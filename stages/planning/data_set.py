@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from data.case_facts import CaseFacts, Refused, Sides, StructureFacts
+from data.case_facts import CaseFacts, Refused, StructureFacts
 from data.intensities import shows_air
 
 _FAR_VOXEL = 3  # times the median size of a voxel, or a third of it
 _SMALL_FIELD = 0.1  # of the median volume of the field of view
-_FAR_INTENSITIES = 10  # times the median width, from the 0.5 to the 99.5 percentile, or a tenth of it
+_FAR_RANGE = 10  # times the median range, from the 0.5 to the 99.5 percentile, or a tenth of it
 _RARE = 3  # a class in fewer cases than this is rare
 
 
@@ -53,10 +53,11 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class Outlier:
-    """What is unusual about some cases, and their names."""
+    """What is unusual about some cases: their names, and the number of cases that could be so."""
 
     what: str
     names: tuple[str, ...]
+    of: int
 
 
 @dataclass(frozen=True)
@@ -141,54 +142,57 @@ class DataSet:
 
     def _outlying_voxels(self) -> list[Outlier]:
         ratios = self.spacings_mm / np.median(self.spacings_mm, axis=0)
-        large, small = (ratios >= _FAR_VOXEL).any(axis=1), (ratios <= 1 / _FAR_VOXEL).any(axis=1)
         return [
-            Outlier(f"a voxel size of {_FAR_VOXEL} times the median or more", self._names(large)),
-            Outlier("a voxel size of a third of the median or less", self._names(small)),
+            self._outlier(f"a voxel size of {_FAR_VOXEL} times the median or more", (ratios >= _FAR_VOXEL).any(axis=1)),
+            self._outlier("a voxel size of a third of the median or less", (ratios <= 1 / _FAR_VOXEL).any(axis=1)),
         ]
 
     def _outlying_fields(self) -> list[Outlier]:
         volumes = self.sides_mm.prod(axis=1)
         small = volumes <= _SMALL_FIELD * np.median(volumes)
-        return [Outlier("a field of view of a tenth of the median volume or less", self._names(small))]
+        return [self._outlier("a field of view of a tenth of the median volume or less", small)]
 
     def _outlying_intensities(self) -> list[Outlier]:
         found = []
         for channel in self.channels:
-            airy = np.array([shows_air(case.channels[channel].lowest) for case in self.cases])
+            facts = [case.channels[channel] for case in self.cases]
             of = f" in channel {channel}" if channel else ""
+            airy = np.array([shows_air(one.lowest) for one in facts])
             if airy.mean() > 0.5:
-                found.append(Outlier(f"no air in Hounsfield units{of}, unlike most", self._names(~airy)))
+                found.append(self._outlier(f"no air in Hounsfield units{of}, unlike most", ~airy))
             else:
-                found.append(Outlier(f"values below -200{of}, unlike most", self._names(airy)))
-            widths = np.array([case.channels[channel].high - case.channels[channel].low for case in self.cases])
-            far = widths >= _FAR_INTENSITIES * np.median(widths)
-            near = widths <= np.median(widths) / _FAR_INTENSITIES
+                found.append(self._outlier(f"values below -200{of}, unlike most", airy))
+            widths = np.array([one.high - one.low for one in facts]) / np.median([one.high - one.low for one in facts])
             found.append(
-                Outlier(f"intensities{of} {_FAR_INTENSITIES} times as wide as the median's, or more", self._names(far))
+                self._outlier(f"a range of intensities{of} ten times the median's or more", widths >= _FAR_RANGE)
             )
-            found.append(Outlier(f"intensities{of} a tenth as wide as the median's, or less", self._names(near)))
+            found.append(
+                self._outlier(f"a range of intensities{of} a tenth of the median's or less", widths * _FAR_RANGE <= 1)
+            )
         return found
 
     def _outlying_references(self) -> list[Outlier]:
-        empty = [case.name for case in self.annotated if not case.reference.structures]
-        sides = [case.name for case in self.annotated if set(case.reference.touches) & {1, 2}]
-        ends = [case.name for case in self.annotated if 0 in case.reference.touches]
+        references, count = {case.name: case.reference for case in self.annotated}, len(self.annotated)
+        empty = [name for name, one in references.items() if not one.structures]
+        sides = [name for name, one in references.items() if set(one.touches) & {1, 2}]
+        ends = [name for name, one in references.items() if 0 in one.touches]
         return [
-            Outlier("a reference without foreground", tuple(empty)),
-            Outlier("foreground that touches a side of the scan", tuple(sides)),
-            Outlier("foreground in the first or last slice", tuple(ends)),
+            Outlier("a reference without foreground", tuple(empty), count),
+            Outlier("foreground that touches a side of the scan", tuple(sides), count),
+            Outlier("foreground in the first or last slice", tuple(ends), count),
         ]
 
     def _rare_classes(self) -> list[Outlier]:
+        count = len(self.annotated)
         return [
-            Outlier(f"label {one.label}, which fewer than {_RARE} cases have", tuple(one.structures))
+            Outlier(f"label {one.label}, which fewer than {_RARE} cases have", tuple(one.structures), count)
             for one in self.classes
-            if len(one.structures) < _RARE <= len(self.annotated)
+            if len(one.structures) < _RARE <= count
         ]
 
-    def _names(self, which: Sequence[bool]) -> tuple[str, ...]:
-        return tuple(case.name for case, outlies in zip(self.cases, which) if outlies)
+    def _outlier(self, what: str, which: Sequence[bool]) -> Outlier:
+        names = tuple(case.name for case, outlies in zip(self.cases, which) if outlies)
+        return Outlier(what, names, len(self.cases))
 
 
 def quantiles(values: np.ndarray, show: Callable[[float], str] = "{:.3g}".format) -> list[str]:
@@ -199,8 +203,3 @@ def quantiles(values: np.ndarray, show: Callable[[float], str] = "{:.3g}".format
 def largest_extent_mm(classes: Sequence[ClassFacts], axes: Sequence[int]) -> float:
     """Return the median extent, along `axes` of (z, y, x), of the class for which it is largest."""
     return max(float(np.median(one.boxes_mm[:, list(axes)].max(axis=1))) for one in classes)
-
-
-def sides_of(case: CaseFacts, voxel_size_mm: Sides) -> np.ndarray:
-    """Return the sides of a case's field of view in voxels of another size."""
-    return np.array(case.sides_mm) / voxel_size_mm

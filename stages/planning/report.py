@@ -118,16 +118,19 @@ def _classes(data_set: DataSet) -> str:
 
 
 def _unusual(data_set: DataSet, mistakes: Sequence[str]) -> str:
-    lines = [f"- {_outlier(one, len(data_set.cases))}" for one in data_set.outliers()]
+    lines = [f"- {_outlier(one)}" for one in data_set.outliers()]
     lines += [f"- refused: {one.name}: {one.problem}" for one in data_set.refused]
     lines += [f"- not taken, by mistake as it seems: {line}" for line in mistakes]
     return "\n".join(lines) or "Nothing."
 
 
-def _outlier(outlier: Outlier, count: int) -> str:
+def _outlier(outlier: Outlier) -> str:
+    counted = f"{outlier.what}: {len(outlier.names)} of {outlier.of} cases"
+    if 2 * len(outlier.names) > outlier.of:
+        return f"{counted}, most of them: it may be the nature of these data"
     names = ", ".join(outlier.names[:_NAMES_SHOWN])
     more = f" and {len(outlier.names) - _NAMES_SHOWN} more, in plan.json" if len(outlier.names) > _NAMES_SHOWN else ""
-    return f"{outlier.what}: {len(outlier.names)} of {count} cases: {names}{more}"
+    return f"{counted}: {names}{more}"
 
 
 def _settings(settings: Settings) -> str:

@@ -29,6 +29,7 @@ SHARE_OF_MEMORY = 0.5
 VIEWS = 4  # mirrored views of the ensemble
 FEW_PATIENTS = 30
 HELD_OUT = 0.15  # share of the patients with references to validate, and to test
+FEWEST_TO_TEST = 10  # patients with references, below which none is set aside to test
 _IGNORED_SHARE = 0.5  # of the voxels
 _LOSSES = ("CE+dice", "dice")
 
@@ -141,10 +142,10 @@ def propose_voxel_size(data_set: DataSet, classes: Sequence[ClassFacts]) -> tupl
     small_mm = min(float(np.percentile(one.boxes_mm.max(axis=1), 10)) for one in classes)
     widest = max(find_architecture("dil2D").receptive_fields)
     coarse_mm = min(CONTEXT * extent_mm / widest, small_mm / FINEST_STRUCTURE)
-    z, y, x = (_two_digits(mm) for mm in np.maximum(median_mm, coarse_mm))
+    z, y, x = map(_two_digits, np.maximum(median_mm, coarse_mm).tolist())
     figure = f"median voxel {_sides(median_mm)} mm, largest structure {extent_mm:.3g} mm"
-    reason = "the median size"
-    if max(y, x) > 1.02 * max(median_mm[1:]):
+    reason = "the median size, rounded down"
+    if coarse_mm > max(median_mm[1:]):
         reason = f"coarser than the median, so that {widest} voxels show {CONTEXT:g} × the largest structure"
     if median_mm[0] > THICK_SLICES * max(y, x):
         words = (f"{x:g}", f"{y:g}", "none")
@@ -212,11 +213,12 @@ def propose_networks(
     ]
     kinds = ", ".join(one.name for one in networks)
     samples = ", ".join(f"{one.name} {one.sample_size}" for one in networks)
+    holds = "a patch holds the foreground" if wanted <= LARGEST_SAMPLE[dimensions] else "as large as can be trained on"
     held = f"the foreground with its surroundings is {wanted:.0f} voxels"
     return networks, [
         Choice("networks", f"{kinds}; losses {', '.join(_LOSSES)}", "three kinds and two losses", "as the paper"),
         field_choice,
-        Choice("sample size", samples, "a patch holds the foreground; of dil2D, half the receptive field", held),
+        Choice("sample size", samples, f"{holds}; of dil2D, half the receptive field", held),
         *training_choices(networks),
     ]
 
@@ -353,7 +355,9 @@ def _whole_sample(side: float, step: int, smallest: int, largest: int) -> int:
 
 
 def _two_digits(mm: float) -> float:
-    return float(f"{mm:.2g}")
+    """Return `mm` rounded down to two digits: 1.5625 becomes 1.5; a thousandth may be missing, 0.9999 becomes 1."""
+    digits = 1 - math.floor(math.log10(1.001 * mm))
+    return round(math.floor(1.001 * mm * 10**digits) / 10**digits, digits)
 
 
 def _sides(triple: Sequence[float]) -> str:

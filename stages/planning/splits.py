@@ -8,7 +8,7 @@ from data.case_facts import CaseFacts
 from data.case_folder import SPLITS
 from data.split import read_split_file, split_by_shares
 from stages.planning.data_set import DataSet
-from stages.planning.rules import HELD_OUT, Choice
+from stages.planning.rules import FEWEST_TO_TEST, HELD_OUT, Choice
 
 _SEEDS = 100  # tried, so that every class is in train
 
@@ -48,7 +48,7 @@ def _drawn(data_set: DataSet, seed: int) -> tuple[Split, Choice]:
     tested = {case.source.owner for case in data_set.annotated if case.source.split == "test"}
     free = [patient for patient in data_set.annotated_patients if patient not in tested]
     held = max(2 if len(free) >= 6 else 1, round(HELD_OUT * len(free)))
-    test = 0 if tested or len(free) < 3 else held
+    test = 0 if tested or len(free) < FEWEST_TO_TEST else held
     counts = [len(free) - held - test, held, test]
     labels = {one.label for one in data_set.classes}
     for number in range(seed, seed + _SEEDS):
@@ -56,7 +56,9 @@ def _drawn(data_set: DataSet, seed: int) -> tuple[Split, Choice]:
         in_train = [case.reference for case in data_set.annotated if drawn[case.source.owner] == "train"]
         if labels <= {label for reference in in_train for label in reference.structures}:
             break
-    reason = "by patient; scans without references train the student"
+    reason = "drawn by patient; scans without references train the student"
+    if not (test or tested):
+        reason += f"; none to test: fewer than {FEWEST_TO_TEST} patients have references"
     return _finished(data_set, lambda case: drawn.get(case.source.owner) or case.source.split or "train", reason)
 
 

@@ -4,9 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,8 @@ from tqdm import tqdm
 from base.csv_files import read_table
 from base.errors import InputError
 from base.label_classes import parse_classes
-from base.limits import reading_limits
 from data.case_facts import CaseFacts
-from data.layouts import SourceCase
-from data.preparation import Outcome, prepare_case
-from data.resampling import VoxelSize
+from data.preparation import prepare_case
 from networks import Architecture
 from stages.planning.data_set import DataSet
 from stages.planning.rules import FEWEST_PATCHES, PlannedNetwork, Settings, with_batch
@@ -28,8 +23,7 @@ from stages.testing_options import NetworkTestOptions
 from stages.train import train_network
 from stages.training_options import TrainingOptions
 from utils.cli.value_types import parse_positive_number
-from utils.runtime.peak_memory import peak_memory_mb
-from utils.runtime.threads import use_image_threads
+from utils.runtime.peak_memory import forget_peak_memory, peak_memory_mb
 from utils.runtime.worker_pool import Died, run_each
 
 STEPS = 20
@@ -46,7 +40,7 @@ class NetworkTrial:
         seconds_a_step: of the last steps.
         seconds_a_case: of the prediction of the validation case.
         seconds_to_test: of the same case, with its measures.
-        peak_memory_mb: largest resident memory of the process; None where it is unknown.
+        peak_memory_mb: largest resident memory of the process in the trial; None where it is unknown.
     """
 
     network: PlannedNetwork
@@ -82,12 +76,10 @@ def try_settings(data_set: DataSet, settings: Settings) -> Trial:
     with tempfile.TemporaryDirectory(prefix="plan_") as folder:
         data, save = Path(folder) / "DATA", Path(folder) / "SAVE"
         chosen = choose_cases(data_set, settings)
-        seconds = list(_resample(chosen, data, settings))
+        seconds = [_resample(case, data / split / case.name, settings) for case, split in chosen]
         voxels = sum(_voxels(case) for case, _ in chosen)
-        trials = []
-        for network in tqdm(settings.networks, "trying networks", unit="network"):
-            trials.append(_try_smaller(settings, network, data, save))
         predicted = [_voxels(case) for case, split in chosen if split == "val"]
+        trials = _try_all(settings, data, save)
         return Trial(sum(seconds) / voxels * 1e6, float(np.mean(predicted)), tuple(trials))
 
 
@@ -107,45 +99,58 @@ def choose_cases(data_set: DataSet, settings: Settings) -> list[tuple[CaseFacts,
     return [*((case, "train") for case in chosen), (val[0], "val")]
 
 
-def _resample(chosen: Sequence[tuple[CaseFacts, str]], data: Path, settings: Settings) -> Iterator[float]:
-    """Resample the cases as stage 1 does; yield the seconds of each."""
+def _resample(case: CaseFacts, folder: Path, settings: Settings) -> float:
+    """Resample a case as stage 1 does; return the seconds.
+
+    Raises:
+        InputError: the case is refused.
+    """
     size = tuple(None if word == "none" else parse_positive_number(word) for word in settings.voxel_size)
-    tasks = [
-        (replace(case.source, ignore_label=settings.ignore_label), data / split / case.name, size)
-        for case, split in chosen
-    ]
-    for number, result in run_each(_prepare, tasks, 1, partial(use_image_threads, 1)):
-        if isinstance(result, Died):
-            raise InputError(tasks[number][0].image, result.reason)
-        outcome, seconds = result
-        if outcome.problem:
-            raise InputError(outcome.name, outcome.problem)
-        yield seconds
-
-
-def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize) -> tuple[Outcome, float]:
     began = time.perf_counter()
-    outcome = prepare_case(source, folder, voxel_size_mm, reading_limits)
-    return outcome, time.perf_counter() - began
+    outcome = prepare_case(replace(case.source, ignore_label=settings.ignore_label), folder, size)
+    if outcome.problem:
+        raise InputError(outcome.name, outcome.problem)
+    return time.perf_counter() - began
 
 
-def _try_smaller(settings: Settings, network: PlannedNetwork, data: Path, save: Path) -> NetworkTrial:
-    """Try a network, in a process of its own, with half the batch each time that it does not fit into memory."""
-    while True:
-        task = (settings, network, data, save / f"{network.name}_{network.batch_size}")
-        [(_, result)] = run_each(_try, [task], 1)
-        if isinstance(result, NetworkTrial):
-            return result
-        reason = result.reason if isinstance(result, Died) else result
-        if network.batch_size <= FEWEST_PATCHES:
-            problem = f"{FEWEST_PATCHES} patches of {network.sample_size} voxels do not fit into memory ({reason})"
-            raise InputError(network.name, problem, "plan on a machine with more memory")
-        network = with_batch(network, max(FEWEST_PATCHES, network.batch_size // 2))
+def _try_all(settings: Settings, data: Path, save: Path) -> list[NetworkTrial]:
+    """Try the networks, one after the other, in another process: one that does not fit into memory may end it.
+
+    Such a network is tried again with half the batch.
+    """
+    trials: list[NetworkTrial | None] = [None] * len(settings.networks)
+    left = dict(enumerate(settings.networks))
+    with tqdm(total=len(left), desc="trying networks", unit="network") as bar:
+        while left:
+            numbers = list(left)
+            tasks = [(settings, left[number], data, save) for number in numbers]
+            for place, result in run_each(_try, tasks, 1):
+                number = numbers[place]
+                if isinstance(result, NetworkTrial):
+                    trials[number] = result
+                    del left[number]
+                    bar.update()
+                else:
+                    left[number] = _smaller(left[number], result.reason if isinstance(result, Died) else result)
+    return trials
+
+
+def _smaller(network: PlannedNetwork, reason: str) -> PlannedNetwork:
+    """Return the network with half the batch, after a trial that failed for a reason.
+
+    Raises:
+        InputError: the batch is the smallest already.
+    """
+    if network.batch_size <= FEWEST_PATCHES:
+        problem = f"{FEWEST_PATCHES} patches of {network.sample_size} voxels do not fit into memory ({reason})"
+        raise InputError(network.name, problem, "plan on a machine with more memory")
+    return with_batch(network, max(FEWEST_PATCHES, network.batch_size // 2))
 
 
 def _try(settings: Settings, network: PlannedNetwork, data: Path, save: Path) -> NetworkTrial | str:
     """Train a network and predict a case; return the reason instead if it does not fit into memory."""
     options = training_options(settings, network, data, save)
+    forget_peak_memory()
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):  # noqa: PTH123
         try:
             train_network(options)
@@ -168,7 +173,7 @@ def training_options(settings: Settings, network: PlannedNetwork, data: Path, sa
     return TrainingOptions(
         data=data,
         save=save,
-        run=network.name,
+        run=f"{network.name}_{network.batch_size}",
         network=architecture,
         receptive_field_size=network.receptive_field,
         classes=parse_classes(settings.classes),
