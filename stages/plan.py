@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from stages.planning.data_set import DataSet
 from stages.planning.hours import StageHours, hours_of
 from stages.planning.picture import plot_data_set
 from stages.planning.report import page_of, record_of
-from stages.planning.rules import Settings, propose
+from stages.planning.rules import Settings, guess_ignore_label, propose
 from stages.planning.script import script_of
 from stages.planning.splits import propose_split
 from stages.planning.trial import try_settings
@@ -57,6 +58,11 @@ def plan_data_set(options: ResamplingOptions) -> None:
         print(f"{len(sources)} cases in {options.origin}, layout {layout}")
         jobs = options.jobs or usable_cores()
         data_set = examine(sources, layout, jobs, options.threads or 1)
+        if guess := guess_ignore_label(data_set):  # read again: the label is no structure
+            label, figure = guess
+            print(f"label {label} is taken for voxels that are not annotated: {figure}")
+            sources = [replace(source, ignore_label=label) for source in sources]
+            data_set = replace(examine(sources, layout, jobs, options.threads or 1), guess=figure)
         names = [source.name for source in sources]
         split, split_choice = propose_split(data_set, names, options.split_file, options.split, options.seed)
         memory_bytes = device_memory_bytes(choose_device("auto", ALONE))

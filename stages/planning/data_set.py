@@ -68,13 +68,15 @@ class DataSet:
         layout: name of its layout.
         cases: in the order of their names; at least one.
         refused: cases that stage 1 would refuse.
-        ignore_label: label of voxels that are not annotated; None if all are, or nobody said so.
+        ignore_label: label of voxels that are not annotated; None if all are.
+        guess: the figure that the ignore label rests on, if nobody stated it.
     """
 
     layout: str
     cases: tuple[CaseFacts, ...]
     refused: tuple[Refused, ...]
     ignore_label: int | None
+    guess: str = ""
 
     @property
     def annotated(self) -> list[CaseFacts]:

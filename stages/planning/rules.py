@@ -105,8 +105,7 @@ def propose(data_set: DataSet, split: dict[str, list[str]], split_choice: Choice
     Raises:
         InputError: there is nothing to learn from the references.
     """
-    ignored, ignored_choice = propose_ignore_label(data_set)
-    classes = [one for one in data_set.classes if one.label != ignored]
+    classes = data_set.classes
     if not classes:
         raise InputError("--plan", "no reference has foreground", "check the references, and --ignore-label")
     names = ",".join(["0", *(str(one.label) for one in classes)])
@@ -116,10 +115,11 @@ def propose(data_set: DataSet, split: dict[str, list[str]], split_choice: Choice
     networks, network_choices = propose_networks(data_set, classes, dimensions, planes, voxel_mm, memory_bytes)
     normalization, normalization_choice = propose_normalization(data_set)
     choices = [voxel_choice, dimensions_choice, *network_choices, normalization_choice, propose_augmentation()]
-    choices += [classes_choice, ignored_choice, split_choice, propose_for_few_references(data_set, split)]
+    choices += [classes_choice, propose_ignore_label(data_set), split_choice]
+    choices += [propose_for_few_references(data_set, split)]
     return Settings(
         names,
-        ignored,
+        data_set.ignore_label,
         voxel_size,
         planes,
         tuple(networks),
@@ -299,27 +299,32 @@ def propose_augmentation() -> Choice:
     )
 
 
-def propose_ignore_label(data_set: DataSet) -> tuple[int | None, Choice]:
-    """Return the label of voxels that are not annotated: as given, or the largest where it fills most of the scans."""
-    given = data_set.ignore_label
-    if given is not None:
-        share = float(np.median([case.reference.annotated for case in data_set.annotated]))
-        return given, Choice("ignore label", str(given), "as given", f"{share:.2%} of the voxels are annotated")
-    shares, background = {}, []
-    for case in data_set.annotated:
-        voxels = math.prod(case.shape)
-        background.append(case.reference.background / voxels)
-        for label, structure in case.reference.structures.items():
-            shares.setdefault(label, []).append(structure.voxels / voxels)
-    last = max(shares, default=None)
-    if last is not None and len(shares[last]) > len(background) / 2 and len(shares) > 1:
-        share, rest = float(np.median(shares[last])), float(np.median(background))
-        if share > _IGNORED_SHARE and rest < share / 10:
-            reason = (
-                "it fills the scans, the background does not: taken for 'not annotated'; if not, add it to --classes"
-            )
-            return last, Choice("ignore label", str(last), reason, f"{share:.2%} of the voxels, label 0 {rest:.2%}")
-    return None, Choice("ignore label", "none", "no label fills the scans", "all voxels count as annotated")
+def guess_ignore_label(data_set: DataSet) -> tuple[int, str] | None:
+    """Return the label that seems to mean "not annotated", and the figure for it; None if there is no such label.
+
+    It is the largest label, where it fills most of the scans and the background does not.
+    """
+    last = max((one.label for one in data_set.classes), default=None)
+    if data_set.ignore_label is not None or len(data_set.classes) < 2:
+        return None
+    references = [(case.reference, math.prod(case.shape)) for case in data_set.annotated]
+    background = float(np.median([one.background / voxels for one, voxels in references]))
+    filled = [one.structures[last].voxels / voxels if last in one.structures else 0.0 for one, voxels in references]
+    share = float(np.median(filled))
+    if share <= _IGNORED_SHARE or background > share / 10:
+        return None
+    return last, f"{share:.2%} of the voxels; label 0 has {background:.2%}"
+
+
+def propose_ignore_label(data_set: DataSet) -> Choice:
+    """Return the label of voxels that are not annotated: as given, as guessed, or none."""
+    if data_set.ignore_label is None:
+        return Choice("ignore label", "none", "no label fills the scans", "all voxels count as annotated")
+    if data_set.guess:
+        reason = "it fills the scans, label 0 does not: taken for not annotated; if it is a class, add it to --classes"
+        return Choice("ignore label", str(data_set.ignore_label), reason, data_set.guess)
+    share = float(np.median([case.reference.annotated for case in data_set.annotated]))
+    return Choice("ignore label", str(data_set.ignore_label), "as given", f"{share:.2%} of the voxels are annotated")
 
 
 def propose_for_few_references(data_set: DataSet, split: dict[str, list[str]]) -> Choice:

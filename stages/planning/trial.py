@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ def _resample(case: CaseFacts, folder: Path, settings: Settings) -> float:
     """
     size = tuple(None if word == "none" else parse_positive_number(word) for word in settings.voxel_size)
     began = time.perf_counter()
-    outcome = prepare_case(replace(case.source, ignore_label=settings.ignore_label), folder, size)
+    outcome = prepare_case(case.source, folder, size)
     if outcome.problem:
         raise InputError(outcome.name, outcome.problem)
     return time.perf_counter() - began

@@ -148,10 +148,11 @@ def test_a_label_that_fills_the_scans_is_taken_for_not_annotated():
         return replace(one, reference=replace(one.reference, structures=structures, background=500))
 
     scribbles = map(scribbled, range(4))
-    settings = propose(data_set(*scribbles))
-    assert (settings.ignore_label, settings.classes) == (4, "0,1,2,3")
-    choice = next(one for one in settings.choices if one.what == "ignore label")
-    assert "98.00% of the voxels" in choice.figure
+    assert rules.guess_ignore_label(data_set(*scribbles)) == (4, "98.00% of the voxels; label 0 has 0.50%")
+
+
+def test_a_large_class_beside_a_background_is_not_taken_for_not_annotated():
+    assert rules.guess_ignore_label(KIDNEYS) is None
 
 
 def test_unusual_cases_are_named():
