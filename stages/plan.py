@@ -20,10 +20,10 @@ from data.layouts.left_over import lines_of
 from data.patients import read_patients, with_patients
 from data.split import current_folder
 from stages.planning.data_set import DataSet
-from stages.planning.hours import StageHours, hours_of
+from stages.planning.hours import hours_of
 from stages.planning.picture import plot_data_set
-from stages.planning.report import page_of, record_of
-from stages.planning.rules import Settings, guess_ignore_label, propose
+from stages.planning.report import Plan, page_of, record_of
+from stages.planning.rules import guess_ignore_label, propose
 from stages.planning.script import script_of
 from stages.planning.splits import propose_split
 from stages.planning.trial import try_settings
@@ -70,19 +70,23 @@ def plan_data_set(options: ResamplingOptions) -> None:
         trial = try_settings(data_set, settings)
         settings = settings.with_networks([one.network for one in trial.networks])
         hours = hours_of(data_set, settings, trial, jobs)
-        script = script_of(options, layout, settings, jobs, bool(mistakes))
-        origin = str(options.origin)
-        plot_data_set(folder / PICTURE, data_set)
-        write_text(folder / PAGE, page_of(origin, data_set, settings, trial, hours, mistakes))
-        files = {SPLIT: json.dumps(settings.split, indent=1) + "\n", SCRIPT: script}
-        for name in files:  # before the record: a file that it does not know counts as changed by the user
-            (folder / name).unlink(missing_ok=True)
-        written = {name: checksum_of(text) for name, text in files.items()}
-        write_json(folder / RECORD, record_of(origin, data_set, settings, trial, hours, written))
-        for name, text in files.items():
-            write_text(folder / name, text)
-    report(folder, data_set, settings, hours)
-    conclude(options, data_set, len(names), mistakes)
+        plan = Plan(str(options.origin), data_set, settings, trial, hours, mistakes)
+        refuse_changed_files(folder)  # meanwhile
+        write_plan(folder, plan, script_of(options, layout, settings, jobs, bool(mistakes)))
+    report(folder, plan)
+    conclude(plan, len(names))
+
+
+def write_plan(folder: Path, plan: Plan, script: str) -> None:
+    """Write all files of a plan."""
+    files = {SPLIT: json.dumps(plan.settings.split, indent=1) + "\n", SCRIPT: script}
+    for name in files:  # before the record: a file that it does not know counts as changed by the user
+        (folder / name).unlink(missing_ok=True)
+    plot_data_set(folder / PICTURE, plan.data_set)
+    write_text(folder / PAGE, page_of(plan))
+    write_json(folder / RECORD, record_of(plan, {name: checksum_of(text) for name, text in files.items()}))
+    for name, text in files.items():
+        write_text(folder / name, text)
 
 
 def refuse_changed_files(folder: Path) -> None:
@@ -132,24 +136,24 @@ def examine(sources: list[SourceCase], layout: str, jobs: int, threads: int) -> 
     return DataSet(layout, cases, refused, ignored.pop() if ignored else None)
 
 
-def report(folder: Path, data_set: DataSet, settings: Settings, hours: list[StageHours]) -> None:
+def report(folder: Path, plan: Plan) -> None:
     """Print the proposals, and what is unusual."""
-    for choice in settings.choices:
+    for choice in plan.settings.choices:
         print(f"{choice.what:17} {choice.value}  ({choice.reason})")
-    for outlier in data_set.outliers():
+    for outlier in plan.data_set.outliers():
         print(f"unusual: {outlier.what}: {len(outlier.names)} of {outlier.of} cases")
-    print(f"hours on this machine: about {sum(one.hours for one in hours):.2g}")
+    print(f"hours on this machine: about {sum(one.hours for one in plan.hours):.2g}")
     print(f"plan: {folder / PAGE}; start it with: bash {folder / SCRIPT}")
 
 
-def conclude(options: ResamplingOptions, data_set: DataSet, count: int, mistakes: list[str]) -> None:
-    """Raise InputError if cases were refused, or files seem to be left out by mistake, as stage 1 does."""
-    for line in mistakes:
+def conclude(plan: Plan, count: int) -> None:
+    """Raise InputError, as stage 1 does, if some of `count` cases were refused or files seem to be forgotten."""
+    for line in plan.mistakes:
         print(f"not taken: {line}")
-    problems = []
-    if data_set.refused:
-        problems.append(f"{len(data_set.refused)} of {count} cases are refused, and left out of the plan")
-    if mistakes:
-        problems.append(f"{len(mistakes)} files or folders are not taken, by mistake as it seems")
+    problems, refused = [], len(plan.data_set.refused)
+    if refused:
+        problems.append(f"{refused} of {count} cases are refused, and left out of the plan")
+    if plan.mistakes:
+        problems.append(f"{len(plan.mistakes)} files or folders are not taken, by mistake as it seems")
     if problems:
-        raise InputError(options.origin, "; ".join(problems), "see the list above")
+        raise InputError(plan.origin, "; ".join(problems), "see the list above")

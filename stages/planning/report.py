@@ -1,7 +1,7 @@
 """plan.md and plan.json of a plan."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -18,54 +18,58 @@ command. `split.json` holds the split, `plan.json` all facts, case by case."""
 _AXES = (("x", 2), ("y", 1), ("z", 0))
 
 
-def page_of(
-    origin: str,
-    data_set: DataSet,
-    settings: Settings,
-    trial: Trial,
-    hours: Sequence[StageHours],
-    mistakes: Sequence[str],
-) -> str:
-    """Return the text of plan.md.
+@dataclass(frozen=True)
+class Plan:
+    """A plan, as it is written.
 
-    Args:
+    Attributes:
+        origin: folder of the data set.
         mistakes: lines about files that seem to be left out by mistake.
     """
-    parts = [f"# Plan of {origin}", _summary(data_set), "![Distributions](plan.png)"]
+
+    origin: str
+    data_set: DataSet
+    settings: Settings
+    trial: Trial
+    hours: Sequence[StageHours]
+    mistakes: Sequence[str]
+
+
+def page_of(plan: Plan) -> str:
+    """Return the text of plan.md."""
+    data_set = plan.data_set
+    parts = [f"# Plan of {plan.origin}", _summary(data_set), "![Distributions](plan.png)"]
     parts += ["## Facts", _geometry(data_set), _intensities(data_set), _classes(data_set)]
-    parts += ["## Unusual", _unusual(data_set, mistakes)]
-    parts += ["## Settings", _settings(settings)]
-    parts += ["## Hours on this machine", _hours(trial, hours)]
+    parts += ["## Unusual", _unusual(data_set, plan.mistakes)]
+    parts += ["## Settings", _settings(plan.settings)]
+    parts += ["## Hours on this machine", _hours(plan.trial, plan.hours)]
     parts += ["## What to do", _WHAT_TO_DO]
     return "\n\n".join(parts) + "\n"
 
 
-def record_of(
-    origin: str,
-    data_set: DataSet,
-    settings: Settings,
-    trial: Trial,
-    hours: Sequence[StageHours],
-    written: dict[str, str],
-) -> dict:
+def record_of(plan: Plan, written: Mapping[str, str]) -> dict:
     """Return the content of plan.json.
 
     Args:
         written: SHA-256 of the files that the user may change, by name.
     """
+    data_set, settings = plan.data_set, plan.settings
     networks = [{**asdict(one), "architecture": one.name} for one in settings.networks]
+    trials = [
+        {**asdict(one), "network": one.network.name, "batch_size": one.network.batch_size}
+        for one in plan.trial.networks
+    ]
     return {
-        "data_set": origin,
+        "data_set": plan.origin,
         "layout": data_set.layout,
         "settings": {**asdict(settings), "networks": networks},
-        "trial": [{**asdict(one), "network": one.network.name, "batch_size": one.network.batch_size}
-                  for one in trial.networks],
-        "hours": {one.stage: one.hours for one in hours},
+        "trial": trials,
+        "hours": {one.stage: one.hours for one in plan.hours},
         "outliers": {one.what: one.names for one in data_set.outliers()},
         "refused": {one.name: one.problem for one in data_set.refused},
         "cases": {case.name: _facts(case) for case in data_set.cases},
         "written": written,
-    }  # fmt: skip
+    }
 
 
 def _facts(case: CaseFacts) -> dict:

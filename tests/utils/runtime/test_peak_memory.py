@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tests.conftest import ROOT
 
@@ -22,6 +23,7 @@ def test_freed_memory_counts_but_not_that_of_the_parent_process():
     assert 95 < after - before < 105
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can")
 def test_a_peak_can_be_forgotten():
     lines = PROGRAM.replace("import peak", "import forget_peak_memory, peak").replace(
         "print(before, ", "forget_peak_memory()\nprint(before, "
