@@ -35,6 +35,7 @@ def plan(raw, call, tmp_path_factory) -> Path:
     """Return the plan of the data set, with the smallest networks."""
     folder, before = tmp_path_factory.mktemp("plan") / "PLAN", contents(raw)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "CONTEXT", 0.5)
         patch.setattr(rules, "VOXELS_A_STEP", {2: 1, 3: 1})
         patch.setattr(rules, "SMALLEST_SAMPLE", {2: 16, 3: 8})
         patch.setattr(rules, "LARGEST_SAMPLE", {2: 16, 3: 8})
@@ -62,7 +63,7 @@ def test_the_plan_states_facts_reasons_and_hours(plan, raw):
 
 
 def test_run_sh_runs_from_the_raw_data_set_to_the_comparison(plan, tmp_path):
-    """With fewer iterations, members and views, as a user would cut them; and once more, when all is done."""
+    """With fewer iterations, members and views, as a user would cut them."""
     cuts = {r"-i \d+": "-i 3", r"in CE\+dice dice": "in CE+dice", r"--views \d": "--views 2"}
     script, kinds = (plan / "run.sh").read_text(), ("UNet2D", "ResNet2D", "dil2D")
     with served_python(tmp_path) as python:
@@ -70,18 +71,14 @@ def test_run_sh_runs_from_the_raw_data_set_to_the_comparison(plan, tmp_path):
             script, count = re.subn(pattern, replacement, script)
             assert count
         (plan / "short.sh").write_text(script)
-        first, again = (
-            subprocess.run(["bash", plan / "short.sh"], capture_output=True, text=True, check=False) for _ in range(2)
-        )
-    assert first.returncode == 0, first.stdout + first.stderr
-    best = re.search(r"best kind on the validation cases: (\w+)", first.stdout)[1]
+        ended = subprocess.run(["bash", plan / "short.sh"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    best = re.search(r"best kind on the validation cases: (\w+)", ended.stdout)[1]
     dices = {kind: mean_dice(plan / f"SAVE/{kind}_CE+dice/val/metrics.csv") for kind in kinds}
     assert dices[best] == max(dices.values())
     assert json.loads((plan / "SAVE/student/experiment.json").read_text())["architecture"] == best
     compared = {row["against"] for row in rows_of(plan / "SAVE/student/val/comparison.csv")}
     assert compared == {"ensemble", f"{best}_CE+dice"}
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("finished before") == 4  # three members and the student
 
 
 def mean_dice(path: Path) -> float:
