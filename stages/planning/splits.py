@@ -11,6 +11,7 @@ from stages.planning.data_set import DataSet
 from stages.planning.rules import FEWEST_TO_TEST, HELD_OUT, Choice
 
 _SEEDS = 100  # tried, so that every class is in train
+_FEWEST_TO_COMPARE = 6  # patients: with fewer, Wilcoxon's signed-rank test does not reach p < 0.05 on two sides
 
 Split = dict[str, list[str]]
 
@@ -74,6 +75,8 @@ def _finished(data_set: DataSet, split_of, reason: str) -> tuple[Split, Choice]:
         if not _annotated(data_set.annotated, split[name]):
             problem = f"no case of {name} has a reference"
             raise InputError("--plan", problem, "name another split with --split-file, or leave it to the plan")
+    if 0 < len(patients["test"]) < _FEWEST_TO_COMPARE:
+        reason += f"; fewer than {_FEWEST_TO_COMPARE} test patients can show no difference (p < 0.05)"
     value = ", ".join(f"{name} {len(names)}" for name, names in split.items())
     figure = ", ".join(f"{name} {len(names)}" for name, names in patients.items())
     return split, Choice(
