@@ -23,7 +23,7 @@ from stages.planning.data_set import DataSet
 from stages.planning.hours import hours_of
 from stages.planning.picture import plot_data_set
 from stages.planning.report import Plan, page_of, record_of
-from stages.planning.rules import guess_ignore_label, propose
+from stages.planning.rules import guess_ignore_label, propose, with_tried
 from stages.planning.script import script_of
 from stages.planning.splits import propose_split
 from stages.planning.trial import try_settings
@@ -68,7 +68,7 @@ def plan_data_set(options: ResamplingOptions) -> None:
         memory_bytes = device_memory_bytes(choose_device("auto", ALONE))
         settings = propose(data_set, split, split_choice, memory_bytes)
         trial = try_settings(data_set, settings)
-        settings = settings.with_networks([one.network for one in trial.networks])
+        settings = with_tried(settings, [one.network for one in trial.networks])
         hours = hours_of(data_set, settings, trial, jobs)
         plan = Plan(str(options.origin), data_set, settings, trial, hours, mistakes)
         refuse_changed_files(folder)  # meanwhile

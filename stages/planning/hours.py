@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.planning.data_set import DataSet
-from stages.planning.rules import Settings
+from stages.planning.settings import Settings
 from stages.planning.trial import Trial
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from data.case_facts import CaseFacts
 from stages.planning.data_set import DataSet, Outlier, quantiles
 from stages.planning.hours import StageHours
-from stages.planning.rules import Settings
+from stages.planning.settings import Settings
 from stages.planning.trial import Trial
 
 _NAMES_SHOWN = 10

@@ -5,7 +5,7 @@ Triples are (z, y, x). Each rule returns what it proposes, and a `Choice` that g
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from data.case_facts import Sides
 from data.sampling.patches import choose_planes
 from networks import Architecture, find_architecture
 from stages.planning.data_set import ClassFacts, DataSet, largest_extent_mm
+from stages.planning.settings import Choice, PlannedNetwork, Settings, voxels_of_patch
 
 CONTEXT = 1.5  # a network sees 1.5 times the extent of a structure
 THICK_SLICES = 3  # times the size of a voxel in the slice
@@ -32,71 +33,6 @@ HELD_OUT = 0.15  # share of the patients with references to validate, and to tes
 FEWEST_TO_TEST = 10  # patients with references, below which none is set aside to test
 _IGNORED_SHARE = 0.5  # of the voxels
 _LOSSES = ("CE+dice", "dice")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A proposal: what, its value, the reason, and the figure that it rests on."""
-
-    what: str
-    value: str
-    reason: str
-    figure: str
-
-
-@dataclass(frozen=True)
-class PlannedNetwork:
-    """A kind of network, as options of training_network.py; None leaves the architecture's default."""
-
-    architecture: Architecture
-    receptive_field: int | None
-    sample_size: int
-    batch_size: int
-    iterations: int
-    features: int | None = None
-    deep_supervision: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.architecture.name
-
-    @property
-    def voxels_a_step(self) -> int:
-        """Number of voxels that the network reads in a training step."""
-        return self.batch_size * _voxels_of_patch(self.architecture, self.receptive_field, self.sample_size)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings that a plan proposes.
-
-    Attributes:
-        classes: as on the command line, such as ``0,1,2``.
-        voxel_size: as on the command line: x, y, z in mm, or ``none``.
-        planes: of 2D networks.
-        losses: of the members of each kind.
-        normalization: as on the command line.
-        views: mirrored views of the ensemble.
-        split: case names by split.
-        choices: all proposals, in order.
-    """
-
-    classes: str
-    ignore_label: int | None
-    voxel_size: tuple[str, str, str]
-    planes: str
-    networks: tuple[PlannedNetwork, ...]
-    losses: tuple[str, ...]
-    normalization: str
-    views: int
-    split: dict[str, list[str]]
-    choices: tuple[Choice, ...]
-
-    def with_networks(self, networks: Sequence[PlannedNetwork]) -> "Settings":
-        """Return the same settings with networks of other batches."""
-        changed = {choice.what: choice for choice in training_choices(networks)}
-        choices = tuple(changed.get(choice.what, choice) for choice in self.choices)
-        return replace(self, networks=tuple(networks), choices=choices)
 
 
 def propose(data_set: DataSet, split: dict[str, list[str]], split_choice: Choice, memory_bytes: float) -> Settings:
@@ -129,6 +65,11 @@ def propose(data_set: DataSet, split: dict[str, list[str]], split_choice: Choice
         split,
         tuple(choices),
     )
+
+
+def with_tried(settings: Settings, networks: Sequence[PlannedNetwork]) -> Settings:
+    """Return the settings with the networks as they were tried, whose batches may be smaller."""
+    return settings.changed(networks, training_choices(networks))
 
 
 def propose_voxel_size(data_set: DataSet, classes: Sequence[ClassFacts]) -> tuple[tuple[str, str, str], Sides, Choice]:
@@ -260,7 +201,7 @@ def plan_training(
     deep_supervision: bool = False,
 ) -> PlannedNetwork:
     """Return a network with the batch that a step can read, and the iterations that read enough."""
-    patch = _voxels_of_patch(architecture, receptive_field, sample_size)
+    patch = voxels_of_patch(architecture, receptive_field, sample_size)
     voxels = min(VOXELS_A_STEP[architecture.dimensions], SHARE_OF_MEMORY * memory_bytes / BYTES_A_VOXEL)
     batch = max(FEWEST_PATCHES, round(voxels / patch))
     return with_batch(
@@ -270,7 +211,7 @@ def plan_training(
 
 def with_batch(network: PlannedNetwork, batch_size: int) -> PlannedNetwork:
     """Return the network with another batch, and the iterations that read as many voxels."""
-    patch = _voxels_of_patch(network.architecture, network.receptive_field, network.sample_size)
+    patch = voxels_of_patch(network.architecture, network.receptive_field, network.sample_size)
     fewest, most = ITERATIONS
     iterations = min(most, max(fewest, 500 * round(VOXELS_IN_ALL / (batch_size * patch) / 500)))
     return replace(network, batch_size=batch_size, iterations=iterations)
@@ -347,11 +288,6 @@ def describe_cases(data_set: DataSet, classes: Sequence[ClassFacts]) -> str:
     """Return in how many annotated cases each class is."""
     counts = ", ".join(f"{one.label} in {len(one.structures)}" for one in classes)
     return f"{counts} of {len(data_set.annotated)} cases"
-
-
-def _voxels_of_patch(architecture: Architecture, receptive_field: int | None, sample_size: int) -> int:
-    field = architecture.receptive_field if receptive_field is None else receptive_field
-    return architecture.input_size(sample_size, field) ** architecture.dimensions
 
 
 def _whole_sample(side: float, step: int, smallest: int, largest: int) -> int:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.planning.rules import PlannedNetwork, Settings
+from stages.planning.settings import PlannedNetwork, Settings
 from stages.resampling_options import ResamplingOptions
 
 _TOOLKIT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,8 @@ from data.case_facts import CaseFacts
 from data.case_folder import SPLITS
 from data.split import read_split_file, split_by_shares
 from stages.planning.data_set import DataSet
-from stages.planning.rules import FEWEST_TO_TEST, HELD_OUT, Choice
+from stages.planning.rules import FEWEST_TO_TEST, HELD_OUT
+from stages.planning.settings import Choice
 
 _SEEDS = 100  # tried, so that every class is in train
 _FEWEST_TO_COMPARE = 6  # patients: with fewer, Wilcoxon's signed-rank test does not reach p < 0.05 on two sides

@@ -17,7 +17,8 @@ from data.case_facts import CaseFacts
 from data.preparation import prepare_case
 from networks import Architecture
 from stages.planning.data_set import DataSet
-from stages.planning.rules import FEWEST_PATCHES, PlannedNetwork, Settings, with_batch
+from stages.planning.rules import FEWEST_PATCHES, with_batch
+from stages.planning.settings import PlannedNetwork, Settings
 from stages.predict import predict_split
 from stages.testing_options import NetworkTestOptions
 from stages.train import train_network

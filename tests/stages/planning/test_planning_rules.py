@@ -12,6 +12,7 @@ from data.case_facts import CaseFacts, IntensityFacts, ReferenceFacts, Structure
 from data.layouts import SourceCase
 from stages.planning import rules
 from stages.planning.data_set import DataSet
+from stages.planning.settings import Settings
 from stages.planning.splits import propose_split
 
 GIGABYTE = 1e9
@@ -46,7 +47,7 @@ KIDNEYS = cases_of(60, (75, 512, 512), (5, 0.78, 0.78), [(108, 78, 78), (36, 38,
 KIDNEYS_THIN = cases_of(60, (125, 512, 512), (3, 0.78, 0.78), [(108, 78, 78), (36, 38, 40)], (128, 91, 250), channel=CT)
 
 
-def propose(data: DataSet, memory_bytes: float = 16 * GIGABYTE) -> rules.Settings:
+def propose(data: DataSet, memory_bytes: float = 16 * GIGABYTE) -> Settings:
     split, choice = propose_split(data, [one.name for one in data.cases], None, None, 0)
     return rules.propose(data, split, choice, memory_bytes)
 

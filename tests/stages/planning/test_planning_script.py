@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from networks import find_architecture
-from stages.planning.rules import PlannedNetwork, Settings
 from stages.planning.script import script_of
+from stages.planning.settings import PlannedNetwork, Settings
 from stages.resampling_options import ResamplingOptions
 
 NETWORKS = (

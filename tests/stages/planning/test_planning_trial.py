@@ -12,7 +12,7 @@ from networks import find_architecture
 from stages.planning import trial
 from stages.planning.data_set import DataSet
 from stages.planning.hours import hours_of
-from stages.planning.rules import PlannedNetwork, Settings
+from stages.planning.settings import PlannedNetwork, Settings
 from stages.planning.trial import NetworkTrial, Trial, choose_cases
 from utils.runtime.worker_pool import Died
 
