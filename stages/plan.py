@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -143,7 +144,7 @@ def report(folder: Path, plan: Plan) -> None:
     for outlier in plan.data_set.outliers():
         print(f"unusual: {outlier.what}: {len(outlier.names)} of {outlier.of} cases")
     print(f"hours on this machine: about {sum(one.hours for one in plan.hours):.2g}")
-    print(f"plan: {folder / PAGE}; start it with: bash {folder / SCRIPT}")
+    print(f"plan: {folder / PAGE}; start it with: bash {shlex.quote(str(folder / SCRIPT))}")
 
 
 def conclude(plan: Plan, count: int) -> None:

@@ -13,7 +13,7 @@ _TOOLKIT = Path(__file__).resolve().parents[2]
 _TEMPLATE = """\
 #!/usr/bin/env bash
 # Commands of the plan of {origin}, written by resample_data.py --plan.
-# plan.md gives the reason for each setting. Read it, change it, and run it: bash {folder}/run.sh
+# plan.md gives the reason for each setting. Read it, change it, and run it: bash {place}
 # A run that was stopped goes on with the same command; finished steps are skipped.
 set -euo pipefail
 export LC_ALL=C
@@ -100,7 +100,7 @@ def script_of(options: ResamplingOptions, layout: str, settings: Settings, jobs:
         split, title, last = "val", _VAL_TITLE, [f"predict student val {compared}"]
     return _TEMPLATE.format(
         origin=options.origin.resolve(),
-        folder=options.plan,
+        place=shlex.quote(str(options.plan / "run.sh")),
         python=shlex.quote(sys.executable),
         toolkit=shlex.quote(str(_TOOLKIT)),
         source=" ".join(map(shlex.quote, source_words(options, layout, settings))),
