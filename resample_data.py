@@ -4,9 +4,11 @@
     python resample_data.py -d "path-to-data-directory"
     python resample_data.py -d Task04_Hippocampus -o DATA --voxel-size 1 1 1 --split 70 15 15
     python resample_data.py --images SCANS --references LABELS -o DATA --split 70 15 15
+    python resample_data.py -d Task04_Hippocampus --plan PLAN
 
 The layout of the data set is recognized by its files, or named by --layout. Cases that are done with the same options
-are skipped, so the same command continues a run that was stopped.
+are skipped, so the same command continues a run that was stopped. With --plan, nothing is resampled: the data set is
+read, and facts, proposed settings and the commands of all stages are written.
 """
 
 from stages.resampling_options import ResamplingOptions
@@ -22,9 +24,14 @@ def build_parser() -> OneLineParser:
 
 
 def main(args) -> None:
-    """Check the options, and resample."""
+    """Check the options, and resample or plan."""
     options = read_options(ResamplingOptions, args)
     options.check()
+    if options.plan:
+        from stages.plan import plan_data_set
+
+        plan_data_set(options)
+        return
     from stages.resample import resample_data_set
 
     resample_data_set(options)

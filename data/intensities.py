@@ -88,6 +88,11 @@ def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return foreground[:: max(1, foreground.size // _VOXELS_PER_CASE)]
 
 
+def shows_air(lowest: float) -> bool:
+    """Return whether an image whose lowest intensity is `lowest` shows air in Hounsfield units."""
+    return lowest < _AIR_HU
+
+
 def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[np.ndarray]) -> Normalization:
     """Decide the normalization of `kind` (auto, ct, zscore or none) from the training images.
 
@@ -102,7 +107,7 @@ def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[n
     """
     if kind in ("zscore", "none"):
         return Normalization(kind)
-    if kind == "auto" and 2 * sum(value < _AIR_HU for value in lowest) <= len(lowest):
+    if kind == "auto" and 2 * sum(map(shows_air, lowest)) <= len(lowest):
         return Normalization("zscore")
     step = -(-len(lowest) // _CASES_IN_FULL)
     parts = [sample[::step].astype(np.float32) for sample in samples]

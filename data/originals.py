@@ -15,7 +15,7 @@ from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
 from data.images.file_kinds import broken_link
-from data.images.image_files import files_of, read_component, read_image
+from data.images.image_files import files_of
 from data.images.noted_images import is_copy, write_copy
 
 
@@ -66,12 +66,6 @@ class Original:
             problem = f"already exists, but {source} is to be placed there"
             raise InputError(place, problem, "remove it, or name another folder with -o")
         return cls(place, place, is_own=True, is_correction=True)
-
-    def read(self) -> sitk.Image:
-        """Read the image, with all checks for untrusted files."""
-        if self.component is None:
-            return read_image(self.file)
-        return read_component(self.file, self.component, self.components)
 
     def stamps(self) -> dict | None:
         """Return size and modification time, summed over the files, to detect a replaced original.

@@ -18,11 +18,12 @@ from base.json_files import write_json
 from base.label_classes import IGNORED
 from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
 from data.case_record import read_case_record
-from data.images.image_files import Grid, checksum, from_array, lps_grid, read_image, to_lps
+from data.images.image_files import Grid, checksum, from_array, lps_grid, read_component, read_image, to_lps
 from data.images.image_headers import read_header
 from data.images.noted_images import is_resampled, write_resampled
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
+from data.layouts.source_case import ImageFile
 from data.originals import Original
 from data.resampling import (
     VoxelSize,
@@ -86,15 +87,22 @@ def prepare_case(
     """
     try:
         return _prepare(source, folder, voxel_size_mm, limits)
-    except InputError as error:
-        problem = str(_explained(error, source))
-    except OSError as error:
-        problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
     except Exception as error:  # any failure on one file must not stop the other cases
-        problem = f"{source.image}: {error or type(error).__name__}"
+        problem = reason_for_refusal(error, source)
     with contextlib.suppress(OSError):
         withdraw(folder)
-    return Outcome(source.name, problem=" ".join(problem.split()))
+    return Outcome(source.name, problem=problem)
+
+
+def reason_for_refusal(error: Exception, source: SourceCase) -> str:
+    """Return in one line why a case is refused, of which `error` was raised."""
+    if isinstance(error, InputError):
+        problem = str(_explained(error, source))
+    elif isinstance(error, OSError):
+        problem = one_line(error) if error.filename else f"{source.image}: {one_line(error)}"
+    else:
+        problem = f"{source.image}: {error or type(error).__name__}"
+    return " ".join(problem.split())
 
 
 def withdraw(folder: Path) -> None:
@@ -133,14 +141,9 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
             note = _joined(note, _NOT_ANNOTATED)
         return Outcome(source.name, before, skipped=True, note=note)
     _refuse_foreign_files(folder, images, before)
-    scan, reference_image, labels = _read_checked(images, reference.file, limits, source.ignore_label)
+    scan, reference_image, labels = read_checked(_files_of(source, images, reference), limits)
     if labels is not None and (labels == IGNORED).all():
         note, labels = _joined(note, _NOT_ANNOTATED), None
-    first = next(iter(images))
-    if source.may_be_labels and reference.file is None and looks_like_labels(sitk.GetArrayViewFromImage(scan[first])):
-        problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
-        remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to CASE/imaging.nii.gz"
-        raise InputError(images[first].file, problem, remedy)
     withdraw(folder)
     scan = {channel: images[channel].put(pixels) for channel, pixels in scan.items()}
     reference.put(reference_image)
@@ -201,28 +204,46 @@ def _refuse_foreign_files(folder: Path, channels: Iterable[str], record: dict | 
             raise InputError(folder / name, problem, "remove it")
 
 
-def _read_checked(
-    images: Mapping[str, Original], reference: Path | None, limits: Limits, ignore_label: int | None
-) -> tuple[dict[str, sitk.Image], sitk.Image | None, np.ndarray | None]:
-    """Return the channels, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order.
+def _files_of(source: SourceCase, images: Mapping[str, Original], reference: Original) -> SourceCase:
+    """Return the case with the files that are to be read, which may be corrections of those of the data set."""
+    files = {channel: ImageFile(one.file, one.component, one.components) for channel, one in images.items()}
+    first = next(iter(files.values()))
+    channels = files if source.channels else {}
+    return replace(source, image=first.path, reference=reference.file, channels=channels)
 
-    Voxels of `ignore_label` are `IGNORED`.
+
+def read_checked(
+    source: SourceCase, limits: Limits
+) -> tuple[dict[str, sitk.Image], sitk.Image | None, np.ndarray | None]:
+    """Read scan and reference of a case, with all checks.
+
+    Returns:
+        the channels by name, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order;
+        voxels that are not annotated are `IGNORED`.
+
+    Raises:
+        InputError: a file is damaged, the reference is not on the grid of the scan, or the scan is a map of labels.
     """
-    scan = {channel: _read_within(image.file, limits, image.read) for channel, image in images.items()}
+    scan = {channel: _read_within(file, limits) for channel, file in source.images.items()}
+    first, reference = next(iter(scan.values())), source.reference
     if reference is None:
+        if source.may_be_labels and looks_like_labels(sitk.GetArrayViewFromImage(first)):
+            problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
+            remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to "
+            raise InputError(source.image, problem, remedy + "CASE/imaging.nii.gz")
         return scan, None, None
-    read = _read_within(reference, limits, lambda: read_image(reference))
-    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, ignore_label)
-    difference = Grid.of(read).differs_from(Grid.of(next(iter(scan.values()))))
+    read = _read_within(ImageFile(reference), limits)
+    labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, source.ignore_label)
+    difference = Grid.of(read).differs_from(Grid.of(first))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both the same grid")
     return scan, read, labels
 
 
-def _read_within(path: Path, limits: Limits, read: Callable[[], sitk.Image]) -> sitk.Image:
-    size = read_header(path).bytes
+def _read_within(file: ImageFile, limits: Limits) -> sitk.Image:
+    path, size = file.path, read_header(file.path).bytes
     with limits(20 + size / 5e6, 2**30 + 3 * size):
-        return read()
+        return read_image(path) if file.component is None else read_component(path, file.component, file.components)
 
 
 def _checksum_of(image: sitk.Image) -> str:

@@ -112,10 +112,11 @@ def prepare_all(
 ) -> list[Outcome]:
     """Prepare each case in its folder, and move the folder to its split; return outcomes in the order of `pairs`."""
     outcomes: list[Outcome | None] = [None] * len(pairs)
-    threads = options.threads or job_threads(options.jobs, processes)
+    jobs = options.jobs or 1
+    threads = options.threads or job_threads(jobs, processes)
     tasks = [(source, folder, options.voxel_size_mm, reading_limits) for source, folder in pairs]
     bar = {"total": len(tasks), "unit": "case", "desc": "resampling", "disable": not processes.is_first}
-    results = run_each(prepare_case, tasks, min(options.jobs, len(tasks)), partial(use_image_threads, threads))
+    results = run_each(prepare_case, tasks, min(jobs, len(tasks)), partial(use_image_threads, threads))
     for number, outcome in tqdm(results, **bar):
         source, folder = pairs[number]
         if isinstance(outcome, Died):

@@ -18,6 +18,8 @@ from utils.cli.value_types import (
     parse_positive_number,
 )
 
+_VOXEL_SIZE = ["1.5", "1.5", "2.5"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
@@ -74,7 +76,7 @@ class OutputOptions:
     voxel_size: tuple[str, ...] = option(
         "--voxel-size",
         nargs="+",
-        default=["1.5", "1.5", "2.5"],
+        default=_VOXEL_SIZE,
         metavar=("X Y Z | none", ""),
         help="size of the new voxels along x, y and z in mm; none keeps each scan's own, along all axes or, in place "
         "of a number, along one: 1.5 1.5 none keeps the slices",
@@ -99,17 +101,32 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """The plan of a data set."""
+
+    TITLE: ClassVar[str] = "plan"
+
+    plan: Path | None = option(
+        "--plan",
+        parse=Path,
+        metavar="PLAN",
+        help="instead of resampling, read the data set and write its facts, proposed settings, and the commands of all "
+        "stages into this folder: plan.md, plan.json, run.sh (default: resample)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """Processes and threads."""
 
     TITLE: ClassVar[str] = "processes"
 
-    jobs: int = option(
+    jobs: int | None = option(
         "-j",
         "--jobs",
         parse=parse_positive_int,
-        default=1,
-        help="number of worker processes; with torchrun: of each of its processes",
+        help="number of worker processes; with torchrun: of each of its processes (default: 1; with --plan: one for "
+        "each usable core)",
     )
     threads: int | None = option(
         "--threads",
@@ -120,7 +137,7 @@ class WorkerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
+class ResamplingOptions(SourceOptions, OutputOptions, PlanOptions, WorkerOptions):
     """All options of resampling a data set."""
 
     @property
@@ -190,3 +207,18 @@ class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
         if self.output and self.output.exists() and not self.output.is_dir():
             raise InputError(self.output, "is a file, not a folder", "name another folder with -o")
         self.voxel_size_mm, self.image_folders  # noqa: B018 - raise
+        if self.plan:
+            self._check_plan()
+
+    def _check_plan(self) -> None:
+        if self.output:
+            raise InputError("-o", "contradicts --plan", "leave it out: run.sh of the plan names its folders")
+        if self.voxel_size != tuple(_VOXEL_SIZE):
+            raise InputError(
+                "--voxel-size", "contradicts --plan, which proposes one", "change it in run.sh of the plan"
+            )
+        if self.plan.exists() and not self.plan.is_dir():
+            raise InputError(self.plan, "is a file, not a folder", "name another folder with --plan")
+        for folder in filter(None, (self.data, *self.image_folders.values(), self.references)):
+            if self.plan.resolve().is_relative_to(folder.resolve()):
+                raise InputError("--plan", f"{self.plan} lies in the data set {folder}", "name a folder outside of it")
