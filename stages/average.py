@@ -1,6 +1,7 @@
 """Stage 4: average networks into soft labels, and measure the ensemble."""
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from base.run_record import EnsembleSettings, RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.clipping import Clip, clip_of_reference
-from data.intensities import normalize
+from data.intensities import normalize, shown_window
 from data.predictions import Scan
 from data.soft_labels import SoftLabels, soft_label_folder
 from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
@@ -31,6 +32,7 @@ from utils.ensembling.reports import EnsembledCase, EnsembleReports, print_mean_
 from utils.ensembling.running_average import EnsembleAverage, RunningMoments
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.run_results import CaseResult, RunResults
+from utils.evaluation.shown_slices import DoubtMap
 from utils.inference.mirrored_views import MirroredViews
 from utils.inference.volumes import VolumePredictor, predictor_of
 from utils.runtime.processes import CASE_TIMEOUT, Processes
@@ -175,9 +177,12 @@ class EnsembleRun:
                     self._classes.names,
                 )
                 self._reports.add(ensembled)
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm)
+        truth = scan.reference(self._classes)
+        segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(average.mean, reference, case.spacing_mm)
-        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+        window = shown_window(members[0].description.normalization, image)
+        doubt = None if truth is not None else doubt_of(maps, len(members), scan)
+        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt))
 
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
@@ -215,6 +220,13 @@ class EnsembleRun:
         save, split = self._options.save, self._options.evaluate
         folders = {name: save / name / split for name in self._weights}
         print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+
+
+def doubt_of(maps: Mapping[str, np.ndarray], number_of_members: int, scan: Scan) -> DoubtMap:
+    """Return where a prediction is doubtful: where several members disagree, or the entropy of a single one."""
+    if number_of_members > 1:
+        return DoubtMap("disagreement between members", maps[MUTUAL_INFORMATION], scan.nearest_voxels)
+    return DoubtMap("entropy", maps[ENTROPY], scan.nearest_voxels)
 
 
 def soft_labels_folder(options: EnsembleOptions) -> Path:

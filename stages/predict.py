@@ -15,7 +15,7 @@ from base.regions import regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
-from data.intensities import normalize
+from data.intensities import normalize, shown_window
 from data.predictions import Scan
 from networks.weights import TrainedNetwork, load_weights
 from stages.component_choice import keep_components, settle_components
@@ -23,11 +23,13 @@ from stages.computation import Computation
 from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
 from stages.testing_options import NetworkTestOptions
 from utils.comparison.report import ComparisonReport, remove_comparison
+from utils.ensembling.entropy import entropy
 from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.case_table import CaseTable
 from utils.evaluation.error_ranking import ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
+from utils.evaluation.shown_slices import DoubtMap
 from utils.inference.volumes import predictor_of
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
@@ -73,6 +75,13 @@ class Predicted:
     labels: np.ndarray
     probabilities: np.ndarray
     uncertainty: np.ndarray
+
+
+def doubt_of(predicted: Predicted) -> DoubtMap:
+    """Return where a prediction is doubtful: the uncertainty that the network predicts, or the entropy."""
+    if len(predicted.uncertainty):
+        return DoubtMap("uncertainty", predicted.uncertainty[0], predicted.scan.nearest_voxels)
+    return DoubtMap("entropy", entropy(predicted.probabilities), predicted.scan.nearest_voxels)
 
 
 class NetworkRun:
@@ -148,9 +157,12 @@ class NetworkRun:
             for values in predicted.uncertainty:
                 area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm)
+        truth = scan.reference(classes)
+        segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
-        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+        window = shown_window(self._trained.description.normalization, image)
+        doubt = None if truth is not None else doubt_of(predicted)
+        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt))
 
     def _segment(self, case: Case, image: np.ndarray, probability_folder: Path | None = None) -> Predicted:
         """Predict the resampled `image` of a case, with all components of the prediction."""

@@ -30,13 +30,15 @@ class Segmentation:
     """A scan, its prediction and its reference (if any) on the scan's own grid.
 
     `image` is (z, y, x); `prediction` and `reference` too, uint8 in the labels of predictions; spacing (z, y, x) in mm.
-    The reference is `IGNORED` where it is not annotated.
+    The reference is `IGNORED` where it is not annotated. `first_slice_mm` is the position of the first slice along each
+    axis (z, y, x), as patient coordinates towards the head, the back and the left.
     """
 
     image: np.ndarray
     prediction: np.ndarray
     reference: np.ndarray | None
     spacing_mm: tuple[float, ...]
+    first_slice_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     @property
     def annotated(self) -> np.ndarray | None:
