@@ -1,6 +1,7 @@
 """Stage 3: predict the cases of a split with one network, and measure the predictions."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from base import dice_calibration
 from base.argmax import argmax
 from base.component_choice import path_beside_weights
 from base.folder_lock import locked
-from base.regions import regions_of
+from base.regions import Region, regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
@@ -27,9 +29,11 @@ from utils.ensembling.entropy import entropy
 from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.case_table import CaseTable
+from utils.evaluation.dice_estimates import agreement_of_uncertainty, estimate_dice
 from utils.evaluation.error_ranking import ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
 from utils.evaluation.shown_slices import DoubtMap
+from utils.evaluation.trust_report import TrustReport
 from utils.inference.volumes import predictor_of
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
@@ -84,6 +88,13 @@ def doubt_of(predicted: Predicted) -> DoubtMap:
     return DoubtMap("entropy", entropy(predicted.probabilities), predicted.scan.nearest_voxels)
 
 
+def agreements_of(predicted: Predicted, regions: Sequence[Region]) -> list[float] | None:
+    """Return the agreement that a network which predicts its uncertainty expects; None for other networks."""
+    if not len(predicted.uncertainty):
+        return None
+    return agreement_of_uncertainty(predicted.probabilities, predicted.uncertainty[0], regions)
+
+
 class NetworkRun:
     """Run of one network on the cases of a split, with results in `folder`.
 
@@ -105,7 +116,9 @@ class NetworkRun:
         self._classes = trained.description.classes
         cases = find_cases(options.data, options.evaluate)
         check_networks([trained], cases, options.views)
-        regions = regions_of(self._classes, options.report_regions)
+        self._regions = regions = regions_of(self._classes, options.report_regions)
+        knows = trained.description.was_trained_on
+        self._unseen = {case.name for case in cases if not knows(case.name, case.patient)}
         inference = computation.inference(options)
         self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
         self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
@@ -118,6 +131,8 @@ class NetworkRun:
             compared = replace(record, surface_dice=definition)
             self._comparison = ComparisonReport(options.save, name, options.evaluate, options.compare, compared)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
+        calibration, is_validation = dice_calibration.path_beside_weights(trained.path), options.evaluate == "val"
+        self._trust = TrustReport(folder, record, calibration, is_validation, self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
         if processes.is_first:  # the originals of all other cases are checked when they are read
@@ -162,7 +177,9 @@ class NetworkRun:
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         window = shown_window(self._trained.description.normalization, image)
         doubt = None if truth is not None else doubt_of(predicted)
-        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt))
+        estimates = estimate_dice(probabilities, self._regions, agreements_of(predicted, self._regions))
+        result = CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt, estimates)
+        self._results.add(result)
 
     def _segment(self, case: Case, image: np.ndarray, probability_folder: Path | None = None) -> Predicted:
         """Predict the resampled `image` of a case, with all components of the prediction."""
@@ -188,5 +205,6 @@ class NetworkRun:
         self._ranking.gather()
         self._results.print_summary()
         self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
+        self._trust.write()
         if self._comparison:
             self._comparison.report(self._options.margin)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from base.boxes import bounding_box
 from base.label_classes import IGNORED
 from base.regions import Region
-from utils.evaluation.calibration import brier_score, expected_calibration_error, foreground_margin
+from utils.evaluation.calibration import Reliability, brier_score, expected_calibration_error, foreground_margin
 from utils.evaluation.metrics import dice, surface_distances, volume_ml
 from utils.evaluation.surface_dice import surface_dice
 
@@ -58,6 +59,14 @@ class Probabilities:
     values: np.ndarray
     reference: np.ndarray | None
     spacing_mm: tuple[float, ...]
+
+    @cached_property
+    def near_foreground(self) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (classes, n) and reference (n,) of the annotated voxels around the reference's foreground."""
+        known = self.reference != IGNORED
+        box, near = foreground_margin((self.reference > 0) & known, self.spacing_mm)
+        near &= known[box]
+        return self.values[(slice(None), *box)][:, near], self.reference[box][near]
 
 
 def measure_case(
@@ -109,11 +118,7 @@ def _measure_probabilities(
     if probabilities.reference is None:
         yield from ({} for _ in regions)
         return
-    known = probabilities.reference != IGNORED
-    box, near = foreground_margin((probabilities.reference > 0) & known, probabilities.spacing_mm)
-    near &= known[box]
-    values = probabilities.values[(slice(None), *box)][:, near]
-    true_classes = probabilities.reference[box][near]
+    values, true_classes = probabilities.near_foreground
     for region in regions:
         probability = values[list(region.channels)].sum(axis=0)
         outcome = np.isin(true_classes, region.channels)
@@ -121,3 +126,16 @@ def _measure_probabilities(
             "ece": expected_calibration_error(probability, outcome),
             "brier": brier_score(probability, outcome),
         }
+
+
+def reliability_of(probabilities: Probabilities, regions: Sequence[Region]) -> dict[str, Reliability]:
+    """Return the probabilities of each region, by name, against the reference; nothing without one."""
+    if probabilities.reference is None:
+        return {}
+    values, true_classes = probabilities.near_foreground
+    return {
+        region.name: Reliability.of(
+            values[list(region.channels)].sum(axis=0), np.isin(true_classes, region.channels).astype(float)
+        )
+        for region in regions
+    }

@@ -176,7 +176,7 @@ class _Page:
         self.axes.imshow(self._canvas, interpolation="nearest", aspect="auto")
         height, width = self._canvas.shape[:2]
         self.axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        save_figure(self._figure, path)
+        save_figure(self._figure, path, has_palette=True)
 
 
 def _rows_of(case: ShownCase, far: tuple[Slices, float] | None) -> dict[str, Slices]:

@@ -5,8 +5,8 @@ SAVE/<run>/<split>/predictions.json     the record of the run, so that runs are 
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,20 @@ from base.csv_files import read_table, rounded
 from base.errors import InputError
 from base.intensity_records import Range
 from base.regions import Region
-from base.run_files import METRICS, overlay_path, prediction_path, refuse_other_folder, remove_results
+from base.run_files import (
+    CALIBRATION,
+    METRICS,
+    TRUST,
+    overlay_path,
+    prediction_path,
+    refuse_other_folder,
+    remove_results,
+)
 from base.run_record import RunRecord
-from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
+from utils.evaluation import reliability_table, trust_table
+from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case, reliability_of
 from utils.evaluation.case_table import CaseTable
+from utils.evaluation.dice_estimates import DiceEstimate
 from utils.evaluation.overlay import ShownCase, plot_overlay
 from utils.evaluation.shown_slices import DoubtMap
 from utils.evaluation.summary import Summary, summarise
@@ -42,6 +52,7 @@ class CaseResult:
         intensity_warning: whether the intensities are unlike those of the training scans; None where unknown.
         window: intensities that the overlay shows in black and white; None to choose them by the scan.
         doubt: where the prediction is doubtful, to choose the slices of a case without a reference.
+        estimates: of the Dice of each region, by name.
     """
 
     name: str
@@ -51,6 +62,7 @@ class CaseResult:
     intensity_warning: bool | None = None
     window: Range | None = None
     doubt: DoubtMap | None = None
+    estimates: Mapping[str, DiceEstimate] = field(default_factory=dict)
 
 
 class RunResults:
@@ -104,6 +116,8 @@ class RunResults:
         if processes.is_first and not before:
             _remove_earlier(folder, earlier, record)
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes, _ADDED)
+        self._reliability = CaseTable(folder / CALIBRATION, reliability_table.COLUMNS, kept, processes)
+        self._trust = CaseTable(folder / TRUST, trust_table.COLUMNS, kept, processes)
         if processes.is_first:
             record.write(folder)
 
@@ -148,6 +162,9 @@ class RunResults:
         cost["intensity_warning"] = None if result.intensity_warning is None else int(result.intensity_warning)
         rows = measure_case(result.segmentation, result.probabilities, self._regions, self._tolerance_mm)
         self._plot(result, rows)
+        reliabilities = reliability_of(result.probabilities, self._regions)
+        self._reliability.add(result.name, map(rounded, reliability_table.rows_of(reliabilities)))
+        self._trust.add(result.name, map(rounded, trust_table.rows_of(result.estimates)))
         self._table.add(result.name, [rounded(row | cost) for row in rows])
 
     def _plot(self, result: CaseResult, measures: Sequence[dict]) -> None:
@@ -159,7 +176,8 @@ class RunResults:
 
     def gather(self) -> None:
         """Merge the measures of all processes into one table: in the first process, after all have added theirs."""
-        self._table.gather()
+        for table in (self._reliability, self._trust, self._table):
+            table.gather()
 
     def print_summary(self) -> None:
         """Print mean ± sd, median and worst case of every measure and region."""

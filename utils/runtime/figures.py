@@ -10,6 +10,7 @@ os.environ["MPLBACKEND"] = "Agg"  # a notebook's MPLBACKEND may name a backend t
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image  # which matplotlib needs itself
 
 from base.atomic_file import write_bytes
 from base.label_classes import IGNORED
@@ -22,12 +23,23 @@ CLASS_COLOURS = ("#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#e69f00
 DPI = 100
 
 
-def save_figure(figure, path: Path) -> None:
-    """Write a figure as PNG atomically, and close it."""
+def save_figure(figure, path: Path, has_palette: bool = False) -> None:
+    """Write a figure as PNG atomically, and close it.
+
+    Args:
+        has_palette: whether to reduce it to 256 colours, which takes a third of the space.
+    """
     memory = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font lacks letters of a name: they become boxes
-        figure.savefig(memory, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+        if has_palette:
+            figure.set_dpi(DPI)
+            figure.canvas.draw()
+            pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+            palette = Image.fromarray(pixels).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            palette.save(memory, "png")
+        else:
+            figure.savefig(memory, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
     plt.close(figure)
     write_bytes(path, memory.getbuffer())
 
