@@ -39,6 +39,7 @@ from utils.evaluation.shown_slices import DoubtMap
 from utils.evaluation.trust_report import TrustReport
 from utils.inference.mirrored_views import MirroredViews
 from utils.inference.volumes import VolumePredictor, predictor_of
+from utils.reporting.run_report import remove_report, write_report
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 _OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
@@ -115,6 +116,8 @@ class EnsembleRun:
         self._written_maps = _OPTIONAL_MAPS if options.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
+        if self.to_do and processes.is_first:
+            remove_report(self._folder)
         if processes.is_first:  # the originals of all other cases are checked when they are read
             check_originals(options.save / "cache", [case for case in cases if case.name in done])
         self._reports = EnsembleReports(self._folder, list(self._weights), done, processes)
@@ -238,6 +241,7 @@ class EnsembleRun:
         save, split = self._options.save, self._options.evaluate
         folders = {name: save / name / split for name in self._weights}
         print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+        print(f"report: {write_report(self._folder)}")
 
 
 def doubt_of(maps: Mapping[str, np.ndarray], number_of_members: int, scan: Scan) -> DoubtMap:

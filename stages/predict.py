@@ -35,6 +35,7 @@ from utils.evaluation.run_results import CaseResult, RunResults, definition_of
 from utils.evaluation.shown_slices import DoubtMap
 from utils.evaluation.trust_report import TrustReport
 from utils.inference.volumes import predictor_of
+from utils.reporting.run_report import remove_report, write_report
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 
@@ -139,6 +140,7 @@ class NetworkRun:
             check_originals(options.save / "cache", [case for case in cases if case.name in done])
         if self.to_do and processes.is_first:
             remove_comparison(folder)
+            remove_report(folder)
         self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
 
     def _note_known(self, cases: list[Case]) -> None:
@@ -208,3 +210,4 @@ class NetworkRun:
         self._trust.write()
         if self._comparison:
             self._comparison.report(self._options.margin)
+        print(f"report: {write_report(self._folder)}")

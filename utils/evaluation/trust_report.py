@@ -61,8 +61,10 @@ class TrustReport:
                 for case in metrics
                 if all(case in dices[name] for name in classes)
             }
-        own = self._calibrated(table, dices) if self._is_validation else None
-        calibration = own or DiceCalibration.read(self._path)
+        ensemble = self._record.ensemble
+        is_clipped = ensemble is not None and ensemble.clip  # to references, which new scans lack
+        own = self._calibrated(table, dices) if self._is_validation and not is_clipped else None
+        calibration = own or (None if is_clipped else DiceCalibration.read(self._path))
         if calibration and not calibration.suits(self._record.weights, self._record.clip_to):
             calibration = None
         table = self._predicted(table, calibration, dices, holds_out=own is not None)

@@ -10,8 +10,8 @@ from html import escape
 import numpy as np
 from matplotlib.image import imsave
 
+from utils.pages.svg_curves import Curve, plot_svg
 from utils.runtime.figures import CLASS_COLOURS
-from utils.training.svg_curves import Curve, plot_svg
 from utils.training.validation_picture import ShownPicture
 
 REFRESH_SECONDS = 10
