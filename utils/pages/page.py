@@ -17,7 +17,8 @@ ul { margin: 4px 0; padding-left: 22px; }
 a { color: #0b5cad; }
 section { background: #fff; border: 1px solid #dde; border-radius: 6px; padding: 12px 14px; margin-top: 12px; }
 section.warnings { border-color: #d9a300; background: #fffbea; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 6px 18px; }
+.charts, .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr));
+  gap: 6px 18px; }
 .small { color: #595959; font-size: 13px; }
 .wide { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 14px; }
@@ -30,13 +31,19 @@ td.long { white-space: normal; text-align: left; overflow-wrap: anywhere; }
 tbody + tbody tr.case td { border-top: 1px solid #eef; }
 tr.case:hover { background: #f3f7fd; }
 tr.picture td { padding: 6px 0 12px; text-align: left; }
+tr.picture a { display: block; position: sticky; left: 0; width: min(calc(100vw - 66px), 1320px); }
 img { max-width: 100%; height: auto; display: block; }
 button { font: inherit; color: #0b5cad; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit;
   overflow-wrap: anywhere; }
 th button { color: inherit; font-weight: bold; }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 svg { width: 100%; height: auto; display: block; font-size: 12px; max-width: 620px; }
-@media (max-width: 560px) { svg { font-size: 15px; } body { padding: 8px; } section { padding: 10px 8px; } }
+.curves section { border: 0; padding: 0; margin: 0; }
+.key { display: inline-block; width: 14px; height: 3px; margin: 0 5px 4px 0; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 8px; }
+figure { margin: 0; } figcaption { color: #595959; font-size: 13px; text-align: center; }
+@media (max-width: 560px) { svg { font-size: 15px; } body { padding: 8px; } section { padding: 10px 8px; }
+  tr.picture a { width: calc(100vw - 36px); } }
 svg text { fill: #444; } .grid { stroke: #e4e4ea; } .guide { stroke: #555; fill: none; }
 polyline { fill: none; stroke-width: 1.8; } .box { fill: #dde3ec; } .median { stroke: #222; stroke-width: 2; }
 .mark { stroke: #fff; stroke-width: 0.6; fill-opacity: 0.85; }

@@ -40,7 +40,8 @@ def case_table(run: RunFigures) -> str:
     for name in names[:_MOST_ROWS]:
         picture, size = _picture(run.folder, name, left)
         left -= size
-        rows.append(_row(name, [run.patients[name]] if several else [], columns, picture))
+        is_open = not rows  # the worst case is seen at once
+        rows.append(_row(name, [run.patients[name]] if several else [], columns, picture, is_open))
     note = f"<p class='small'>The worst {_MOST_ROWS} of {len(names)} cases; metrics.csv has all.</p>"
     return (
         '<p class="small">Select a case to see its picture, or the head of a column to sort by it. The worst come '
@@ -96,17 +97,18 @@ def _heads(texts: Sequence[str], columns: Sequence[_Column]) -> str:
     )
 
 
-def _row(name: str, more: Sequence[str], columns: Sequence[_Column], picture: str) -> str:
-    """Return the row of a case, and the hidden row of its picture."""
+def _row(name: str, more: Sequence[str], columns: Sequence[_Column], picture: str, is_open: bool) -> str:
+    """Return the row of a case, and the row of its picture, hidden unless `is_open`."""
     shown = escape(name)
-    first = f'<button type="button" aria-expanded="false">{shown}</button>' if picture else shown
+    first = f'<button type="button" aria-expanded="{str(is_open).lower()}">{shown}</button>' if picture else shown
     cells = [f'<td class="name" data-value="{shown}">{first}</td>']
     cells += [f'<td data-value="{escape(text)}">{escape(text)}</td>' for text in more]
     for column in columns:
         value = column.value(name)
         plain = "" if value is None else f"{value:.6g}"
         cells.append(f'<td data-value="{plain}">{number(value, column.digits) if value is not None else ""}</td>')
-    opened = f'<tr class="picture" hidden><td colspan="{len(cells)}">{picture}</td></tr>' if picture else ""
+    hidden = "" if is_open else " hidden"
+    opened = f'<tr class="picture"{hidden}><td colspan="{len(cells)}">{picture}</td></tr>' if picture else ""
     return f'<tbody><tr class="case">{"".join(cells)}</tr>{opened}</tbody>\n'
 
 

@@ -28,6 +28,7 @@ from utils.evaluation.run_results import read_metrics, summarise_measure, values
 from utils.evaluation.trust_table import TrustTable
 
 _LARGEST_BOOTSTRAP = 500  # patients; for more, the interval is that of the normal distribution
+_FEWEST_FOR_INTERVAL = 6  # patients; with fewer, intervals by the bootstrap are erratic
 _NORMAL = 1.96
 
 Row = Mapping[str, str]  # of a table, fields as text
@@ -154,7 +155,7 @@ class RunFigures:
         if summary is None:
             return None
         (of_patients,) = paired(values_of(self.rows, region, measure), patients=self.patients)
-        low, high = _interval(of_patients)
+        low, high = _interval(of_patients, np.inf if measure.endswith("_mm") else 1.0)
         return Headline(
             region,
             measure,
@@ -216,9 +217,13 @@ class RunFigures:
         return sorted(self.rows, key=lambda case: (dices.get(case, last), predicted.get(case, last), case))
 
 
-def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the 95% interval of the mean over patients, (patients,); None where it does not exist."""
+def _interval(values: np.ndarray, largest: float) -> tuple[float | None, float | None]:
+    """Return the 95% interval of the mean over patients, (patients,), within 0 and `largest`; None for none."""
+    if len(values) < _FEWEST_FOR_INTERVAL:
+        return None, None
     if len(values) <= _LARGEST_BOOTSTRAP:
-        return mean_interval(values)
-    half = _NORMAL * float(values.std(ddof=1)) / len(values) ** 0.5
-    return float(values.mean()) - half, float(values.mean()) + half
+        low, high = mean_interval(values)
+    else:
+        half = _NORMAL * float(values.std(ddof=1)) / len(values) ** 0.5
+        low, high = float(values.mean()) - half, float(values.mean()) + half
+    return (None if low is None else max(0.0, low)), (None if high is None else min(largest, high))

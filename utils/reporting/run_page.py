@@ -78,8 +78,8 @@ def _headlines(run: RunFigures) -> str:
     if not rows:
         return ""
     note = (
-        "Means over patients with 95% confidence intervals (studentized bootstrap over patients; none where values are "
-        "too few or equal). ↑: higher is better, ↓: lower."
+        "Means over patients with 95% confidence intervals (studentized bootstrap over patients; none for fewer than "
+        "6 patients or equal values). ↑: higher is better, ↓: lower."
     )
     return table(["", *(f"class {region}" for region in run.regions)], rows) + paragraph(note, "small")
 
@@ -142,8 +142,8 @@ def _trust(run: RunFigures) -> list[str]:
     text = "Predicted Dice comes from what the networks know of their own errors, calibrated on validation patients. "
     if bounds:
         text += (
-            f'The lower bound ("at least") holds for a new patient like the {int(min(bounds))} validation patients with '
-            "a probability of 90% (split conformal prediction)."
+            f'The lower bound ("at least") holds for a new patient like the {int(min(bounds))} validation patients '
+            "with a probability of 90% (split conformal prediction)."
         )
     else:
         text += "There is no lower bound: that takes at least 9 validation patients."

@@ -86,9 +86,10 @@ def kept_sentences(rows: list[Mapping[str, str]]) -> list[str]:
         limits = " to ".join(
             "no limit" if one == "" else f"{float(one):.0%}" for one in (student["kept_low"], student["kept_high"])
         )
+        kept = float(student["kept"])
         first = (
-            f"The ensemble gains {gain:+.4f} mean Dice over {single['run']}; the student keeps"
-            f" {float(student['kept']):.0%} of this gain (95% interval {limits})."
+            f"The ensemble gains {gain:+.4f} mean Dice over {single['run']}; the student keeps {kept:.0%} of this gain"
+            f" (95% interval {limits}){': it is below that network' if kept < 0 else ''}."
         )
     seconds, parameters = (float(student[key]) / float(ensemble[key]) for key in ("seconds", "parameters"))
     cost = (
