@@ -131,6 +131,7 @@ def _made(training: FinishedTraining, made: Provenance) -> str:
     rows = [("last command", made.command), ("folder", str(training.folder))]
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in made.versions.items())))
     rows.append(("fingerprint of the data", f"SHA-256 {record.get('data_fingerprint')}"))
-    rows += [(name.replace("_", " "), str(value)) for name, value in (record.get("options") or {}).items()]
+    given = ((name, value) for name, value in (record.get("options") or {}).items() if value is not None)
+    rows += [(name.replace("_", " "), str(value)) for name, value in given]
     body = "".join(f'<tr><td>{escape(name)}</td><td class="long">{escape(text)}</td></tr>\n' for name, text in rows)
     return f"<table>{body}</table>"
