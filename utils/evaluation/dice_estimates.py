@@ -43,8 +43,7 @@ def estimate_dice(
     labels = argmax(probabilities)
     found = {}
     for place, region in enumerate(regions):
-        probability = probabilities[list(region.channels)].sum(axis=0)
-        expected = expected_dice(probability, np.isin(labels, region.channels))
+        expected = expected_dice(_probability_of(region, probabilities), np.isin(labels, region.channels))
         found[region.name] = DiceEstimate(None if agreements is None else agreements[place], expected)
     return found | _mean_of([found[region.name] for region in regions if len(region.channels) == 1])
 
@@ -88,5 +87,11 @@ def agreement_of_uncertainty(
         probabilities: float32 (classes, z, y, x).
         uncertainty: predicted standard deviation, float32 (z, y, x).
     """
-    sums = (probabilities[list(region.channels)].sum(axis=0) for region in regions)
+    sums = (_probability_of(region, probabilities) for region in regions)
     return [dice(probability - uncertainty > 0.5, probability + uncertainty > 0.5) for probability in sums]
+
+
+def _probability_of(region: Region, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability of a region at each voxel, float32 (z, y, x): a view for a single class."""
+    first, *others = (probabilities[channel] for channel in region.channels)
+    return sum(others, start=first)
