@@ -3,7 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from utils.pages.plain_text import safe
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -96,7 +97,7 @@ def page(title: str, body: Iterable[str]) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
+<title>{safe(title)}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
@@ -110,12 +111,12 @@ def page(title: str, body: Iterable[str]) -> str:
 def section(title: str, *parts: str, kind: str = "") -> str:
     """Return a section with a title, plain text, and parts in HTML; empty without parts."""
     content = "\n".join(part for part in parts if part)
-    return f'<section class="{kind}"><h2>{escape(title)}</h2>\n{content}\n</section>' if content else ""
+    return f'<section class="{kind}"><h2>{safe(title)}</h2>\n{content}\n</section>' if content else ""
 
 
 def paragraph(text: str, kind: str = "") -> str:
     """Return plain text as a paragraph."""
-    return f'<p class="{kind}">{escape(text)}</p>'
+    return f'<p class="{kind}">{safe(text)}</p>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: Sequence[int] = ()) -> str:
@@ -123,7 +124,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: Sequ
 
     def cells(tag: str, row: Sequence[str]) -> str:
         kinds = (' class="text"' if number in text_columns else "" for number in range(len(row)))
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(row, kinds))
+        return "".join(f"<{tag}{kind}>{safe(cell)}</{tag}>" for cell, kind in zip(row, kinds))
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f'<div class="wide"><table>\n<tr>{cells("th", head)}</tr>\n{body}\n</table></div>'
@@ -131,7 +132,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: Sequ
 
 def legend(names: Iterable[tuple[str, str, str]]) -> str:
     """Return the keys of a chart: name, colour and mark, such as ●."""
-    keys = (f'<span><b style="color: {colour}">{mark}</b> {escape(name)}</span> ' for name, colour, mark in names)
+    keys = (f'<span><b style="color: {colour}">{mark}</b> {safe(name)}</span> ' for name, colour, mark in names)
     return f'<p class="legend small">{"".join(keys)}</p>'
 
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from utils.pages.plain_text import safe
 
 _WIDTH, _HEIGHT = 480, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 44
@@ -34,10 +35,10 @@ class Axes:
 
     def svg(self, parts: Iterable[str]) -> str:
         """Return an <svg> element with the axes, and `parts` drawn over them."""
-        frame = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(self.y_label)}">']
+        frame = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{safe(self.y_label)}">']
         for tick in _ticks(*self.y_range) if not self.names else range(len(self.names)):
             _, y = self.place(self.x_range[0], tick)
-            text = escape(self.names[tick]) if self.names else f"{tick:g}"
+            text = safe(self.names[tick]) if self.names else f"{tick:g}"
             frame.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>')
             frame.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
         for tick in _ticks(*self.x_range):
@@ -46,9 +47,9 @@ class Axes:
             frame.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{tick:.12g}</text>')
         middle = (_TOP + _HEIGHT - _BOTTOM) / 2
         x = (_LEFT + _WIDTH - _RIGHT) / 2
-        frame.append(f'<text x="{x}" y="{_HEIGHT - 5}" text-anchor="middle">{escape(self.x_label)}</text>')
+        frame.append(f'<text x="{x}" y="{_HEIGHT - 5}" text-anchor="middle">{safe(self.x_label)}</text>')
         turned = f'transform="translate(14 {middle}) rotate(-90)" text-anchor="middle"'
-        frame.append(f"<text {turned}>{escape(self.y_label)}</text>")
+        frame.append(f"<text {turned}>{safe(self.y_label)}</text>")
         return "".join([*frame, *parts, "</svg>"])
 
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import quantiles
 
+from utils.pages.plain_text import safe
 from utils.pages.svg_axes import Axes
 
 _MOST_POINTS = 600  # of a group; more cannot be distinguished
@@ -86,7 +86,7 @@ def _mark(number: int, x: float, y: float, colour: str, name: str) -> str:
             "◆": f"M{x:.1f} {y - r:.1f}l{r} {r}l{-r} {r}l{-r} {-r}z",
         }
         shape = f'<path d="{outlines[mark_of(number)]}"'
-    return f'{shape} class="mark" fill="{colour}"><title>{escape(name)}</title></{shape[1:].split()[0]}>'
+    return f'{shape} class="mark" fill="{colour}"><title>{safe(name)}</title></{shape[1:].split()[0]}>'
 
 
 def range_around(values: Sequence[float], margin: float = 0.06) -> tuple[float, float]:

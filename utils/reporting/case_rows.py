@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from base.run_files import overlay_path
 from utils.evaluation.dice_estimates import MEAN
 from utils.pages.page import embedded
+from utils.pages.plain_text import safe
 from utils.reporting.run_figures import RunFigures
 from utils.reporting.words import digits_of, number
 
@@ -84,7 +84,7 @@ def _groups(before: int, columns: Sequence[_Column]) -> str:
         same = 1
         while place + same < len(columns) and columns[place + same].group == columns[place].group:
             same += 1
-        cells.append(f'<th colspan="{same}">{escape(columns[place].group)}</th>')
+        cells.append(f'<th colspan="{same}">{safe(columns[place].group)}</th>')
         place += same
     return f'<tr class="group">{"".join(cells)}</tr>'
 
@@ -92,17 +92,17 @@ def _groups(before: int, columns: Sequence[_Column]) -> str:
 def _heads(texts: Sequence[str], columns: Sequence[_Column]) -> str:
     names = [*texts, *(column.name for column in columns)]
     return "".join(
-        f'<th data-column="{place}"><button type="button">{escape(name)}</button></th>'
+        f'<th data-column="{place}"><button type="button">{safe(name)}</button></th>'
         for place, name in enumerate(names)
     )
 
 
 def _row(name: str, more: Sequence[str], columns: Sequence[_Column], picture: str, is_open: bool) -> str:
     """Return the row of a case, and the row of its picture, hidden unless `is_open`."""
-    shown = escape(name)
+    shown = safe(name)
     first = f'<button type="button" aria-expanded="{str(is_open).lower()}">{shown}</button>' if picture else shown
     cells = [f'<td class="name" data-value="{shown}">{first}</td>']
-    cells += [f'<td data-value="{escape(text)}">{escape(text)}</td>' for text in more]
+    cells += [f'<td data-value="{safe(text)}">{safe(text)}</td>' for text in more]
     for column in columns:
         value = column.value(name)
         plain = "" if value is None else f"{value:.6g}"
@@ -118,10 +118,10 @@ def _picture(folder: Path, name: str, left: int) -> tuple[str, int]:
     if not path.is_file():
         return "", 0
     size = path.stat().st_size
-    link = escape(quote(path.name))
+    link = safe(quote(path.name))
     if size > left:
         source, size = link, 0
     else:
         source = embedded(path.read_bytes())
-    image = f'<img loading="lazy" alt="overlay of {escape(name)}" src="{source}">'
+    image = f'<img loading="lazy" alt="overlay of {safe(name)}" src="{source}">'
     return f'<a href="{link}">{image}</a>', size

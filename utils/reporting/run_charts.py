@@ -1,7 +1,6 @@
 """Charts of a report: distributions, Bland–Altman, reliability, trust."""
 
 from collections.abc import Iterator
-from html import escape
 from itertools import cycle
 from statistics import fmean, stdev
 
@@ -10,6 +9,7 @@ import numpy as np
 from utils.evaluation.dice_estimates import MEAN
 from utils.evaluation.trust_quality import RiskCoverage
 from utils.pages.page import legend
+from utils.pages.plain_text import safe
 from utils.pages.svg_axes import Axes
 from utils.pages.svg_curves import Curve, plot_svg
 from utils.pages.svg_points import Points, mark_of, range_around, scatter_svg, strips_svg
@@ -56,7 +56,7 @@ def _groups(run: RunFigures, measure: str) -> list[Points]:
 
 
 def _chart(title: str, *parts: str) -> str:
-    return f"<div><h3>{escape(title)}</h3>\n{''.join(parts)}</div>"
+    return f"<div><h3>{safe(title)}</h3>\n{''.join(parts)}</div>"
 
 
 def _bland_altman(run: RunFigures) -> Iterator[str]:

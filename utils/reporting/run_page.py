@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from statistics import fmean
 from urllib.parse import quote
 
 from base.run_files import COMPARISON_PICTURE, REPORT
 from utils.evaluation.case_measures import MEASURES
 from utils.pages.page import embedded, page, paragraph, section, table
+from utils.pages.plain_text import safe
 from utils.reporting import run_charts
 from utils.reporting.case_rows import case_table
 from utils.reporting.provenance import Provenance
 from utils.reporting.run_figures import RunFigures
-from utils.reporting.warnings import warnings_of
+from utils.reporting.run_warnings import warnings_of
 from utils.reporting.words import (
     NAMES,
     comparison_sentence,
@@ -40,7 +40,7 @@ def run_page(run: RunFigures, made: Provenance) -> str:
     return page(
         f"{run.name}, {run.split}",
         [
-            f"<h1>{escape(run.name)}</h1>",
+            f"<h1>{safe(run.name)}</h1>",
             paragraph(f"{kind} · split {run.split} · {cases}"),
             paragraph(f"Written {made.written}.", "small"),
             _warnings(run),
@@ -58,7 +58,7 @@ def run_page(run: RunFigures, made: Provenance) -> str:
 
 
 def _warnings(run: RunFigures) -> str:
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings_of(run))
+    items = "".join(f"<li>{safe(text)}</li>" for text in warnings_of(run))
     return section("Please note", f"<ul>{items}</ul>" if items else "", kind="warnings")
 
 
@@ -102,9 +102,9 @@ def _comparison(run: RunFigures) -> list[str]:
         return []
     parts = [paragraph(sentence) for sentence in kept_sentences(run.kept)]
     for row in primary_rows(rows):
-        link = escape(f"../../{quote(row['against'])}/{quote(run.split)}/{REPORT}")
+        link = safe(f"../../{quote(row['against'])}/{quote(run.split)}/{REPORT}")
         parts.append(paragraph(comparison_sentence(run.name, row)))
-        parts.append(f'<p class="small"><a href="{link}">report of {escape(row["against"])}</a></p>')
+        parts.append(f'<p class="small"><a href="{link}">report of {safe(row["against"])}</a></p>')
     picture = run.folder / COMPARISON_PICTURE
     if picture.is_file():
         parts.append(f'<img alt="Dice of all runs, differences of patients" src="{embedded(picture.read_bytes())}">')
@@ -241,5 +241,5 @@ def _made(run: RunFigures, made: Provenance) -> list[str]:
     rows += [[name.replace("_", " "), str(value)] for name, value in settings.items() if value is not None]
     rows.append(["classes", ", ".join(record.classes.names)])
     rows.append(["surface Dice", f"by {record.surface_dice or 'border voxels'}, tolerance {record.tolerance_mm} mm"])
-    body = "".join(f'<tr><td>{escape(name)}</td><td class="long">{escape(text)}</td></tr>\n' for name, text in rows)
+    body = "".join(f'<tr><td>{safe(name)}</td><td class="long">{safe(text)}</td></tr>\n' for name, text in rows)
     return [f"<table>{body}</table>"]

@@ -13,7 +13,7 @@ from base.run_files import REPORT, SUMMARY
 from utils.reporting.provenance import Provenance
 from utils.reporting.run_figures import RunFigures
 from utils.reporting.run_page import run_page
-from utils.reporting.warnings import warnings_of
+from utils.reporting.run_warnings import warnings_of
 
 
 def remove_report(folder: Path) -> None:

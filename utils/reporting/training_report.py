@@ -6,7 +6,6 @@ SAVE/<experiment>/report.html
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from base.atomic_file import write_text
 from base.json_files import write_json
 from base.run_files import REPORT, SUMMARY
 from utils.pages.page import page, paragraph, section, table
+from utils.pages.plain_text import safe
 from utils.reporting.provenance import Provenance
 from utils.reporting.words import number
 from utils.training.progress_page import curves_html, picture_html
@@ -83,14 +83,14 @@ def _page(training: FinishedTraining, made: Provenance) -> str:
     record, last, name = training.record, training.rows[-1], training.folder.name
     kind = "student, trained on soft labels" if record.get("soft_labels") else "network, trained on references"
     facts = f"{record['architecture']}, {kind} · {record['parameters']:,} parameters · {last['iteration']} iterations"
-    warnings = "".join(f"<li>{escape(text)}</li>" for text in training.warnings)
+    warnings = "".join(f"<li>{safe(text)}</li>" for text in training.warnings)
     cases = (
         f"{len(record['training_cases'])} training cases, {len(record.get('validation_cases') or ())} validation cases"
     )
     return page(
         f"Training of {name}",
         [
-            f"<h1>{escape(name)}</h1>",
+            f"<h1>{safe(name)}</h1>",
             paragraph(facts),
             paragraph(f"{cases}. Written {made.written}.", "small"),
             section("Please note", f"<ul>{warnings}</ul>" if warnings else "", kind="warnings"),
@@ -133,5 +133,5 @@ def _made(training: FinishedTraining, made: Provenance) -> str:
     rows.append(("fingerprint of the data", f"SHA-256 {record.get('data_fingerprint')}"))
     given = ((name, value) for name, value in (record.get("options") or {}).items() if value is not None)
     rows += [(name.replace("_", " "), str(value)) for name, value in given]
-    body = "".join(f'<tr><td>{escape(name)}</td><td class="long">{escape(text)}</td></tr>\n' for name, text in rows)
+    body = "".join(f'<tr><td>{safe(name)}</td><td class="long">{safe(text)}</td></tr>\n' for name, text in rows)
     return f"<table>{body}</table>"
