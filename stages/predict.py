@@ -29,7 +29,7 @@ from utils.ensembling.entropy import entropy
 from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.case_table import CaseTable
-from utils.evaluation.dice_estimates import agreement_of_uncertainty, estimate_dice
+from utils.evaluation.dice_estimates import DiceEstimate, agreement_of_uncertainty, estimate_dice
 from utils.evaluation.error_ranking import ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
 from utils.evaluation.shown_slices import DoubtMap
@@ -81,19 +81,18 @@ class Predicted:
     probabilities: np.ndarray
     uncertainty: np.ndarray
 
+    def doubt(self) -> DoubtMap:
+        """Return where the prediction is doubtful: the uncertainty that the network predicts, or the entropy."""
+        if len(self.uncertainty):
+            return DoubtMap("uncertainty", self.uncertainty[0], self.scan.nearest_voxels)
+        return DoubtMap("entropy", entropy(self.probabilities), self.scan.nearest_voxels)
 
-def doubt_of(predicted: Predicted) -> DoubtMap:
-    """Return where a prediction is doubtful: the uncertainty that the network predicts, or the entropy."""
-    if len(predicted.uncertainty):
-        return DoubtMap("uncertainty", predicted.uncertainty[0], predicted.scan.nearest_voxels)
-    return DoubtMap("entropy", entropy(predicted.probabilities), predicted.scan.nearest_voxels)
-
-
-def agreements_of(predicted: Predicted, regions: Sequence[Region]) -> list[float] | None:
-    """Return the agreement that a network which predicts its uncertainty expects; None for other networks."""
-    if not len(predicted.uncertainty):
-        return None
-    return agreement_of_uncertainty(predicted.probabilities, predicted.uncertainty[0], regions)
+    def estimates(self, regions: Sequence[Region]) -> dict[str, DiceEstimate]:
+        """Return the estimates of the Dice of each region."""
+        agreements = None
+        if len(self.uncertainty):
+            agreements = agreement_of_uncertainty(self.probabilities, self.uncertainty[0], regions)
+        return estimate_dice(self.probabilities, regions, agreements)
 
 
 class NetworkRun:
@@ -178,8 +177,8 @@ class NetworkRun:
         segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         window = shown_window(self._trained.description.normalization, image)
-        doubt = None if truth is not None else doubt_of(predicted)
-        estimates = estimate_dice(probabilities, self._regions, agreements_of(predicted, self._regions))
+        doubt = None if truth is not None else predicted.doubt()
+        estimates = predicted.estimates(self._regions)
         result = CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt, estimates)
         self._results.add(result)
 
