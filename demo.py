@@ -43,7 +43,7 @@ def main(args) -> None:
 
     print("\nKidney and tumour as one class, test cases")
     print_table({"network alone": ALONE, "ensemble": ENSEMBLE, "student": STUDENT})
-    print(f"\nThe student, compared with both: open\n  {SAVE / STUDENT / 'test' / 'report.html'}")
+    print(f"\nThe student, compared with both: open\n  {(SAVE / STUDENT / 'test' / 'report.html').as_uri()}")
 
 
 def run(arguments: list) -> None:

@@ -80,7 +80,7 @@ def plot_overlay(path: Path, case: ShownCase) -> None:
     """Plot a case: prediction as solid lines, reference as dashed lines, and the areas where they differ."""
     segmentation = case.segmentation
     window = case.window or _own_window(segmentation.image)
-    far = farthest_error(segmentation, [label for _, label in case.classes])
+    far = _far_error(case)
     rows = _rows_of(case, far)
     box = shown_box(segmentation)
     height, width = _TITLE + len(rows) * (_ROW_TITLE + _PANEL + _GAP), 3 * (_PANEL + _GAP) + 2 * _GAP + _TEXT
@@ -97,7 +97,7 @@ def plot_overlay(path: Path, case: ShownCase) -> None:
             page.write_directions(panel.view, left, top)
             title = f"{panel.view.title(segmentation)}: {what}"
             page.axes.text(left, top - _ROW_TITLE / 2 + 2, title, fontsize=9.5, va="center")
-            if far and far[1] > _FAR_MM and position == far[0][axis]:
+            if far and position == far[0][axis]:
                 page.circle(panel.pixel_of(far[0]), left, top)
     left, top = width - _TEXT, height - _SMALL - _GAP
     for axis, position in enumerate(next(iter(rows.values()))):
@@ -179,6 +179,13 @@ class _Page:
         save_figure(self._figure, path, has_palette=True)
 
 
+def _far_error(case: ShownCase) -> tuple[Slices, float] | None:
+    """Return the voxel of the largest Hausdorff distance of a class, and that distance, if it is far."""
+    distances = {row["class"]: row.get("hausdorff_mm") or 0.0 for row in case.measures}
+    name, label = max(case.classes, key=lambda one: distances.get(one[0], 0.0))
+    return farthest_error(case.segmentation, label) if distances.get(name, 0.0) > _FAR_MM else None
+
+
 def _rows_of(case: ShownCase, far: tuple[Slices, float] | None) -> dict[str, Slices]:
     """Return the slices of each row by what they are; a row that would repeat another is left out."""
     segmentation = case.segmentation
@@ -186,7 +193,7 @@ def _rows_of(case: ShownCase, far: tuple[Slices, float] | None) -> dict[str, Sli
     rows = {}
     if errors is not None:
         rows["most wrong"] = most_wrong_slices(errors)
-        if far and far[1] > _FAR_MM and not any(one == other for one, other in zip(rows["most wrong"], far[0])):
+        if far and not any(one == other for one, other in zip(rows["most wrong"], far[0])):
             rows[f"error {far[1]:.0f} mm away"] = far[0]
     elif case.doubt is not None:
         rows["most doubtful"] = case.doubt.most_doubtful()

@@ -1,6 +1,5 @@
 """Slices of a case that its overlay shows: where the prediction is most wrong or doubtful, and the busiest."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,22 +79,17 @@ def most_wrong_slices(errors: Errors) -> Slices | None:
     return tuple(part.start + int(some.argmax()) for part, some in zip(errors.box, sums))
 
 
-def farthest_error(segmentation: Segmentation, labels: Sequence[int]) -> tuple[Slices, float] | None:
-    """Return the voxel of the largest Hausdorff distance of the classes `labels`, and that distance in mm.
+def farthest_error(segmentation: Segmentation, label: int) -> tuple[Slices, float] | None:
+    """Return the voxel of the Hausdorff distance of a class, and that distance in mm.
 
-    None without a reference that is annotated everywhere, or if no class is in both prediction and reference.
+    None without a reference that is annotated everywhere, or if the class is not in both prediction and reference.
     """
-    reference = segmentation.reference
+    prediction, reference = segmentation.prediction, segmentation.reference
     if reference is None or segmentation.annotated is not None:
         return None
-    box = bounding_box(segmentation.prediction | reference)
-    start = [part.start for part in box]
-    found = [
-        farthest_surface_voxel(segmentation.prediction[box] == label, reference[box] == label, segmentation.spacing_mm)
-        for label in labels
-    ]
-    farthest = max(filter(None, found), key=lambda one: one[1], default=None)
-    return farthest and (tuple(map(sum, zip(start, farthest[0]))), farthest[1])
+    box = bounding_box(prediction | reference)
+    found = farthest_surface_voxel(prediction[box] == label, reference[box] == label, segmentation.spacing_mm)
+    return found and (tuple(part.start + place for part, place in zip(box, found[0])), found[1])
 
 
 def busiest_slices(labels: np.ndarray) -> Slices:

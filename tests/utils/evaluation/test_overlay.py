@@ -48,7 +48,7 @@ def test_the_widest_error_is_shown_before_a_thin_rim(missed):
 
 
 def test_the_farthest_error_is_the_voxel_of_the_hausdorff_distance(missed):
-    voxel, mm = farthest_error(missed, [1])
+    voxel, mm = farthest_error(missed, 1)
     assert voxel == (11, 32, 52)
     nearest = (7, 23, 33)
     assert mm == pytest.approx(np.linalg.norm((np.array(voxel) - nearest) * SPACING_MM))
