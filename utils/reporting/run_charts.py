@@ -16,7 +16,7 @@ from utils.pages.svg_points import Points, mark_of, range_around, scatter_svg, s
 from utils.reporting.run_figures import RunFigures
 from utils.runtime.figures import CLASS_COLOURS
 
-_AGREEMENT = 1.96  # standard deviations to the limits of agreement
+_AGREEMENT, _FEWEST_FOR_LIMITS = 1.96, 3  # standard deviations to the limits of agreement; cases
 _LOWEST_SHOWN = 0.9  # a Dice axis begins at 0 unless all values are above
 
 
@@ -70,16 +70,18 @@ def _bland_altman(run: RunFigures) -> Iterator[str]:
         if not pairs or not any(any(pair) for pair in pairs.values()):
             continue
         differences = [difference for _, difference in pairs.values()]
-        bias, spread = fmean(differences), _AGREEMENT * (stdev(differences) if len(differences) > 1 else 0.0)
-        limits = (bias - spread, bias + spread)
+        bias, limits = fmean(differences), ()
+        text = f"mean difference {bias:+.3g} ml"
+        if len(differences) >= _FEWEST_FOR_LIMITS:
+            spread = _AGREEMENT * stdev(differences)
+            limits = (bias - spread, bias + spread)
+            text += f", limits of agreement {limits[0]:+.3g} to {limits[1]:+.3g} ml"
         points = [(*pair, f"{case}: {pair[1]:+.3g} ml") for case, pair in pairs.items()]
         x_range = range_around([0.0, *(x for x, _, _ in points)])
-        axes = Axes(
-            x_range, range_around([0.0, *differences, *limits]), "mean of both, ml", "prediction - reference, ml"
-        )
+        y_range = range_around([0.0, *differences, *limits])
+        axes = Axes(x_range, y_range, "mean of both, ml", "prediction - reference, ml")
         heights = ((0.0, True), (bias, False), *((limit, True) for limit in limits))
         lines = [((x_range[0], height), (x_range[1], height), dashed) for height, dashed in heights]
-        text = f"mean difference {bias:+.3g} ml, limits of agreement {limits[0]:+.3g} to {limits[1]:+.3g} ml"
         groups = [*[Points("", colour, [])] * place, Points(name, colour, points)]
         yield _chart(
             f"Volume of class {name} (Bland–Altman)", scatter_svg(groups, axes, lines), f'<p class="small">{text}</p>'

@@ -28,6 +28,7 @@ _RANDOM_IS_GOOD = (
     "An order is a proposal: in active learning for segmentation, a random order is hard to beat. The first round "
     "holds the most doubtful scans that are unlike each other."
 )
+_FEWEST_RANKED = 3  # cases, to judge their order
 
 
 def run_page(run: RunFigures, made: Provenance) -> str:
@@ -156,7 +157,7 @@ def _trust(run: RunFigures) -> list[str]:
             _coverage(row),
         ]
         for row in run.quality
-        if row["score"] == "predicted_dice"
+        if row["score"] == "predicted_dice" and int(row["cases"]) >= _FEWEST_RANKED
     ]
     head = ["class", "AURC ↓", "random order", "best order", "Spearman ↑", "patients above the bound"]
     quality = table(head, rows) if rows else ""

@@ -26,7 +26,8 @@ def warnings_of(run: RunFigures) -> list[str]:
         found.append(f"{len(run.rows) - len(scored)} of {len(run.rows)} cases have no reference and are not measured.")
     patients = {run.patients[case] for case in scored}
     if scored and len(patients) < _FEW_PATIENTS:
-        found.append(f"Only {len(patients)} patients are measured: means and intervals are uncertain.")
+        number = "1 patient is" if len(patients) == 1 else f"{len(patients)} patients are"
+        found.append(f"Only {number} measured: means are uncertain.")
     for name in run.regions:
         volumes = run.values(name, "reference_volume_ml")
         if volumes and not any(volumes.values()):

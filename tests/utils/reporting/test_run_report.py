@@ -131,7 +131,7 @@ def test_every_column_has_a_number_to_sort_by(tmp_path):
     ("dices", "words"),
     [
         ({"a": [None, None], "b": [None, None]}, "No case has a reference"),
-        ({"a": [0.5, 0.5]}, "Only 1 patients are measured"),
+        ({"a": [0.5, 0.5]}, "Only 1 patient is measured"),
         ({"a": [0.5, None], "b": [None, None]}, "1 of 2 cases have no reference"),
         ({f"{n}": [0.0, 1.0] for n in range(12)}, "Class 1 has a Dice of 0 in 12 cases (0, 1, 10, 11, 2, ...)"),
     ],
