@@ -163,8 +163,12 @@ class RunResults:
         rows = measure_case(result.segmentation, result.probabilities, self._regions, self._tolerance_mm)
         self._plot(result, rows)
         reliabilities = reliability_of(result.probabilities, self._regions)
-        self._reliability.add(result.name, map(rounded, reliability_table.rows_of(reliabilities)))
-        self._trust.add(result.name, map(rounded, trust_table.rows_of(result.estimates)))
+        for table, more in (
+            (self._reliability, reliability_table.rows_of(reliabilities)),
+            (self._trust, trust_table.rows_of(result.estimates)),
+        ):
+            if more:
+                table.add(result.name, map(rounded, more))
         self._table.add(result.name, [rounded(row | cost) for row in rows])
 
     def _plot(self, result: CaseResult, measures: Sequence[dict]) -> None:
