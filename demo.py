@@ -43,6 +43,7 @@ def main(args) -> None:
 
     print("\nKidney and tumour as one class, test cases")
     print_table({"network alone": ALONE, "ensemble": ENSEMBLE, "student": STUDENT})
+    print("(A few easy phantoms and short trainings show the commands, not what distillation gains.)")
     print(f"\nThe student, compared with both: open\n  {(SAVE / STUDENT / 'test' / 'report.html').as_uri()}")
 
 

@@ -70,18 +70,17 @@ class TrustReport:
         table = self._predicted(table, calibration, dices, holds_out=own is not None)
         rows = ({"case": case, "class": region, **row} for (case, region), row in table.rows.items())
         write_table(self._folder / TRUST, COLUMNS, map(rounded, rows))
-        self._write_quality(table, dices)
+        self._write_quality(table, dices, ranks_predictions=own is None)
         self._write_order(table, metrics, dices)
-        self._print(calibration)
+        self._print(calibration, table.estimator)
 
     def _calibrated(self, table: TrustTable, dices: Mapping[str, Mapping[str, float]]) -> DiceCalibration | None:
         """Calibrate on the cases with a reference that no network has seen, and store it; None without such cases."""
-        estimator = "agreement" if table.column(table.regions[0], "agreement") else "expected_dice"
         lines, cases = {}, {}
         for region in table.regions:
             estimates = {
                 case: value
-                for case, value in table.column(region, estimator).items()
+                for case, value in table.column(region, table.estimator).items()
                 if case in dices[region] and case in self._unseen
             }
             if estimates:
@@ -89,7 +88,7 @@ class TrustReport:
                 cases |= {case: self._record.cases[case] for case in estimates if case in self._record.cases}
         if not lines:
             return None
-        calibration = DiceCalibration(estimator, lines, self._record.weights, self._record.clip_to, cases)
+        calibration = DiceCalibration(table.estimator, lines, self._record.weights, self._record.clip_to, cases)
         try:
             if DiceCalibration.read(self._path) != calibration:
                 calibration.write(self._path)
@@ -123,8 +122,14 @@ class TrustReport:
                     }
         return TrustTable(rows)
 
-    def _write_quality(self, table: TrustTable, dices: Mapping[str, Mapping[str, float]]) -> None:
-        """Write quality.csv; remove that of an earlier call where no case has a reference."""
+    def _write_quality(
+        self, table: TrustTable, dices: Mapping[str, Mapping[str, float]], ranks_predictions: bool
+    ) -> None:
+        """Write quality.csv; remove that of an earlier call where no case has a reference.
+
+        Predictions from the other patients are not ranked: those of good cases come from worse ones, and the reverse,
+        so that even a constant estimate would rank cases in the wrong order.
+        """
         rows = []
         for region in table.regions:
             for score in _SCORES:
@@ -132,11 +137,12 @@ class TrustReport:
                 if not values:
                     continue
                 pairs = list(values.values()), [dices[region][case] for case in values]
-                curve = RiskCoverage.of(*pairs)
                 row = {"class": region, "score": score, "cases": len(values)}
                 row["patients"] = len({self._patients.get(case, case) for case in values})
-                row |= {"aurc": curve.aurc, "aurc_random": curve.aurc_random, "aurc_best": curve.aurc_best}
-                row["spearman"] = spearman(*pairs)
+                if score != _SCORES[0] or ranks_predictions:
+                    curve = RiskCoverage.of(*pairs)
+                    row |= {"aurc": curve.aurc, "aurc_random": curve.aurc_random, "aurc_best": curve.aurc_best}
+                    row["spearman"] = spearman(*pairs)
                 rows.append(row | (self._coverage(table, region, dices[region]) if score == _SCORES[0] else {}))
         if rows:
             write_table(self._folder / QUALITY, _QUALITY_COLUMNS, map(rounded, rows))
@@ -163,8 +169,7 @@ class TrustReport:
     ) -> None:
         """Write annotate_next.csv; remove that of an earlier call where every case has a reference."""
         region = MEAN if MEAN in table.regions else table.regions[0]
-        estimator = "agreement" if table.column(region, "agreement") else "expected_dice"
-        estimates = table.column(region, estimator)
+        estimates = table.column(region, table.estimator)
         doubts = {case: 1 - value for case, value in estimates.items() if case not in dices[region]}
         if not doubts:
             (self._folder / ANNOTATE_NEXT).unlink(missing_ok=True)
@@ -185,7 +190,7 @@ class TrustReport:
         ]
         write_table(self._folder / ANNOTATE_NEXT, _ORDER_COLUMNS, map(rounded, rows))
 
-    def _print(self, calibration: DiceCalibration | None) -> None:
+    def _print(self, calibration: DiceCalibration | None, estimator: str) -> None:
         if calibration is None:
             print("no predicted Dice: it is calibrated by predicting validation cases with references (-e val)")
             return
@@ -193,10 +198,11 @@ class TrustReport:
         bound = "no lower bound: it takes 9" if line.margin is None else "90% lower bound from as many"
         print(f"predicted Dice in {TRUST}, calibrated on {line.patients} validation patients ({bound})")
         for row in read_table(self._folder / QUALITY):
-            if row["score"] == _SCORES[0]:
+            if row["score"] == estimator:
+                areas = [f"{float(row[key]):.4f}" for key in ("aurc", "aurc_random", "aurc_best")]
                 print(
-                    f"{row['class']}: AURC {float(row['aurc']):.4f} (random order {float(row['aurc_random']):.4f},"
-                    f" best {float(row['aurc_best']):.4f}), Spearman {row['spearman'] or '-'}"
+                    f"{row['class']}: {estimator.replace('_', ' ')}: AURC {areas[0]} (random order {areas[1]}, best"
+                    f" {areas[2]}), Spearman {row['spearman'] or '-'}"
                 )
 
 

@@ -44,6 +44,12 @@ class TrustTable:
         """Names of the regions, in the order of the table."""
         return list(dict.fromkeys(region for _, region in self.rows))
 
+    @property
+    def estimator(self) -> str:
+        """Name of the estimate that predictions begin with: the agreement where there is one."""
+        has_agreement = any(row["agreement"] is not None for row in self.rows.values())
+        return "agreement" if has_agreement else "expected_dice"
+
     def column(self, region: str, name: str) -> dict[str, float]:
         """Return the values of one column and region that are not empty, by case."""
         found = ((case, row[name]) for (case, other), row in self.rows.items() if other == region)

@@ -126,11 +126,12 @@ def trust(run: RunFigures) -> str:
     axes = Axes((low, 1.0), (low, 1.0), "predicted Dice", "measured Dice")
     points = Points("", CLASS_COLOURS[0], [(a, b, case) for a, b, case in zip(x, y, cases)])
     scatter = scatter_svg([points], axes, [((low, low), (1.0, 1.0), True)])
-    curve = RiskCoverage.of(x, y)
+    estimates = run.trust.column(overall, run.trust.estimator)
+    curve = RiskCoverage.of([estimates[case] for case in cases], y)
     shares = [100 * (place + 1) / len(cases) for place in range(len(cases))]
     best = RiskCoverage.of(y, y)
     curves = [
-        Curve("by predicted Dice", CLASS_COLOURS[0], curve.risks.tolist()),
+        Curve("by estimate", CLASS_COLOURS[0], curve.risks.tolist()),
         Curve("best possible order", CLASS_COLOURS[1], best.risks.tolist()),
         Curve("random order", "#8a8a8a", [curve.aurc_random] * len(cases)),
     ]

@@ -28,6 +28,10 @@ _RANDOM_IS_GOOD = (
     "An order is a proposal: in active learning for segmentation, a random order is hard to beat. The first round "
     "holds the most doubtful scans that are unlike each other."
 )
+_ESTIMATES = {
+    "agreement": "the agreement between the networks' segmentations",
+    "expected_dice": "the Dice expected under their probabilities",
+}
 _FEWEST_RANKED = 3  # cases, to judge their order
 
 
@@ -150,18 +154,20 @@ def _trust(run: RunFigures) -> list[str]:
         text += "There is no lower bound: that takes at least 9 validation patients."
     if run.split == "val":
         text += " Each validation patient's values come from the other patients."
+    by_score = {(row["class"], row["score"]): row for row in run.quality}
     rows = [
         [
-            row["class"],
+            region,
             *(number(row[key], 4) for key in ("aurc", "aurc_random", "aurc_best", "spearman")),
-            _coverage(row),
+            _coverage(by_score[region, "predicted_dice"]) if (region, "predicted_dice") in by_score else "–",
         ]
-        for row in run.quality
-        if row["score"] == "predicted_dice" and int(row["cases"]) >= _FEWEST_RANKED
+        for (region, score), row in by_score.items()
+        if score == run.trust.estimator and int(row["cases"]) >= _FEWEST_RANKED
     ]
     head = ["class", "AURC ↓", "random order", "best order", "Spearman ↑", "patients above the bound"]
     quality = table(head, rows) if rows else ""
-    note = "AURC: area under the risk–coverage curve, the mean of 1 - Dice over the most trusted cases."
+    order = _ESTIMATES[run.trust.estimator]
+    note = f"Cases are trusted in the order of {order}. AURC: area under the risk–coverage curve."
     return [paragraph(text), run_charts.trust(run), quality, paragraph(note, "small") if rows else ""]
 
 
