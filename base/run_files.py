@@ -9,7 +9,10 @@ from base.own_folders import refuse_foreign
 RECORD = "predictions.json"  # marks the folder of a run
 METRICS, MEMBERS, RANKINGS = "metrics.csv", "members.csv", "uncertainty.csv"
 COMPARISON, COMPARISON_PICTURE, KEPT = "comparison.csv", "comparison.png", "kept.csv"
+CALIBRATION, TRUST, QUALITY, ANNOTATE_NEXT = "calibration.csv", "trust.csv", "quality.csv", "annotate_next.csv"
+REPORT, SUMMARY = "report.html", "summary.json"
 TABLES = (METRICS, MEMBERS, RANKINGS, COMPARISON, COMPARISON_PICTURE, KEPT)
+TABLES += (CALIBRATION, TRUST, QUALITY, ANNOTATE_NEXT, REPORT, SUMMARY)
 UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION = "uncertainty", "entropy", "mutual_information"
 MAPS = (UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION)
 

@@ -101,6 +101,11 @@ class RunRecord:
     surface_dice: str | None = None
     unknown: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def clip_to(self) -> str | None:
+        """Name of the run that predictions are clipped to, or None."""
+        return self.settings.clip_to if self.settings else None
+
     @classmethod
     def read(cls, folder: Path) -> "RunRecord | None":
         """Read the record in the folder of a run; None if it is missing or damaged."""

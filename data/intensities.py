@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from base.errors import InputError
-from base.intensity_records import PERCENTILES, Normalization
+from base.intensity_records import PERCENTILES, Normalization, Range
 from base.label_classes import IGNORED
 
 _AIR_HU = -200  # images of most other kinds have no voxel below this; every CT that shows air has
 _VOXELS_PER_CASE = 20_000  # enough for percentiles within a fraction of their spread
 _CASES_IN_FULL = 50  # of twice as many, every other voxel is taken
+_SOFT_TISSUE_HU = (-160.0, 240.0)  # level 40, width 400
+_WINDOW_SIDE = 64  # voxels of each side of an image that determine the window of its picture
 
 
 class Scaling(NamedTuple):
@@ -80,6 +82,18 @@ def normalize(images: Sequence[np.ndarray], normalizations: Sequence[Normalizati
         scale(target, *map(np.float32, scaling))
         padding_values.append(scaling.padding_value)
     return normalized, np.float32(padding_values)
+
+
+def shown_window(normalization: Normalization, image: np.ndarray) -> Range:
+    """Return the intensities of `image`, (z, y, x), that a picture shows in black and white.
+
+    Of a CT, these are the soft-tissue window, widened where the network has a wider one; otherwise the percentiles
+    that the normalization of most networks clips to.
+    """
+    if normalization.kind == "ct":
+        return min(_SOFT_TISSUE_HU[0], normalization.window[0]), max(_SOFT_TISSUE_HU[1], normalization.window[1])
+    sparse = image[tuple(slice(None, None, max(1, size // _WINDOW_SIDE)) for size in image.shape)]
+    return tuple(float(value) for value in np.percentile(sparse, PERCENTILES))
 
 
 def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:

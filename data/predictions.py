@@ -35,6 +35,18 @@ class Scan:
     def spacing_mm(self) -> tuple[float, ...]:
         return self._grid.spacing_mm
 
+    @property
+    def first_slice_mm(self) -> tuple[float, ...]:
+        """Positions of the first slices along the normals of the slices (z, y, x), as patient coordinates in LPS."""
+        along = np.array(self._grid.origin) @ np.reshape(self._grid.direction, (3, 3))
+        return tuple(along[::-1].tolist())
+
+    @property
+    def nearest_voxels(self) -> tuple[np.ndarray, ...]:
+        """For each axis (z, y, x), the index on the resampled grid nearest to each voxel of the scan, (voxels,)."""
+        indices = zip(self._case.grid.indices_of(self._grid), self._case.grid.shape)
+        return tuple(np.clip(np.rint(places).astype(int), 0, size - 1) for places, size in indices)
+
     def array(self) -> np.ndarray:
         """Return the intensities, a view that is valid as long as the scan exists."""
         return lps_view(self._image)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from base import dice_calibration
 from base.component_choice import path_of_run
 from base.errors import InputError
 from base.folder_lock import locked
@@ -26,14 +27,19 @@ from networks.weights import TrainedNetwork
 from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
 from stages.ensemble_options import EnsembleOptions
-from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
+from stages.split_run import check_intensities, check_networks, clip_of_run, picture_window, record_of
+from utils.ensembling.agreement import MemberAgreement
 from utils.ensembling.leave_one_out import MemberStore, remove_abandoned_stores
 from utils.ensembling.reports import EnsembledCase, EnsembleReports, print_mean_dice
 from utils.ensembling.running_average import EnsembleAverage, RunningMoments
 from utils.evaluation.case_measures import Probabilities, Segmentation
+from utils.evaluation.dice_estimates import estimate_dice
 from utils.evaluation.run_results import CaseResult, RunResults
+from utils.evaluation.shown_slices import DoubtMap
+from utils.evaluation.trust_report import TrustReport
 from utils.inference.mirrored_views import MirroredViews
 from utils.inference.volumes import VolumePredictor, predictor_of
+from utils.reporting.run_report import remove_report, write_report
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 _OPTIONAL_MAPS = (ENTROPY, MUTUAL_INFORMATION)
@@ -101,6 +107,8 @@ class EnsembleRun:
         if processes.is_first:  # may refuse: before earlier results are touched
             self._soft_labels.check(soft_record, options.overwrite)
         self._results = RunResults(self._folder, record, self._regions, options.overwrite, processes)
+        calibration, is_validation = dice_calibration.path_of_run(self._folder.parent), options.evaluate == "val"
+        self._trust = TrustReport(self._folder, record, calibration, is_validation, self._unseen(cases))
         fingerprints = {case.name: case.fingerprint for case in cases}
         self._soft_labels.begin(soft_record, fingerprints, options.overwrite, record.clips)
         if processes.is_first:
@@ -108,6 +116,8 @@ class EnsembleRun:
         self._written_maps = _OPTIONAL_MAPS if options.uncertainty_maps else ()
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
+        if self.to_do and processes.is_first:
+            remove_report(self._folder)
         if processes.is_first:  # the originals of all other cases are checked when they are read
             check_originals(options.save / "cache", [case for case in cases if case.name in done])
         self._reports = EnsembleReports(self._folder, list(self._weights), done, processes)
@@ -118,6 +128,14 @@ class EnsembleRun:
             and self._soft_labels.is_complete(case)
             and all(map_path(self._folder, case.name, name).is_file() for name in self._written_maps)
         )
+
+    def _unseen(self, cases: Sequence[Case]) -> set[str]:
+        """Return the names of the cases that none of the members that predict them was trained on."""
+        return {
+            case.name
+            for case in cases
+            if not any(one.description.was_trained_on(case.name, case.patient) for one in self.members_of(case))
+        }
 
     def members_of(self, case: Case) -> list[TrainedNetwork]:
         """Return the members that predict a case: those with a weight above 0, with --cross-fit out-of-fold only.
@@ -139,7 +157,7 @@ class EnsembleRun:
         remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
         began, storing = time.perf_counter(), 0.0
         clip = self._clip_of(case)
-        average = EnsembleAverage(self._options.temperature)
+        average, agreement = EnsembleAverage(self._options.temperature), MemberAgreement()
         with MemberStore(self._folder) as store:
             members, mask = self.members_of(case), clip.on_grid if clip else None
             images = read_images(case, members)
@@ -147,10 +165,11 @@ class EnsembleRun:
             for member in members:
                 probabilities = self._predict(member, images, mask)
                 average.add(probabilities, self._weights[member.experiment])
+                stored = time.perf_counter()
+                agreement.add(probabilities)
                 if case.has_reference:
-                    stored = time.perf_counter()
                     store.add(member.experiment, probabilities)
-                    storing += time.perf_counter() - stored
+                storing += time.perf_counter() - stored
                 bar.update()
             scan = Scan(case)
             prediction = scan.decide(average.mean, self._classes)
@@ -176,9 +195,14 @@ class EnsembleRun:
                     self._classes.names,
                 )
                 self._reports.add(ensembled)
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm)
+        truth = scan.reference(self._classes)
+        segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(average.mean, reference, case.spacing_mm)
-        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+        window = picture_window(members, case, images)
+        doubt = None if truth is not None else doubt_of(maps, len(members), scan)
+        estimates = estimate_dice(average.mean, self._regions, agreement.pairwise_dice(self._regions))
+        result = CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt, estimates)
+        self._results.add(result)
 
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
@@ -215,9 +239,18 @@ class EnsembleRun:
         print(f"soft labels: {self._soft_labels.folder}")
         self._results.print_summary()
         self._reports.print_means()
+        self._trust.write()
         save, split = self._options.save, self._options.evaluate
         folders = {name: save / name / split for name in self._weights}
         print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+        print(f"report: {write_report(self._folder)}")
+
+
+def doubt_of(maps: Mapping[str, np.ndarray], number_of_members: int, scan: Scan) -> DoubtMap:
+    """Return where a prediction is doubtful: where several members disagree, or the entropy of a single one."""
+    if number_of_members > 1:
+        return DoubtMap("disagreement between members", maps[MUTUAL_INFORMATION], scan.nearest_voxels)
+    return DoubtMap("entropy", maps[ENTROPY], scan.nearest_voxels)
 
 
 def read_images(case: Case, members: Sequence[TrainedNetwork]) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Stage 3: predict the cases of a split with one network, and measure the predictions."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from base import dice_calibration
 from base.argmax import argmax
 from base.component_choice import path_beside_weights
 from base.folder_lock import locked
-from base.regions import regions_of
+from base.regions import Region, regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
@@ -21,15 +22,20 @@ from data.predictions import Scan
 from networks.weights import TrainedNetwork, load_weights
 from stages.component_choice import keep_components, settle_components
 from stages.computation import Computation
-from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
+from stages.split_run import check_intensities, check_networks, clip_of_run, picture_window, record_of
 from stages.testing_options import NetworkTestOptions
 from utils.comparison.report import ComparisonReport, remove_comparison
+from utils.ensembling.entropy import entropy
 from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.case_table import CaseTable
+from utils.evaluation.dice_estimates import DiceEstimate, agreement_of_uncertainty, estimate_dice
 from utils.evaluation.error_ranking import ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
+from utils.evaluation.shown_slices import DoubtMap
+from utils.evaluation.trust_report import TrustReport
 from utils.inference.volumes import predictor_of
+from utils.reporting.run_report import remove_report, write_report
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 
 
@@ -75,6 +81,19 @@ class Predicted:
     probabilities: np.ndarray
     uncertainty: np.ndarray
 
+    def doubt(self) -> DoubtMap:
+        """Return where the prediction is doubtful: the uncertainty that the network predicts, or the entropy."""
+        if len(self.uncertainty):
+            return DoubtMap("uncertainty", self.uncertainty[0], self.scan.nearest_voxels)
+        return DoubtMap("entropy", entropy(self.probabilities), self.scan.nearest_voxels)
+
+    def estimates(self, regions: Sequence[Region]) -> dict[str, DiceEstimate]:
+        """Return the estimates of the Dice of each region."""
+        agreements = None
+        if len(self.uncertainty):
+            agreements = agreement_of_uncertainty(self.probabilities, self.uncertainty[0], regions)
+        return estimate_dice(self.probabilities, regions, agreements)
+
 
 class NetworkRun:
     """Run of one network on the cases of a split, with results in `folder`.
@@ -97,7 +116,9 @@ class NetworkRun:
         self._classes = trained.description.classes
         cases = find_cases(options.data, options.evaluate)
         check_networks([trained], cases, options.views)
-        regions = regions_of(self._classes, options.report_regions)
+        self._regions = regions = regions_of(self._classes, options.report_regions)
+        knows = trained.description.was_trained_on
+        self._unseen = {case.name for case in cases if not knows(case.name, case.patient)}
         inference = computation.inference(options)
         self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
         self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
@@ -110,12 +131,15 @@ class NetworkRun:
             compared = replace(record, surface_dice=definition)
             self._comparison = ComparisonReport(options.save, name, options.evaluate, options.compare, compared)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
+        calibration, is_validation = dice_calibration.path_beside_weights(trained.path), options.evaluate == "val"
+        self._trust = TrustReport(folder, record, calibration, is_validation, self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
         if processes.is_first:  # the originals of all other cases are checked when they are read
             check_originals(options.save / "cache", [case for case in cases if case.name in done])
         if self.to_do and processes.is_first:
             remove_comparison(folder)
+            remove_report(folder)
         self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
 
     def _note_known(self, cases: list[Case]) -> None:
@@ -149,9 +173,14 @@ class NetworkRun:
             for values in predicted.uncertainty:
                 area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm)
+        truth = scan.reference(classes)
+        segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
-        self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
+        window = picture_window([self._trained], case, images)
+        doubt = None if truth is not None else predicted.doubt()
+        estimates = predicted.estimates(self._regions)
+        result = CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt, estimates)
+        self._results.add(result)
 
     def _segment(
         self, case: Case, images: Mapping[str, np.ndarray], probability_folder: Path | None = None
@@ -179,5 +208,7 @@ class NetworkRun:
         self._ranking.gather()
         self._results.print_summary()
         self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
+        self._trust.write()
         if self._comparison:
             self._comparison.report(self._options.margin)
+        print(f"report: {write_report(self._folder)}")

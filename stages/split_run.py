@@ -7,10 +7,12 @@ import numpy as np
 from tqdm import tqdm
 
 from base.errors import InputError
+from base.intensity_records import Range
 from base.regions import Region
 from base.run_record import EnsembleSettings, RunRecord
 from data.cases import Case, check_channels, check_voxel_size
 from data.clipping import Clip, clip_checksum, clip_of_prediction
+from data.intensities import shown_window
 from data.intensity_range import intensity_warning
 from networks.weights import TrainedNetwork
 from stages.ensemble_options import EnsembleOptions
@@ -85,6 +87,19 @@ def _clip_checksums(options: RunOptions, cases: Sequence[Case]) -> dict[str, str
 def clip_of_run(options: RunOptions, case: Case) -> Clip | None:
     """Return the masks of the foreground that the run named by --clip-to predicted; None without --clip-to."""
     return clip_of_prediction(options.clip_path(options.save, case.name), case) if options.clip_to else None
+
+
+def picture_window(networks: Sequence[TrainedNetwork], case: Case, images: Mapping[str, np.ndarray]) -> Range | None:
+    """Return the intensities that a picture of a case, of its first channel, shows in black and white.
+
+    None if no network reads that channel.
+    """
+    shown = case.channels[0]
+    for network in networks:
+        if shown in network.description.channels:
+            place = network.description.channels.index(shown)
+            return shown_window(network.description.normalizations[place], images[shown])
+    return None
 
 
 def check_intensities(networks: Sequence[TrainedNetwork], case: Case, images: Mapping[str, np.ndarray]) -> bool | None:

@@ -22,6 +22,7 @@ from stages.computation import Computation
 from stages.training_data import Streams, TrainingData, describe, find_training_data, open_streams
 from stages.training_options import TrainingOptions
 from utils.inference.volumes import predictor_of
+from utils.reporting.training_report import FinishedTraining, write_training_report
 from utils.runtime.processes import Processes
 from utils.training.dashboard import Dashboard
 from utils.training.experiment import Begun, Experiment
@@ -196,9 +197,12 @@ def take_training(
     if processes.is_first:
         final = experiment.final_path(options.iterations)
         trained = replace(description, validation_dice=[log.rows[-1][column] for column in dice_columns])
+        finished = FinishedTraining(experiment.folder, log.rows, dice_columns, trained.to_json(), log.picture)
+        report = write_training_report(finished)
         save_weights(final, training.network, trained)
         log.finish()
         print(f"weights: {final}")
+        print(f"report: {report}")
     dashboard.close()
 
 

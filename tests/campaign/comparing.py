@@ -1,4 +1,4 @@
-"""Comparison of the results of two runs, bit for bit except for times, memory, versions and folder paths."""
+"""Comparison of the results of two runs, bit for bit except for times, memory, versions, commands and folder paths."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ import torch
 
 from tests.campaign.folders import check_intact
 
-_MAY_DIFFER = re.compile(r"second|memory|version|modified")
+_MAY_DIFFER = re.compile(r"second|memory|version|modified|^made$")
 _MOST_DIFFERENCES = 8  # that are reported
 
 

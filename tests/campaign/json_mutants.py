@@ -31,6 +31,7 @@ _READERS = (
     ("DECATHLON/dataset.json", "decathlon"),
     ("split.json", "split_file"),
     ("SAVE/one/*.keep_largest.json", "kept"),
+    ("SAVE/one/*.trust.json", "trusted"),
 )
 _DEPTH = 200_000
 _BYTES_SHARE, _TEXT_SHARE = 0.1, 0.2

@@ -90,6 +90,11 @@ _ALL = (
         (*_TESTED, "-e", "val", "-r", "kept"),
         ("DATA/val", _FIRST, _FIRST.replace(".pth", ".keep_largest.json")),
     ),
+    Scenario(
+        "trusted",
+        (*_TESTED, "-e", "test", "-r", "trusted"),
+        ("DATA/test", _FIRST, _FIRST.replace(".pth", ".trust.json")),
+    ),
     Scenario("test_again", (*_TESTED, "-e", "val", "-r", "first"), ("DATA/val", _FIRST, "SAVE/first")),
     Scenario(
         "compare", (*_TESTED, "-e", "val", "-r", "tested", "--compare", "first"), ("DATA/val", _FIRST, "SAVE/first")

@@ -5,6 +5,7 @@ from base.channels import UNNAMED
 from base.intensity_records import Normalization
 from data.cases import find_cases
 from data.intensities import normalize as normalize_channels
+from data.intensities import shown_window
 from data.sampling.case_cache import settle_normalization
 
 
@@ -60,3 +61,12 @@ def test_air_has_exactly_the_padding_value(kind):
     image[:, :, :7] = image.min() - 500
     normalized, padding_value = normalize(image, Normalization(kind, (-77.7, 301.3), 103.37, 76.91))
     assert (normalized[:, :, :7] == np.float32(padding_value)).all()
+
+
+def test_pictures_of_ct_have_the_soft_tissue_window_or_a_wider_one():
+    air = np.full((4, 4, 4), -1000, np.float32)
+    assert shown_window(Normalization("ct", (-60.0, 150.0)), air) == (-160, 240)
+    assert shown_window(Normalization("ct", (-900.0, 300.0)), air) == (-900, 300)
+    image = np.arange(201.0, dtype=np.float32).reshape(1, 1, 201)
+    low, high = shown_window(Normalization("zscore"), image)
+    assert (low, high) == pytest.approx((1, 199), abs=2)

@@ -97,4 +97,5 @@ def test_overwriting_removes_all_earlier_results(call, predicted, tmp_path):
     assert all((folder / name).is_file() for name in ("comparison.csv", "comparison.png", "kept.csv"))
     call("testing_network", *options, "--overwrite")
     left = {path.name.partition("case_0000")[2][2:] or path.name for path in folder.iterdir()}
-    assert left == {"predictions.json", "metrics.csv", "prediction.nii.gz", "overlay.png"}
+    tables = {"metrics.csv", "calibration.csv", "trust.csv", "quality.csv"}
+    assert left == {"predictions.json", "prediction.nii.gz", "overlay.png", "report.html", "summary.json"} | tables

@@ -251,6 +251,7 @@ def test_an_ensemble_that_overwrites_a_network_run_removes_all_its_files(call, w
     call("ensemble", *average(work, "-r", "run", "--overwrite")[1:])
     left = {path.name for path in (work / "SAVE" / "run" / "val").iterdir()}
     results = {"case_00003_prediction.nii.gz", "case_00003_overlay.png", "metrics.csv", "predictions.json"}
+    results |= {"calibration.csv", "trust.csv", "quality.csv", "report.html", "summary.json"}
     assert left == results | {"members.csv", "uncertainty.csv"}
 
 

@@ -162,6 +162,12 @@ def test_the_progress_page_is_written_at_the_start_and_with_every_row(call, kidn
     arguments = options(kidneys, tmp_path, "-i", 4, "-r", "rows", "--validate-every", 2)[1:]
     printed = call("training_network", *arguments)
     assert f"progress: {tmp_path / 'rows' / 'progress.html'}\n" in printed
+    lines = re.findall(r"iteration (\d) of 4: loss [\d.]+, validation [\d.]+; Dice .*; .* iterations/s(.*)", printed)
+    assert [(number, bool(re.fullmatch(r", \d:\d\d:\d\d left", left))) for number, left in lines] == [
+        ("2", True),
+        ("4", False),
+    ]
+    assert f"report: {tmp_path / 'rows' / 'report.html'}\n" in printed
     assert [re.search(r"iteration (\d+) of 4", page).group(1) for page in pages] == ["0", "2", "4", "4"]
     assert ["refresh" in page for page in pages] == [True, True, True, False]
     assert [page.count("<img") for page in pages] == [0, 3, 3, 3]

@@ -4,6 +4,8 @@ Scores are computed in and around the foreground: far from it, nearly every voxe
 scores over whole images would improve with the amount of background.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -32,24 +34,44 @@ def foreground_margin(foreground: np.ndarray, spacing_mm: tuple[float, ...]) -> 
     return box, ndimage.distance_transform_edt(~foreground[box], sampling=spacing_mm) <= reach_mm
 
 
-def expected_calibration_error(probability: np.ndarray, outcome: np.ndarray) -> float | None:
-    """Compute the expected calibration error: sum over bins b of n_b / n |mean outcome - mean probability|.
+@dataclass(frozen=True)
+class Reliability:
+    """Probabilities of a class against outcomes, in 15 bins of equal width, each including its upper edge.
 
-    15 bins of equal width, each including its upper edge (Guo et al., On calibration of modern neural networks, ICML
-    2017), over the probability of the class itself instead of that of the predicted class.
+    Attributes:
+        voxels: number of voxels in each bin, (bins,).
+        probabilities, outcomes: sums over the voxels of each bin of the probability of the class, and of outcomes, 1
+            where the voxel belongs to the class and 0 elsewhere, (bins,).
+    """
+
+    voxels: np.ndarray
+    probabilities: np.ndarray
+    outcomes: np.ndarray
+
+    @classmethod
+    def of(cls, probability: np.ndarray, outcome: np.ndarray) -> "Reliability":
+        """Count the probability of a class at each voxel, (n,), and its outcome, boolean (n,)."""
+        bins = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
+        return cls(*(np.bincount(bins, some, BINS) for some in (None, probability, outcome)))
+
+    def expected_calibration_error(self) -> float | None:
+        """Compute the expected calibration error: sum over bins b of n_b / n |mean outcome - mean probability|.
+
+        Guo et al., On calibration of modern neural networks, ICML 2017, over the probability of the class itself
+        instead of that of the predicted class. 0 (calibrated) to 1; None without voxels.
+        """
+        if not self.voxels.any():
+            return None
+        return float(np.abs(self.outcomes - self.probabilities).sum() / self.voxels.sum())
+
+
+def expected_calibration_error(probability: np.ndarray, outcome: np.ndarray) -> float | None:
+    """Compute the expected calibration error of the probability of a class at each voxel, (n,); see `Reliability`.
 
     Args:
-        probability: of the class at each voxel, (n,).
         outcome: boolean (n,), True where the voxel belongs to the class.
-
-    Returns:
-        0 (calibrated) to 1; None without voxels.
     """
-    if not probability.size:
-        return None
-    bins = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
-    excess = np.bincount(bins, outcome - probability.astype(np.float64))  # n_b (mean outcome - mean probability)
-    return float(np.abs(excess).sum() / probability.size)
+    return Reliability.of(probability, outcome).expected_calibration_error()
 
 
 def brier_score(probability: np.ndarray, outcome: np.ndarray) -> float | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from base.boxes import bounding_box
 from base.label_classes import IGNORED
 from base.regions import Region
-from utils.evaluation.calibration import brier_score, expected_calibration_error, foreground_margin
+from utils.evaluation.calibration import Reliability, brier_score, expected_calibration_error, foreground_margin
 from utils.evaluation.metrics import dice, surface_distances, volume_ml
 from utils.evaluation.surface_dice import surface_dice
 
@@ -30,13 +31,15 @@ class Segmentation:
     """A scan, its prediction and its reference (if any) on the scan's own grid.
 
     `image` is (z, y, x); `prediction` and `reference` too, uint8 in the labels of predictions; spacing (z, y, x) in mm.
-    The reference is `IGNORED` where it is not annotated.
+    The reference is `IGNORED` where it is not annotated. `first_slice_mm` is the position of the first slice along each
+    axis (z, y, x), as patient coordinates towards the head, the back and the left.
     """
 
     image: np.ndarray
     prediction: np.ndarray
     reference: np.ndarray | None
     spacing_mm: tuple[float, ...]
+    first_slice_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     @property
     def annotated(self) -> np.ndarray | None:
@@ -56,6 +59,14 @@ class Probabilities:
     values: np.ndarray
     reference: np.ndarray | None
     spacing_mm: tuple[float, ...]
+
+    @cached_property
+    def near_foreground(self) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (classes, n) and reference (n,) of the annotated voxels around the reference's foreground."""
+        known = self.reference != IGNORED
+        box, near = foreground_margin((self.reference > 0) & known, self.spacing_mm)
+        near &= known[box]
+        return self.values[(slice(None), *box)][:, near], self.reference[box][near]
 
 
 def measure_case(
@@ -107,11 +118,7 @@ def _measure_probabilities(
     if probabilities.reference is None:
         yield from ({} for _ in regions)
         return
-    known = probabilities.reference != IGNORED
-    box, near = foreground_margin((probabilities.reference > 0) & known, probabilities.spacing_mm)
-    near &= known[box]
-    values = probabilities.values[(slice(None), *box)][:, near]
-    true_classes = probabilities.reference[box][near]
+    values, true_classes = probabilities.near_foreground
     for region in regions:
         probability = values[list(region.channels)].sum(axis=0)
         outcome = np.isin(true_classes, region.channels)
@@ -119,3 +126,16 @@ def _measure_probabilities(
             "ece": expected_calibration_error(probability, outcome),
             "brier": brier_score(probability, outcome),
         }
+
+
+def reliability_of(probabilities: Probabilities, regions: Sequence[Region]) -> dict[str, Reliability]:
+    """Return the probabilities of each region, by name, against the reference; nothing without one."""
+    if probabilities.reference is None:
+        return {}
+    values, true_classes = probabilities.near_foreground
+    return {
+        region.name: Reliability.of(
+            values[list(region.channels)].sum(axis=0), np.isin(true_classes, region.channels).astype(float)
+        )
+        for region in regions
+    }

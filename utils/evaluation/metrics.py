@@ -70,6 +70,23 @@ def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm:
     return SurfaceDistances(_nearest_mm(surfaces[0], surfaces[1]), _nearest_mm(surfaces[1], surfaces[0]))
 
 
+def farthest_surface_voxel(
+    prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...]
+) -> tuple[tuple[int, int, int], float] | None:
+    """Return the surface voxel (z, y, x) of either mask that is farthest from the other, and its distance in mm.
+
+    The distance is the Hausdorff distance. None if a mask is empty.
+    """
+    surfaces = [_surface_points_mm(mask, spacing_mm) for mask in (prediction, reference)]
+    if not all(map(len, surfaces)):
+        return None
+    distances = [_nearest_mm(own, other) for own, other in (surfaces, surfaces[::-1])]
+    which = int(distances[1].max() > distances[0].max())
+    place = int(distances[which].argmax())
+    voxel = np.rint(surfaces[which][place] / np.array(spacing_mm)).astype(int)
+    return tuple(voxel.tolist()), float(distances[which][place])
+
+
 def _surface_points_mm(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
     """Return the centres of the surface voxels, (n, 3) in mm."""
     box = bounding_box(mask)

@@ -5,20 +5,32 @@ SAVE/<run>/<split>/predictions.json     the record of the run, so that runs are 
                    <case>_prediction.nii.gz, <case>_overlay.png
 """
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from base.csv_files import read_table, rounded
 from base.errors import InputError
+from base.intensity_records import Range
 from base.regions import Region
-from base.run_files import METRICS, overlay_path, prediction_path, refuse_other_folder, remove_results
+from base.run_files import (
+    CALIBRATION,
+    METRICS,
+    TRUST,
+    overlay_path,
+    prediction_path,
+    refuse_other_folder,
+    remove_results,
+)
 from base.run_record import RunRecord
-from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case
+from utils.evaluation import reliability_table, trust_table
+from utils.evaluation.case_measures import MEASURES, VOLUMES, Probabilities, Segmentation, measure_case, reliability_of
 from utils.evaluation.case_table import CaseTable
-from utils.evaluation.overlay import plot_overlay
+from utils.evaluation.dice_estimates import DiceEstimate
+from utils.evaluation.overlay import ShownCase, plot_overlay
+from utils.evaluation.shown_slices import DoubtMap
 from utils.evaluation.summary import Summary, summarise
 from utils.evaluation.surface_dice import DEFINITION
 from utils.runtime.peak_memory import peak_memory_mb
@@ -38,6 +50,9 @@ class CaseResult:
         probabilities: that the prediction was made from, on the resampled grid.
         seconds: from reading the scan to the written prediction.
         intensity_warning: whether the intensities are unlike those of the training scans; None where unknown.
+        window: intensities that the overlay shows in black and white; None to choose them by the scan.
+        doubt: where the prediction is doubtful, to choose the slices of a case without a reference.
+        estimates: of the Dice of each region, by name.
     """
 
     name: str
@@ -45,6 +60,9 @@ class CaseResult:
     probabilities: Probabilities
     seconds: float
     intensity_warning: bool | None = None
+    window: Range | None = None
+    doubt: DoubtMap | None = None
+    estimates: Mapping[str, DiceEstimate] = field(default_factory=dict)
 
 
 class RunResults:
@@ -98,6 +116,8 @@ class RunResults:
         if processes.is_first and not before:
             _remove_earlier(folder, earlier, record)
         self._table = CaseTable(folder / METRICS, COLUMNS, kept, processes, _ADDED)
+        self._reliability = CaseTable(folder / CALIBRATION, reliability_table.COLUMNS, kept, processes)
+        self._trust = CaseTable(folder / TRUST, trust_table.COLUMNS, kept, processes)
         if processes.is_first:
             record.write(folder)
 
@@ -140,14 +160,28 @@ class RunResults:
             raise self._measured_otherwise()
         cost = {"seconds": result.seconds, "peak_memory_mb": peak_memory_mb()}
         cost["intensity_warning"] = None if result.intensity_warning is None else int(result.intensity_warning)
-        classes = [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1]
-        plot_overlay(overlay_path(self.folder, result.name), result.name, result.segmentation, classes)
         rows = measure_case(result.segmentation, result.probabilities, self._regions, self._tolerance_mm)
+        self._plot(result, rows)
+        reliabilities = reliability_of(result.probabilities, self._regions)
+        for table, more in (
+            (self._reliability, reliability_table.rows_of(reliabilities)),
+            (self._trust, trust_table.rows_of(result.estimates)),
+        ):
+            if more:
+                table.add(result.name, map(rounded, more))
         self._table.add(result.name, [rounded(row | cost) for row in rows])
+
+    def _plot(self, result: CaseResult, measures: Sequence[dict]) -> None:
+        """Plot the overlay of one case."""
+        run = f"{self.folder.parent.name}, {self.folder.name}"
+        classes = [(region.name, region.labels[0]) for region in self._regions if len(region.labels) == 1]
+        shown = ShownCase(result.name, run, result.segmentation, classes, measures, result.window, result.doubt)
+        plot_overlay(overlay_path(self.folder, result.name), shown)
 
     def gather(self) -> None:
         """Merge the measures of all processes into one table: in the first process, after all have added theirs."""
-        self._table.gather()
+        for table in (self._reliability, self._trust, self._table):
+            table.gather()
 
     def print_summary(self) -> None:
         """Print mean ± sd, median and worst case of every measure and region."""

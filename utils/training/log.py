@@ -3,6 +3,9 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from tqdm import tqdm
 
 from base.atomic_file import write_text
 from base.errors import InputError
@@ -21,6 +24,9 @@ class TrainingLog:
         dice_columns: names of the columns with the Dice of each class.
         iterations: number of steps of the whole training.
         taken: returns the number of steps taken.
+
+    Attributes:
+        picture: the last one, or None.
     """
 
     def __init__(
@@ -39,7 +45,7 @@ class TrainingLog:
         self._iterations = iterations
         self._taken = taken
         self._began, self._first = time.perf_counter(), taken()
-        self._picture: ShownPicture | None = None
+        self.picture: ShownPicture | None = None
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
@@ -58,12 +64,25 @@ class TrainingLog:
     def add(self, figures: dict[str, float], dices: list[float], picture: ShownPicture | None) -> None:
         """Add a row, and write it to log.csv, curves.png, progress.html and visdom."""
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
-        self._picture = picture or self._picture
+        self.picture = picture or self.picture
+        tqdm.write(self._line())
         self._experiment.write_log(self.rows)
         plot_curves(self._experiment.curves_path, self.rows, self._dice_columns)
         self._write_page("running", is_running=True)
         shown = (picture.joined, picture.caption) if picture else (None, "")
         self._dashboard.update(self.rows, self._dice_columns, *shown)
+
+    def _line(self) -> str:
+        """Return the last row as a line to print."""
+        row = self.rows[-1]
+        losses = f"loss {_format(row['train_loss'])}, validation {_format(row['val_loss'])}"
+        dices = ", ".join(f"{_format(row[name])} ({name.removeprefix('dice_')})" for name in self._dice_columns)
+        left = self._seconds_left()
+        time_left = f", {timedelta(seconds=round(left))} left" if left else ""
+        return (
+            f"iteration {row['iteration']} of {self._iterations}: {losses}; Dice {dices};"
+            f" {row['iterations_per_second']:.3g} iterations/s{time_left}"
+        )
 
     def finish(self) -> None:
         """Write to progress.html that the training is finished."""
@@ -73,7 +92,7 @@ class TrainingLog:
         progress = Progress(
             self._experiment.name, state, is_running, self._taken(), self._iterations, self._seconds_left()
         )
-        page = progress_page(progress, self.rows, self._dice_columns, self._picture)
+        page = progress_page(progress, self.rows, self._dice_columns, self.picture)
         write_text(self._experiment.progress_path, page)
 
     def _seconds_left(self) -> float | None:
@@ -82,3 +101,7 @@ class TrainingLog:
         if taken <= 0:
             return None
         return (time.perf_counter() - self._began) / taken * (self._iterations - self._taken())
+
+
+def _format(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

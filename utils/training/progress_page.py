@@ -10,8 +10,8 @@ from html import escape
 import numpy as np
 from matplotlib.image import imsave
 
+from utils.pages.svg_curves import Curve, plot_svg
 from utils.runtime.figures import CLASS_COLOURS
-from utils.training.svg_curves import Curve, plot_svg
 from utils.training.validation_picture import ShownPicture
 
 REFRESH_SECONDS = 10
@@ -85,8 +85,8 @@ def progress_page(
 <body>
 <h1>{name}</h1>
 {_status(progress, rows, now)}
-{_curves(rows, dice_columns)}
-{_picture(picture)}
+{curves_html(rows, dice_columns)}
+{picture_html(picture)}
 {_table(rows)}
 </body>
 </html>
@@ -114,7 +114,8 @@ def _clock(then: datetime, now: datetime) -> str:
     return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
-def _curves(rows: Sequence[dict], dice_columns: Sequence[str]) -> str:
+def curves_html(rows: Sequence[dict], dice_columns: Sequence[str]) -> str:
+    """Return the curves of losses and Dice as HTML."""
     if not rows:
         return "<section><p>Curves come with the first validation.</p></section>"
     iterations = [row["iteration"] for row in rows]
@@ -140,7 +141,8 @@ def _legend(curves: Sequence[Curve]) -> str:
     return f'<p class="legend small">{"".join(keys)}</p>'
 
 
-def _picture(picture: ShownPicture | None) -> str:
+def picture_html(picture: ShownPicture | None) -> str:
+    """Return the picture of a validation slice as a section of HTML; empty without one."""
     if picture is None:
         return ""
     panels = []

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from utils.pages.svg_curves import Curve, plot_svg
 from utils.training.progress_page import Progress, progress_page
-from utils.training.svg_curves import Curve, plot_svg
 from utils.training.validation_picture import validation_picture
 
 NAMES = ["dice_1", "dice_1+2"]

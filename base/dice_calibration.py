@@ -1,0 +1,108 @@
+"""The file that holds how estimates of the Dice become predictions of it, as calibrated on validation cases.
+
+It lies beside the weights of a network, FINAL_<...>.trust.json, or in the folder of an ensemble's run,
+SAVE/<run>/trust.json.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from base.json_files import check_shape, read_json, write_json
+
+_RUN_FILE, _SUFFIX = "trust.json", ".trust.json"
+ESTIMATORS = ("agreement", "expected_dice")
+
+
+def path_beside_weights(weights: Path) -> Path:
+    """Return the path of the file of a network."""
+    return weights.with_suffix(_SUFFIX)
+
+
+def path_of_run(folder: Path) -> Path:
+    """Return the path of the file of an ensemble, whose run has the folder `folder` (SAVE/<run>)."""
+    return folder / _RUN_FILE
+
+
+def _check_estimator(value) -> None:
+    check_shape(value, str)
+    if value not in ESTIMATORS:
+        raise ValueError(f"{value} is not one of {', '.join(ESTIMATORS)}")
+
+
+_SHAPE = {
+    "estimator": _check_estimator,
+    "lines": {str: {"intercept": float, "slope": float, "margin": (None, float), "patients": int}},
+    "weights": {str: str},
+    "clip_to": (None, str),
+    "cases": {str: {str: str}},
+}
+
+
+@dataclass(frozen=True)
+class DiceLine:
+    """A straight line from estimates of the Dice to predictions, and the margin of a lower bound.
+
+    Attributes:
+        intercept, slope: of the line.
+        margin: the bound is the estimate less this margin; None if there are too few patients for a bound.
+        patients: number of validation patients that both come from.
+    """
+
+    intercept: float
+    slope: float
+    margin: float | None
+    patients: int
+
+    def predict(self, estimate: float) -> float:
+        """Return the predicted Dice, 0 to 1."""
+        return min(1.0, max(0.0, self.intercept + self.slope * estimate))
+
+    def bound(self, estimate: float) -> float | None:
+        """Return the lower bound of the Dice, 0 to 1 and at most the prediction; None if there is none."""
+        if self.margin is None:
+            return None
+        return min(self.predict(estimate), max(0.0, estimate - self.margin))
+
+
+@dataclass(frozen=True)
+class DiceCalibration:
+    """Calibration of the Dice that networks are expected to reach on cases without a reference.
+
+    Attributes:
+        estimator: what the lines begin with, one of `ESTIMATORS`.
+        lines: by name of the class, or union of classes, or ``mean`` of several classes.
+        weights: SHA-256 of the weights of each network whose predictions it holds for, by experiment.
+        clip_to: name of the run that these predictions were clipped to, or None.
+        cases: SHA-256 of the content of the validation cases that it was calibrated on, by name.
+    """
+
+    estimator: str
+    lines: Mapping[str, DiceLine]
+    weights: Mapping[str, str]
+    clip_to: str | None
+    cases: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def read(cls, path: Path) -> "DiceCalibration | None":
+        """Read the file at `path`; None if there is none.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            value = read_json(path, _SHAPE, "remove it, and predict the validation cases again (-e val)")
+        except FileNotFoundError:
+            return None
+        known = {name: value[name] for name in _SHAPE}
+        names = ("intercept", "slope", "margin", "patients")
+        lines = {name: DiceLine(*(line[key] for key in names)) for name, line in value["lines"].items()}
+        return cls(**{**known, "lines": lines})
+
+    def write(self, path: Path) -> None:
+        """Write the file at `path`."""
+        write_json(path, asdict(self))
+
+    def suits(self, weights: Mapping[str, str], clip_to: str | None) -> bool:
+        """Tell whether it holds for predictions of these networks, clipped to `clip_to`."""
+        return (dict(self.weights), self.clip_to) == (dict(weights), clip_to)
