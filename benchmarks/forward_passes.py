@@ -5,7 +5,7 @@ from unittest import mock
 
 import torch
 
-from utils.inference.forward import ForwardPass
+from utils.inference.torch_networks import ForwardPass
 
 
 class ForwardPasses:

@@ -15,6 +15,7 @@ from benchmarks.networks_at_hand import untrained_network
 from data.case_folder import SPLITS
 from data.cases import Case, find_cases
 from data.intensities import normalize
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import InferenceOptions, predictor_of
 
 WINDOW, OVERLAP = 64, 0.5
@@ -67,7 +68,8 @@ def _implementations(case: Case, at_once: int) -> tuple[Callable, Callable, tupl
     even = tuple(slice(0, side // stride * stride) for side in case.grid.shape)  # where both place the same windows
     volume, padding_value = normalize(case.resampled_image()[even], NORMALIZATION)
     network, described = untrained_network("UNet3D", CLASSES, FEATURES, WINDOW)
-    predict = predictor_of(network, torch.device("cpu"), described, InferenceOptions(overlap=OVERLAP))
+    arrays = TorchNetwork(network, torch.device("cpu"), described.number_of_classes)
+    predict = predictor_of(arrays, described, InferenceOptions(overlap=OVERLAP))
 
     @torch.inference_mode()
     def theirs() -> np.ndarray:

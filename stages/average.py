@@ -199,7 +199,8 @@ class EnsembleRun:
         """Return a member's probabilities, float32 (classes, z, y, x), of a resampled image; in `mask` if given."""
         if member.experiment not in self._predictors:  # weights are small
             inference = self._computation.inference(self._options)
-            predictor = predictor_of(member.build(), self._computation.device, member.description, inference)
+            network = self._computation.run(member.build(), member.description.number_of_classes)
+            predictor = predictor_of(network, member.description, inference)
             self._predictors[member.experiment] = predictor
         normalized, padding_value = normalize(image, member.description.normalization)
         outputs = self._predictors[member.experiment](normalized, padding_value, mask)

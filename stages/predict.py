@@ -98,7 +98,8 @@ class NetworkRun:
         check_networks([trained], cases, options.views)
         regions = regions_of(self._classes, options.report_regions)
         inference = computation.inference(options)
-        self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
+        network = computation.run(trained.build(), trained.description.number_of_classes)
+        self._predict = predictor_of(network, trained.description, inference)
         self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
         record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":

@@ -21,6 +21,7 @@ from networks.weights import load_weights, save_weights
 from stages.computation import Computation
 from stages.training_data import Streams, TrainingData, describe, find_training_data, open_streams
 from stages.training_options import TrainingOptions
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import predictor_of
 from utils.runtime.processes import Processes
 from utils.training.dashboard import Dashboard
@@ -213,7 +214,8 @@ def picture_slice(training: Trainer, description: NetworkDescription, shown: Sli
 
     None where the prediction does not fit into a GPU's memory: a training that fits goes on without a picture.
     """
-    predict = predictor_of(training.network, training.device, description)
+    network = TorchNetwork(training.network, training.device, description.number_of_classes)
+    predict = predictor_of(network, description)
     try:
         probabilities = predict(shown.image, shown.padding_value)
     except torch.OutOfMemoryError:
