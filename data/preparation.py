@@ -1,7 +1,6 @@
 """Stage 1 for a single case: checks, resampling, and writing of its case folder."""
 
 import contextlib
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -22,11 +21,9 @@ from data.images.noted_images import is_resampled, write_resampled
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
 from data.originals import Original
-from data.resampling import VoxelSize, count_labels, resample_image, resample_reference, resampled_grid
+from data.resampling import VoxelSize, checked_grid, count_labels, resample_image, resample_reference
 
 VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
-_MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
-_LONGEST_AXIS = 2**14
 _NOT_ANNOTATED = "nothing of its reference is annotated: it counts as a case without reference"
 
 Limits = Callable[[float, int], AbstractContextManager]  # limits the seconds and bytes for reading a file
@@ -215,7 +212,7 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | No
     """
     own, image = Grid.of(image), to_lps(image)
     original = Grid.of(image)
-    grid = _checked_grid(folder, original, voxel_size_mm)
+    grid = checked_grid(folder / IMAGE, original, voxel_size_mm)
     resampled = resample_image(image, grid)
     write_resampled(resampled, folder / RESAMPLED_IMAGE)
     checksums = {"image": _checksum_of(resampled)}
@@ -235,17 +232,3 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | No
         "labels": counts,
         "sha256": checksums,
     }
-
-
-def _checked_grid(folder: Path, original: Grid, voxel_size_mm: VoxelSize) -> Grid:
-    """Return the resampled grid; raise InputError if it has more voxels than fit into memory."""
-    sides_mm = [n * mm for n, mm in zip(original.size, original.spacing)]
-    if voxel_size_mm:
-        sizes_mm = [new or old for old, new in zip(original.spacing, voxel_size_mm)]
-        counts = [side / mm for side, mm in zip(sides_mm, sizes_mm)]
-        if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
-            sizes = " × ".join(f"{n:.0f}" for n in counts)
-            box = " × ".join(f"{side:.4g}" for side in sides_mm)
-            problem = f"would have {sizes} voxels, because its size is {box} mm"
-            raise InputError(folder / IMAGE, problem, "correct its voxel size, or choose a larger --voxel-size")
-    return resampled_grid(original, voxel_size_mm)

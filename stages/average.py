@@ -17,12 +17,13 @@ from base.run_record import EnsembleSettings, RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.clipping import Clip, clip_of_reference
+from data.components import keep_components
 from data.intensities import normalize
-from data.predictions import Scan
+from data.predictions import Scan, reference_labels
 from data.soft_labels import SoftLabels, soft_label_folder
 from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
 from networks.weights import TrainedNetwork
-from stages.component_choice import keep_components, settle_components
+from stages.component_choice import settle_components
 from stages.computation import Computation
 from stages.ensemble_options import EnsembleOptions
 from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
@@ -151,7 +152,7 @@ class EnsembleRun:
                     store.add(member.experiment, probabilities)
                     storing += time.perf_counter() - stored
                 bar.update()
-            scan = Scan(case)
+            scan = Scan.of_case(case)
             prediction = scan.decide(average.mean, self._classes)
             if clip:
                 prediction[~clip.on_scan] = 0
@@ -175,7 +176,7 @@ class EnsembleRun:
                     self._classes.names,
                 )
                 self._reports.add(ensembled)
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(self._classes), scan.spacing_mm)
+        segmentation = Segmentation(scan.array(), prediction, reference_labels(case, self._classes), scan.spacing_mm)
         measured = Probabilities(average.mean, reference, case.spacing_mm)
         self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
 
@@ -185,11 +186,11 @@ class EnsembleRun:
         image, mask = case.resampled_image(), clip.on_grid if clip else None
         for member in self.members_of(case):
             moments.add(self._predict(member, image, mask), self._weights[member.experiment])
-        scan = Scan(case)
+        scan = Scan.of_case(case)
         labels = scan.decide(moments.mean, self._classes)
         if clip:
             labels[~clip.on_scan] = 0
-        return labels, scan.reference(self._classes)
+        return labels, reference_labels(case, self._classes)
 
     def _clip_of(self, case: Case) -> Clip | None:
         """Return the masks that foreground is clipped to; None for no clipping."""

@@ -15,10 +15,11 @@ from base.regions import regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
+from data.components import keep_components
 from data.intensities import normalize
-from data.predictions import Scan
+from data.predictions import Scan, reference_labels
 from networks.weights import TrainedNetwork, load_weights
-from stages.component_choice import keep_components, settle_components
+from stages.component_choice import settle_components
 from stages.computation import Computation
 from stages.split_run import check_intensities, check_networks, clip_of_run, record_of
 from stages.testing_options import NetworkTestOptions
@@ -132,15 +133,18 @@ class NetworkRun:
 
     def predict(self, case: Case) -> None:
         """Predict one case, and measure the prediction."""
-        options, classes = self._options, self._classes
+        classes = self._classes
         remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
         began = time.perf_counter()
         image = case.resampled_image()
         misses_intensities = check_intensities([self._trained], case, image)
-        predicted = self._segment(case, image, self._folder if options.save_probabilities else None)
+        predicted = self._segment(case, image)
         scan, probabilities = predicted.scan, predicted.probabilities
         prediction = keep_components(predicted.labels, self._kept, classes)
         scan.write(prediction, self._results.prediction_path(case.name))
+        if self._options.save_probabilities:
+            for name, share in zip(classes.names, probabilities):
+                scan.write_map(share, probability_path(self._folder, case.name, name))
         for values in predicted.uncertainty:
             scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))
         seconds = time.perf_counter() - began
@@ -149,19 +153,19 @@ class NetworkRun:
             for values in predicted.uncertainty:
                 area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
-        segmentation = Segmentation(scan.array(), prediction, scan.reference(classes), scan.spacing_mm)
+        segmentation = Segmentation(scan.array(), prediction, reference_labels(case, classes), scan.spacing_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
 
-    def _segment(self, case: Case, image: np.ndarray, probability_folder: Path | None = None) -> Predicted:
+    def _segment(self, case: Case, image: np.ndarray) -> Predicted:
         """Predict the resampled `image` of a case, with all components of the prediction."""
         classes = self._classes
         image, padding_value = normalize(image, self._trained.description.normalization)
         clip = clip_of_run(self._options, case)
         outputs = self._predict(image, padding_value, clip.on_grid if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
-        scan = Scan(case)
-        labels = scan.decide(probabilities, classes, probability_folder)
+        scan = Scan.of_case(case)
+        labels = scan.decide(probabilities, classes)
         if clip:
             labels[~clip.on_scan] = 0
         return Predicted(scan, labels, probabilities, uncertainty)
@@ -169,7 +173,7 @@ class NetworkRun:
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
         predicted = self._segment(case, case.resampled_image())
-        return predicted.labels, predicted.scan.reference(self._classes)
+        return predicted.labels, reference_labels(case, self._classes)
 
     def report(self) -> None:
         """Merge the measures of all processes, and print a summary."""
