@@ -8,6 +8,7 @@ from base.json_files import check_shape
 from base.label_classes import LabelClasses, check_classes
 from base.names import check_run_name
 from base.run_record import NetworkSummary
+from base.scan_ranges import ScanRange
 from networks import Architecture, find_architecture
 
 
@@ -28,6 +29,7 @@ class NetworkDescription:
         classes: classes, and the labels of the reference that each unites.
         normalization: of intensities, as decided in training.
         intensities: of the training images; None in weights of earlier versions.
+        scans: voxel sizes and fields of view of the training scans; None in weights of earlier versions.
         voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own,
             along an axis or along all.
         training_cases, training_patients: names of the cases trained on, and of their patients.
@@ -71,6 +73,7 @@ class NetworkDescription:
     initial_patients: list[str] | None = None
     parameters: int | None = None
     validation_dice: list[float] | None = None
+    scans: ScanRange | None = None
 
     @property
     def _architecture(self) -> Architecture:
@@ -157,6 +160,7 @@ class NetworkDescription:
             "classes": self.classes.to_json(),
             "normalization": self.normalization.to_json(),
             **({"intensities": self.intensities.to_json()} if self.intensities else {}),
+            **({"scans": self.scans.to_json()} if self.scans else {}),
             "voxel_size_mm": self.voxel_size_mm,
             "iterations": self.iterations,
             "seed": self.seed,
@@ -195,6 +199,7 @@ class NetworkDescription:
             classes=LabelClasses.from_json(value["classes"]),
             normalization=Normalization.from_json(value["normalization"]),
             intensities=IntensityRange.from_json(value["intensities"]) if value.get("intensities") else None,
+            scans=ScanRange.from_json(value["scans"]) if value.get("scans") else None,
             training_patients=value.get("training_patients", []),
         )
 
@@ -257,6 +262,7 @@ _SHAPE = {
         "median_spread": float,
         "foreground": (None, [float, float, float]),
     },
+    "scans?": {"spacing_mm": [_PAIR] * 3, "extent_mm": [_PAIR] * 3},
     "voxel_size_mm": (None, [(None, _check_voxel_side)] * 3),
     "training_cases": [str],
     "training_patients?": [str],

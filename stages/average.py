@@ -136,7 +136,7 @@ class EnsembleRun:
 
     def average(self, case: Case, bar: tqdm) -> None:
         """Average the members' predictions of a case, and measure the mean; `bar` counts the members."""
-        remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
+        remove_maps(self._folder, case.name, self._classes.shown)  # of an earlier prediction
         began, storing = time.perf_counter(), 0.0
         clip = self._clip_of(case)
         average = EnsembleAverage(self._options.temperature)
@@ -173,7 +173,7 @@ class EnsembleRun:
                     maps,
                     reference,
                     case.spacing_mm,
-                    self._classes.names,
+                    self._classes.shown,
                 )
                 self._reports.add(ensembled)
         segmentation = Segmentation(scan.array(), prediction, reference_labels(case, self._classes), scan.spacing_mm)

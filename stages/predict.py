@@ -127,14 +127,14 @@ class NetworkRun:
             print(f"note: cases whose patients {name} was trained on: {len(known)}, such as {known[0]}")
 
     def _is_done(self, case: Case) -> bool:
-        wanted = self._classes.names if self._options.save_probabilities else ()
+        wanted = self._classes.shown if self._options.save_probabilities else ()
         paths = (probability_path(self._folder, case.name, name) for name in wanted)
         return self._results.is_done(case.name) and all(path.is_file() for path in paths)
 
     def predict(self, case: Case) -> None:
         """Predict one case, and measure the prediction."""
         classes = self._classes
-        remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
+        remove_maps(self._folder, case.name, classes.shown)  # of an earlier prediction
         began = time.perf_counter()
         image = case.resampled_image()
         misses_intensities = check_intensities([self._trained], case, image)
@@ -143,7 +143,7 @@ class NetworkRun:
         prediction = keep_components(predicted.labels, self._kept, classes)
         scan.write(prediction, self._results.prediction_path(case.name))
         if self._options.save_probabilities:
-            for name, share in zip(classes.names, probabilities):
+            for name, share in zip(classes.shown, probabilities):
                 scan.write_map(share, probability_path(self._folder, case.name, name))
         for values in predicted.uncertainty:
             scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))

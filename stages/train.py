@@ -152,7 +152,7 @@ def take_training(
     processes.wait()  # until every process has checked whether the experiment exists
     if processes.is_first:
         experiment.begin()
-    dice_columns = [f"dice_{name}" for name in description.classes.names[1:]]
+    dice_columns = [f"dice_{name}" for name in description.classes.shown[1:]]
     if experiment.checkpoint_path.exists():
         parameters = list(training.network.parameters())
         path, columns = experiment.checkpoint_path, ["iteration", *dice_columns]

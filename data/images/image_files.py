@@ -141,13 +141,18 @@ def _read_checked(path: Path, size: tuple[int, ...]) -> sitk.Image:
             image = reader.Execute()
         except _SIMPLEITK_ERRORS as error:
             raise _unreadable(path, error) from None
+    check_values(path, image)
+    return image
+
+
+def check_values(path: Path, image: sitk.Image) -> None:
+    """Raise InputError unless an image holds plain, finite numbers."""
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)
     if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # or NaN
         problem = f"holds values that are not finite (NaN or infinity), or larger than {_LARGEST_VALUE:g}"
         raise InputError(path, problem, "repair or remove the file")
-    return image
 
 
 def _reader_of(path: Path, size: tuple[int, ...], name: Path) -> sitk.ImageFileReader:

@@ -1,0 +1,220 @@
+"""Prediction of a scan in memory, with one stage or two. Also the library's interface:
+
+from stages.predictor import Predictor
+
+predictor = Predictor("student.onnx")
+prediction = predictor.predict(SimpleITK.ReadImage("scan.nii.gz"))
+SimpleITK.WriteImage(prediction.image, "labels.nii.gz")
+print(prediction.volumes_ml)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from base.errors import InputError
+from base.label_classes import LabelClasses, with_titles
+from data.clipping import Clip, clip_of_mask
+from data.components import keep_components
+from data.images.image_files import Grid, to_lps
+from data.images.image_geometry import Placement
+from data.intensities import normalize
+from data.intensity_range import intensity_warning
+from data.predictions import Scan
+from data.resampling import VoxelSize, checked_grid, resample_image
+from stages.engines import Engines, LoadedNetwork
+from stages.scan_options import PredictorOptions
+from utils.cli.value_types import several_files
+from utils.ensembling.running_average import RunningMoments
+
+Paths = str | Path | Sequence[str | Path]
+
+_DEFAULTS = PredictorOptions()
+_MM3_PER_ML = 1000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Prediction of a scan. Arrays are (z, y, x) along LPS.
+
+    Attributes:
+        scan: whose grid the prediction lies on.
+        classes: of the prediction.
+        labels: uint8, on the scan's grid.
+        probabilities: float32 (classes, z, y, x), on the resampled grid.
+        uncertainty: float32 (z, y, x) on the resampled grid: a student's, or the largest standard deviation over
+            several networks; None where there is none.
+        warnings: how the scan differs from those that the networks were trained on.
+    """
+
+    scan: Scan
+    classes: LabelClasses
+    labels: np.ndarray
+    probabilities: np.ndarray
+    uncertainty: np.ndarray | None
+    warnings: tuple[str, ...]
+
+    @property
+    def image(self) -> sitk.Image:
+        """The labels as an image with the exact geometry of the scan."""
+        return self.scan.image_of(self.labels)
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of each foreground class in ml, by its title or name."""
+        counts = np.bincount(self.labels.ravel(), minlength=256)
+        voxel_ml = float(np.prod(self.scan.spacing_mm)) / _MM3_PER_ML
+        foreground = list(zip(self.classes.shown, self.classes.written_labels))[1:]
+        return {name: float(counts[label]) * voxel_ml for name, label in foreground}
+
+    def probability(self, name: str) -> sitk.Image:
+        """Return the probability of a class, by its title or name, as a float32 image on the scan's grid."""
+        return self.scan.image_of(self.scan.restored(self.probabilities[self.classes.shown.index(name)]))
+
+
+class Predictor:
+    """Predicts scans with one network or the mean of several, everywhere or inside what a first stage finds.
+
+    Args:
+        weights: files of the networks (.pth or .onnx), or globs of them.
+        within: files of the first stage's networks; nothing for one stage.
+        options: see the options of predict.py.
+
+    Attributes:
+        networks, first: networks of the prediction, and of the first stage.
+        classes: of the predictions.
+        kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
+        place: device and threads, for the user.
+
+    Raises:
+        InputError: a file is missing or damaged, or networks do not suit each other or the options.
+    """
+
+    def __init__(self, weights: Paths, within: Paths = (), options: PredictorOptions = _DEFAULTS):
+        engines = Engines(options)
+        self.networks = _load(engines, "--weights", weights)
+        self.first = _load(engines, "--within", within) if _listed(within) else []
+        self.classes = _titled(self.networks[0].description.classes, options)
+        self.kept = _kept(self.networks, self.first, options.keep_largest)
+        self.place = engines.place
+
+    def predict(
+        self, image: sitk.Image, placement: Placement | None = None, path: Path | str = "the scan"
+    ) -> Prediction:
+        """Predict a scan of three dimensions.
+
+        Args:
+            image: the scan, of any spacing, orientation and size.
+            placement: matrices of the scan's file, for files that are written.
+            path: of the scan, for errors.
+
+        Raises:
+            InputError: the scan would be too large on the networks' grid.
+        """
+        inside, warnings = None, ()
+        if self.first:
+            classes = self.first[0].description.classes
+            found = _segment(self.first, classes, _kept(self.first, [], None), image, placement, path)
+            inside, warnings = found.labels > 0, found.warnings
+        prediction = _segment(self.networks, self.classes, self.kept, image, placement, path, inside)
+        return replace(prediction, warnings=tuple(dict.fromkeys([*warnings, *prediction.warnings])))
+
+
+def _segment(
+    networks: Sequence[LoadedNetwork],
+    classes: LabelClasses,
+    kept: int | Mapping[str, int],
+    image: sitk.Image,
+    placement: Placement | None,
+    path: Path | str,
+    inside: np.ndarray | None = None,
+) -> Prediction:
+    """Predict a scan with the mean of `networks`; background beyond `inside`, a mask on its grid along LPS."""
+    array, grid = _resampled(image, networks[0].description.voxel_size_mm, path)
+    scan = Scan(image, grid, placement)
+    clip = None if inside is None else clip_of_mask(inside, scan.grid, grid)
+    probabilities, uncertainty = _mean(networks, array, clip)
+    labels = scan.decide(probabilities, classes)
+    if clip:
+        labels[~clip.on_scan] = 0
+    labels = keep_components(labels, kept, classes)
+    return Prediction(scan, classes, labels, probabilities, uncertainty, _warnings(networks, array, scan.grid))
+
+
+def _resampled(image: sitk.Image, voxel_size_mm: VoxelSize, path: Path | str) -> tuple[np.ndarray, Grid]:
+    """Return the intensities of a scan on a network's grid, float32 (z, y, x) along LPS, and the grid."""
+    image = to_lps(image)
+    grid = checked_grid(path, Grid.of(image), voxel_size_mm)
+    return sitk.GetArrayFromImage(resample_image(image, grid)).astype(np.float32), grid
+
+
+def _mean(
+    networks: Sequence[LoadedNetwork], array: np.ndarray, clip: Clip | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the mean probabilities of networks, and the uncertainty: see `Prediction`."""
+    moments = RunningMoments()
+    for network in networks:
+        volume, padding_value = normalize(array, network.description.normalization)
+        outputs = network.predict(volume, padding_value, clip.on_grid if clip else None)
+        classes = network.description.number_of_classes
+        if len(networks) == 1:
+            return outputs[:classes], outputs[classes] if len(outputs) > classes else None
+        moments.add(outputs[:classes])
+    return moments.mean, moments.deviation().max(axis=0)
+
+
+def _warnings(networks: Sequence[LoadedNetwork], array: np.ndarray, grid: Grid) -> tuple[str, ...]:
+    """Return how a scan, on its own `grid`, differs from the networks' training scans."""
+    known = [one.description.intensities for one in networks if one.description.intensities]
+    found = [intensity_warning(known, array)[0]]
+    for network in networks:
+        if network.description.scans:
+            found += network.description.scans.warnings(grid.spacing_mm, grid.shape)
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _listed(paths: Paths) -> list[str]:
+    return [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
+
+
+def _load(engines: Engines, option: str, paths: Paths) -> list[LoadedNetwork]:
+    """Load networks that predict together."""
+    files = several_files(option, _listed(paths))
+    if not files:
+        raise InputError(option, "names no network", "name a file of one")
+    networks = [engines.load(path) for path in files]
+    first = networks[0].description
+    for network in networks[1:]:
+        one = network.description
+        if one.classes != first.classes:
+            problem = f"has classes {one.classes}, {networks[0].path} {first.classes}"
+            raise InputError(network.path, problem, "name networks of the same classes")
+        if one.voxel_size_mm != first.voxel_size_mm:
+            problem = f"was trained on voxels of {one.voxel_size_mm} mm, {networks[0].path} of {first.voxel_size_mm} mm"
+            raise InputError(network.path, problem, "name networks of the same voxel size")
+    return networks
+
+
+def _titled(classes: LabelClasses, options: PredictorOptions) -> LabelClasses:
+    """Return the classes with the titles of the network, or those given."""
+    if not options.classes_as:
+        return classes
+    if classes.titles:
+        problem = f"the network calls its classes {', '.join(classes.titles)}"
+        raise InputError("--classes-as", problem, "leave it out")
+    return with_titles(classes, options.classes_as, "--classes-as")
+
+
+def _kept(
+    networks: Sequence[LoadedNetwork], first: Sequence[LoadedNetwork], given: int | None
+) -> int | Mapping[str, int]:
+    """Return the number of components to keep: that given, else what was chosen for a single network, else 0."""
+    if given is not None:
+        return given
+    choice = networks[0].choice if len(networks) == 1 else None
+    experiments = [one.description.experiment for one in first]
+    suits = choice and experiments == ([choice.clip_to] if choice.clip_to else [])
+    return choice.kept if suits else 0
