@@ -1,5 +1,8 @@
 """DICOM series: the slices of a volume in a folder, found and read with SimpleITK (GDCM)."""
 
+import locale
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +30,19 @@ def is_dicom(path: Path) -> bool:
 def series_in(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Return the files of each series in a folder (not below it), in the order of the slices, by the series' UID."""
     reader = sitk.ImageSeriesReader
-    names = reader.GetGDCMSeriesIDs(str(folder))
-    return {name: tuple(map(Path, reader.GetGDCMSeriesFileNames(str(folder), name))) for name in names}
+    with _same_locale():
+        names = reader.GetGDCMSeriesIDs(str(folder))
+        return {name: tuple(map(Path, reader.GetGDCMSeriesFileNames(str(folder), name))) for name in names}
+
+
+@contextmanager
+def _same_locale() -> Iterator[None]:
+    """Restore the locale of this process, which GDCM sets to C."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
@@ -40,8 +54,9 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in files])
     try:
-        _check_places(folder, files)
-        image = reader.Execute()
+        with _same_locale():
+            _check_places(folder, files)
+            image = reader.Execute()
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"cannot be read as a series of {len(files)} slices ({lines[-1].strip()})"

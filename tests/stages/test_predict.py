@@ -213,15 +213,15 @@ def test_one_scan_can_be_written_to_a_file_of_its_own(call, tested, volume, tmp_
 def test_scans_unlike_those_of_the_training_are_told(run, tested, volume, tmp_path):
     _, save = tested
     large = sitk.Image(volume)
-    large.SetSpacing((9.0, 1.25, 3.0))
+    large.SetSpacing((12.5, 1.25, 3.0))
     sitk.WriteImage(large, str(tmp_path / "large.nii.gz"))
     sitk.WriteImage(sitk.Cast(volume, sitk.sitkFloat32) * 100, str(tmp_path / "bright.nii.gz"))
     ended = run("predict.py", "-i", tmp_path, "-o", tmp_path / "out", "-w", *weights(save, "one"))
-    assert "warning: large: voxels are 9 mm along x, in training scans" in ended.stderr
+    assert "warning: large: voxels are 12.5 mm along z, in training scans" in ended.stderr
     assert "warning: large: the field of view is" in ended.stderr
     assert "warning: bright: intensities are" in ended.stderr
     record = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert "voxels are 9 mm" in record["scans"]["large"]["warnings"][0]
+    assert "voxels are 12.5 mm" in record["scans"]["large"]["warnings"][0]
 
 
 def test_names_of_classes_are_stored_with_weights_and_used(call, kidneys, tmp_path):
