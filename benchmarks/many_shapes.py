@@ -45,7 +45,7 @@ def _resident_megabytes(name: str, features: int | None) -> list[float]:
     sizes = []
     for _ in range(SHAPES):
         shape = generator.integers(*SIDES, 3, endpoint=True)
-        predict(generator.standard_normal(shape, dtype=np.float32), padding_value=0.0)
+        predict(generator.standard_normal((1, *shape), dtype=np.float32), [0.0])
         sizes.append(resident_bytes() / 1e6)
     return sizes
 

@@ -30,7 +30,8 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     numbers, rng = count(), np.random.default_rng(0)
     with_tumour = [case for case in opened if case.index.counts[TUMOUR]]
     volumes = [
-        (case.scaling.apply(case.image), np.array(case.labels), case.scaling.padding_value) for case in with_tumour
+        (case.scalings[0].apply(case.images[0]), np.array(case.labels), case.scalings[0].padding_value)
+        for case in with_tumour
     ]
     reference, value = side_by_side(lambda: by_rejection(volumes, rng), lambda: sampler.batch(next(numbers)), REPEATS)
     return [Row("a batch of 40 around tumours", "by rejection", 1000 * value, 1000 * reference, TARGET, "ms")]

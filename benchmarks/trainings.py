@@ -24,8 +24,9 @@ NEVER = 10**9
 
 def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None = None) -> list[TrainingCase]:
     """Open cases through `cache`, as a training does."""
-    normalization = settle_normalization(cache, "auto", cases)
-    return [open_case(cache, case, normalization, Drawing(CLASSES), labels) for case in cases]
+    channels = cases[0].channels
+    normalizations = {channel: settle_normalization(cache, "auto", channel, cases) for channel in channels}
+    return [open_case(cache, case, normalizations, Drawing(CLASSES), labels) for case in cases]
 
 
 def stream_of(

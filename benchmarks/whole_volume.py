@@ -32,13 +32,14 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     (case,) = find_cases(data, "val")
     weights = trained_network(data, save, receptive_field)
     trained = load_weights(weights)
-    volume, padding_value = normalize(case.resampled_image(), trained.description.normalization)
+    images = case.resampled_images(trained.description.channels)
+    volume, padding_values = normalize(list(images.values()), trained.description.normalizations)
     mask = case.resampled_reference() > 0
     network = TorchNetwork(trained.build(), torch.device("cpu"), trained.description.number_of_classes)
     predictor = predictor_of(network, trained.description)
-    predict = partial(predictor, volume, padding_value)
+    predict = partial(predictor, volume, padding_values)
     name = f"dil2D rf {receptive_field}, volume of {_size(case.grid.size)}"
-    plain = partial(_slice_by_slice, trained, volume, padding_value)
+    plain = partial(_slice_by_slice, trained, volume[0], padding_values[0])
     rows = [
         Row(f"{name}, planes", "each slice alone, default format", *side_by_side(predict, plain, REPEATS), 0.5, "s"),
         _stage_beside_network(receptive_field, "val", data, save, weights),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from base.channels import UNNAMED
 from base.intensity_records import Normalization
 from benchmarks.material import prepared_cases
 from benchmarks.measure import Row, run_alone, side_by_side
@@ -66,7 +67,8 @@ def _implementations(case: Case, at_once: int) -> tuple[Callable, Callable, tupl
 
     stride = int(WINDOW * (1 - OVERLAP))
     even = tuple(slice(0, side // stride * stride) for side in case.grid.shape)  # where both place the same windows
-    volume, padding_value = normalize(case.resampled_image()[even], NORMALIZATION)
+    (image,) = case.resampled_images([UNNAMED]).values()
+    volume, padding_values = normalize([image[even]], [NORMALIZATION])
     network, described = untrained_network("UNet3D", CLASSES, FEATURES, WINDOW)
     arrays = TorchNetwork(network, torch.device("cpu"), described.number_of_classes)
     predict = predictor_of(arrays, described, InferenceOptions(overlap=OVERLAP))
@@ -74,17 +76,17 @@ def _implementations(case: Case, at_once: int) -> tuple[Callable, Callable, tupl
     @torch.inference_mode()
     def theirs() -> np.ndarray:
         probabilities = sliding_window_inference(
-            torch.from_numpy(volume)[None, None],
+            torch.from_numpy(volume)[None],
             WINDOW,
             sw_batch_size=at_once,
             predictor=lambda windows: network(windows).softmax(dim=1),
             overlap=OVERLAP,
             mode="gaussian",
-            cval=padding_value,
+            cval=float(padding_values[0]),
         )
         return probabilities[0].numpy()
 
-    return lambda: predict(volume, padding_value), theirs, volume.shape
+    return lambda: predict(volume, padding_values), theirs, volume.shape[1:]
 
 
 def _peak(case: Case, at_once: int, number: int) -> tuple[float, tuple[int, ...]]:

@@ -6,11 +6,26 @@ from base.errors import InputError
 from base.json_files import read_json
 
 SPLITS = ("train", "val", "test")
-IMAGE = "imaging.nii.gz"
+IMAGE = "imaging.nii.gz"  # of a scan of one channel, which needs no name
 REFERENCE = "segmentation.nii.gz"
 RESAMPLED_IMAGE = "imaging_rs.nii.gz"
 RESAMPLED_REFERENCE = "segmentation_rs.nii.gz"
 RECORD = "resampling.json"
+
+
+def image_name(channel: str) -> str:
+    """Return the file name of a channel's image: `imaging_T1.nii.gz`, or `imaging.nii.gz` of the one without a name."""
+    return f"imaging_{channel}.nii.gz" if channel else IMAGE
+
+
+def resampled_image_name(channel: str) -> str:
+    """Return the file name of a channel's resampled image."""
+    return f"imaging_{channel}_rs.nii.gz" if channel else RESAMPLED_IMAGE
+
+
+def image_kind(channel: str) -> str:
+    """Return the key of a channel's image in the record of stage 1."""
+    return f"image_{channel}" if channel else "image"
 
 
 def is_listed(path: Path) -> bool:

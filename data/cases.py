@@ -1,5 +1,6 @@
 """Cases that stage 1 has resampled, and the volumes in their folders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +8,21 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from base.channels import UNNAMED
 from base.errors import InputError
 from base.label_classes import LabelClasses
 from base.names import is_of_a_system, is_text
-from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE, SPLITS, is_listed
+from data.case_folder import (
+    IMAGE,
+    RECORD,
+    REFERENCE,
+    RESAMPLED_REFERENCE,
+    SPLITS,
+    image_kind,
+    image_name,
+    is_listed,
+    resampled_image_name,
+)
 from data.case_record import read_case_record
 from data.images.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
 from data.labels import whole_labels
@@ -46,6 +58,16 @@ class Case:
         return self.record.get("patient") or self.name
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the scan's channels, the one first on whose grid all lie; one without a name for a single image."""
+        return tuple(self.record.get("channels") or (UNNAMED,))
+
+    @property
+    def image_path(self) -> Path:
+        """The original image of the first channel, on whose grid reference and predictions lie."""
+        return self.folder / image_name(self.channels[0])
+
+    @property
     def has_reference(self) -> bool:
         return self.record["labels"] is not None
 
@@ -66,7 +88,10 @@ class Case:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """The SHA-256 of the resampled image and, if there is one, of the resampled reference."""
+        """The SHA-256 of the resampled images and, if there is one, of the resampled reference.
+
+        Of several channels, `image` is the digest of all of them.
+        """
         return self.record["sha256"]
 
     @property
@@ -89,13 +114,13 @@ class Case:
     def spacing_mm(self) -> tuple[float, ...]:
         return self.grid.spacing_mm
 
-    def stored_image(self) -> np.ndarray:
-        """Return the resampled intensities in the type that stage 1 wrote."""
-        return self._resampled(RESAMPLED_IMAGE, "image")
+    def stored_image(self, channel: str) -> np.ndarray:
+        """Return the resampled intensities of a channel in the type that stage 1 wrote."""
+        return self._resampled(resampled_image_name(channel), image_kind(channel))
 
-    def resampled_image(self) -> np.ndarray:
-        """Return the resampled intensities, float32."""
-        return self.stored_image().astype(np.float32)
+    def resampled_images(self, channels: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the resampled intensities of channels by name, float32."""
+        return {channel: self.stored_image(channel).astype(np.float32) for channel in channels}
 
     def resampled_reference(self) -> np.ndarray:
         """Return the resampled labels, uint8, `IGNORED` where they are not annotated."""
@@ -114,12 +139,16 @@ class Case:
         return sitk.GetArrayFromImage(image)
 
     def original_image(self) -> sitk.Image:
-        """Return the original scan, in its own axis order.
+        """Return the original image of the first channel, in its own axis order.
 
         Raises:
             InputError: the file is damaged, or is not the scan that was resampled.
         """
-        return self._original(IMAGE, "image", "scan")
+        return self.check_original(self.channels[0])
+
+    def check_original(self, channel: str) -> sitk.Image:
+        """Return the original image of a channel; raise InputError if it is not the one that was resampled."""
+        return self._original(image_name(channel), image_kind(channel), "scan")
 
     def original_reference(self) -> np.ndarray:
         """Return the labels of the reference on the original grid of the scan, in LPS orientation, with `IGNORED`.
@@ -131,7 +160,7 @@ class Case:
         image = self._original(REFERENCE, "reference", "reference")
         # Compare in the axis order of the file, as stage 1 does: reorienting to LPS moves the origin to another corner,
         # where a rounding error of the direction becomes an error of the origin.
-        grid = read_grid(self.folder / IMAGE)
+        grid = read_grid(self.image_path)
         difference = Grid.of(image).differs_from(grid)
         if difference:
             raise InputError(path, f"is not on the grid of its scan ({difference})", "give both the same grid")
@@ -158,7 +187,7 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
             f"distribute the cases into {', '.join(SPLITS)} (resample_data.py --split)",
         )
     paths = [path for path in sorted(folder.iterdir()) if not is_of_a_system(path.name)]
-    cases = [Case(path) for path in paths if (path / RECORD).exists() or is_listed(path / IMAGE)]
+    cases = [Case(path) for path in paths if (path / RECORD).exists() or _holds_scan(path)]
     for case in cases:
         if not is_text(case.name):
             raise InputError(case.folder, "its name is not UTF-8, as from an old archive", "rename the folder")
@@ -166,6 +195,24 @@ def find_cases(data_folder: Path, split: str) -> list[Case]:
         raise InputError(folder, f"holds no case (a folder with {IMAGE})", "put cases there, or check -d")
     check_one_voxel_size(cases)
     return cases
+
+
+def _holds_scan(folder: Path) -> bool:
+    """Return whether a folder holds an image of a case, resampled or not."""
+    named = folder.glob(image_name("*")) if folder.is_dir() else ()
+    return is_listed(folder / IMAGE) or any(named)
+
+
+def check_channels(cases: Sequence[Case], channels: Sequence[str], reader) -> None:
+    """Raise InputError unless all `cases` have the `channels` that `reader` (weights, or an option) asks for."""
+    for case in cases:
+        for channel in channels:
+            if channel not in case.channels:
+                wanted = f"channel {channel}" if channel else "scan of one channel without a name (imaging.nii.gz)"
+                known = f"its channels are {', '.join(case.channels)}" if case.channels != (UNNAMED,) else "it has one"
+                raise InputError(
+                    case.folder, f"has no {wanted}, which {reader} reads; {known}", f"add it, and {_AGAIN}"
+                )
 
 
 def with_reference(cases: list[Case]) -> list[Case]:

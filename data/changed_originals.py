@@ -5,21 +5,20 @@ example in a copy of the data, its voxels are read and their checksum is compare
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data.case_folder import IMAGE, REFERENCE
+from data.case_folder import REFERENCE, image_kind, image_name
 from data.cases import Case
 from data.sampling.case_cache import case_folder
 from data.stored_arrays import stored
 
-_KINDS = {IMAGE: "image", REFERENCE: "reference"}  # keys of the record
-
 
 def check_references(cache: Path, cases: Iterable[Case]) -> None:
     """Check that the references of `cases` are those that stage 1 resampled; see `check_originals`."""
-    _check(cache, [(case, REFERENCE) for case in cases if case.has_reference])
+    _check(cache, [_Original(case, None) for case in cases if case.has_reference])
 
 
 def check_originals(cache: Path, cases: Iterable[Case]) -> None:
@@ -31,26 +30,46 @@ def check_originals(cache: Path, cases: Iterable[Case]) -> None:
     Raises:
         InputError: a file was replaced.
     """
-    _check(cache, [(case, name) for case in cases for name in (IMAGE, REFERENCE)[: 1 + case.has_reference]])
+    originals = [(case, [*case.channels, *([None] if case.has_reference else [])]) for case in cases]
+    _check(cache, [_Original(case, channel) for case, channels in originals for channel in channels])
 
 
-def _check(cache: Path, originals: Sequence[tuple[Case, str]]) -> None:
-    changed = [(case, name, _stamps(case.folder / name)) for case, name in originals if _may_differ(case, name)]
-    for case, name, stamps in tqdm(changed, "checking originals", unit="file", leave=False, disable=not changed):
+@dataclass(frozen=True)
+class _Original:
+    """The image of a `channel` of a case, or its reference (None)."""
 
-        def verify(case=case, name=name):
-            case.original_image() if name == IMAGE else case.original_reference()
-            return {}, None
+    case: Case
+    channel: str | None
 
-        stored(case_folder(cache, case) / f"verified_{_KINDS[name]}", [stamps, case.content], verify)
+    @property
+    def name(self) -> str:
+        return REFERENCE if self.channel is None else image_name(self.channel)
+
+    @property
+    def kind(self) -> str:
+        """Key of the file in the record of stage 1."""
+        return "reference" if self.channel is None else image_kind(self.channel)
+
+    def verify(self) -> tuple[dict, None]:
+        if self.channel is None:
+            self.case.original_reference()
+        else:
+            self.case.check_original(self.channel)
+        return {}, None
 
 
-def _may_differ(case: Case, name: str) -> bool:
+def _check(cache: Path, originals: Sequence[_Original]) -> None:
+    changed = [(one, _stamps(one.case.folder / one.name)) for one in originals if _may_differ(one)]
+    for one, stamps in tqdm(changed, "checking originals", unit="file", leave=False, disable=not changed):
+        stored(case_folder(cache, one.case) / f"verified_{one.kind}", [stamps, one.case.content], one.verify)
+
+
+def _may_differ(one: _Original) -> bool:
     """Return whether a file differs in size or time from the one of stage 1 and its checksum was recorded."""
-    stamps, record = _stamps(case.folder / name), case.record
+    stamps, record = _stamps(one.case.folder / one.name), one.case.record
     if stamps is None or "original_sha256" not in record:
         return False
-    known = [(record.get("placed") or {}).get(name), (record.get("source") or {}).get(_KINDS[name])]
+    known = [(record.get("placed") or {}).get(one.name), (record.get("source") or {}).get(one.kind)]
     return not any(some and [some.get("bytes"), some.get("modified_ns")] == stamps for some in known)
 
 

@@ -63,10 +63,23 @@ def scaling_of(normalization: Normalization, own: Callable[[str], Scaling]) -> S
     return own(normalization.kind)
 
 
-def normalize(image: np.ndarray, normalization: Normalization) -> tuple[np.ndarray, float]:
-    """Normalize `image`, float32 (z, y, x); also return the padding value: air, or the image's darkest."""
-    scaling = scaling_of(normalization, lambda kind: own_scaling(kind, image))
-    return scaling.apply(image), scaling.padding_value
+def normalize(images: Sequence[np.ndarray], normalizations: Sequence[Normalization]) -> tuple[np.ndarray, np.ndarray]:
+    """Normalize each channel of a scan by itself.
+
+    Args:
+        images: float32 (z, y, x), of each channel.
+
+    Returns:
+        float32 (channels, z, y, x), and the padding value of each channel, float32: air, or the image's darkest.
+    """
+    normalized = np.empty((len(images), *images[0].shape), np.float32)
+    padding_values = []
+    for target, image, normalization in zip(normalized, images, normalizations):
+        scaling = scaling_of(normalization, lambda kind, image=image: own_scaling(kind, image))
+        target[:] = image
+        scale(target, *map(np.float32, scaling))
+        padding_values.append(scaling.padding_value)
+    return normalized, np.float32(padding_values)
 
 
 def foreground_sample(image: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from base.label_classes import IGNORED, LabelClasses
-from data.case_folder import IMAGE
 from data.cases import Case, class_indices
 from data.images.image_files import Grid, lps_grid, lps_view, to_orientation_of, write_image
 from data.images.image_geometry import Placement
@@ -36,7 +35,7 @@ class Scan:
         Raises:
             InputError: it is unreadable, or not on the grid of the scan that was resampled.
         """
-        path = case.folder / IMAGE
+        path = case.image_path
         scan = cls(case.original_image(), case.grid, Placement.read(path))
         difference = scan.grid.differs_from(case.original_grid)
         if difference:

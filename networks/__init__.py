@@ -82,8 +82,9 @@ class Architecture:
         features: int | None = None,
         dropout: float | None = None,
         deep_supervision: bool = False,
+        channels: int = 1,
     ):
-        """Build the network, a `torch.nn.Module` from (n, 1, ...) to logits (n, classes, ...).
+        """Build the network, a `torch.nn.Module` from (n, channels, ...) to logits (n, classes, ...).
 
         Raises:
             InputError: the receptive field or an option is invalid for the architecture.
@@ -95,7 +96,7 @@ class Architecture:
         if len(self.receptive_fields) > 1:
             options["receptive_field"] = receptive_field
         network_class = getattr(import_module(self.module), self.builder)
-        return network_class(self.dimensions, number_of_classes=number_of_classes, **options)
+        return network_class(self.dimensions, number_of_classes=number_of_classes, channels=channels, **options)
 
 
 _FAMILIES = {

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from base.channels import UNNAMED, check_channel
 from base.intensity_records import IntensityRange, Normalization
 from base.json_files import check_shape
 from base.label_classes import LabelClasses, check_classes
@@ -27,8 +28,9 @@ class NetworkDescription:
         sample_size: side of the area or volume that a patch classifies, in voxels.
         planes: array axes (z, y, x) along which slices are taken; empty for networks of volumes.
         classes: classes, and the labels of the reference that each unites.
-        normalization: of intensities, as decided in training.
-        intensities: of the training images; None in weights of earlier versions.
+        channels: names of the images that the network reads, in order; one without a name for scans of one image.
+        normalizations: of the intensities of each channel, as decided in training.
+        intensities: of the training images, of each channel; None in weights of earlier versions.
         scans: voxel sizes and fields of view of the training scans; None in weights of earlier versions.
         voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own,
             along an axis or along all.
@@ -56,8 +58,9 @@ class NetworkDescription:
     sample_size: int
     planes: tuple[int, ...]
     classes: LabelClasses
-    normalization: Normalization
-    intensities: IntensityRange | None
+    channels: tuple[str, ...]
+    normalizations: tuple[Normalization, ...]
+    intensities: tuple[IntensityRange, ...] | None
     voxel_size_mm: list[float | None] | None
     training_cases: list[str]
     training_patients: list[str]
@@ -100,9 +103,13 @@ class NetworkDescription:
         return len(self.classes)
 
     @property
-    def number_of_channels(self) -> int:
+    def number_of_outputs(self) -> int:
         """Number of output channels: classes, and the uncertainty where it is predicted."""
         return self.number_of_classes + self.predicts_uncertainty
+
+    def intensities_of(self, channel: str) -> IntensityRange | None:
+        """Return the intensities of the training images of a channel; None if it is not read, or nothing is known."""
+        return dict(zip(self.channels, self.intensities or ())).get(channel)
 
     @property
     def mirrored_axes(self) -> tuple[int, ...]:
@@ -139,7 +146,12 @@ class NetworkDescription:
     def build(self):
         """Build a new network of this description, a `torch.nn.Module` with random weights."""
         return self._architecture.build(
-            self.receptive_field, self.number_of_channels, self.features, self.dropout, self.deep_supervision
+            self.receptive_field,
+            self.number_of_outputs,
+            self.features,
+            self.dropout,
+            self.deep_supervision,
+            channels=len(self.channels),
         )
 
     def to_json(self) -> dict:
@@ -158,8 +170,7 @@ class NetworkDescription:
             "sample_size": self.sample_size,
             "planes": self.planes,
             "classes": self.classes.to_json(),
-            "normalization": self.normalization.to_json(),
-            **({"intensities": self.intensities.to_json()} if self.intensities else {}),
+            **self._channels_to_json(),
             **({"scans": self.scans.to_json()} if self.scans else {}),
             "voxel_size_mm": self.voxel_size_mm,
             "iterations": self.iterations,
@@ -174,6 +185,14 @@ class NetworkDescription:
             **{key: value for key, value in {**began, **trained}.items() if value is not None},
         }
 
+    def _channels_to_json(self) -> dict:
+        """Return lists, one entry a channel; of one channel without a name, the entries themselves."""
+        normalizations = [one.to_json() for one in self.normalizations]
+        intensities = [one.to_json() for one in self.intensities or ()]
+        if self.channels == (UNNAMED,):
+            return {"normalization": normalizations[0], **({"intensities": intensities[0]} if intensities else {})}
+        return {"channels": list(self.channels), "normalization": normalizations, "intensities": intensities or None}
+
     @classmethod
     def from_json(cls, value) -> "NetworkDescription":
         """Read what `to_json` gives, of this version or an earlier one.
@@ -182,12 +201,12 @@ class NetworkDescription:
             ValueError: `value` is no description of a network that this program trains.
             InputError: it is of an architecture, or of options, that there are not.
         """
+        channels = _check_channels(value)
         check_shape(value, _SHAPE)
         architecture = find_architecture(value["architecture"])
         architecture.check_receptive_field(value["receptive_field"])
         given = {key: value[key] for key in ("features", "dropout", "deep_supervision") if key in value}
         _check_sizes(value, architecture)
-        _check_intensities(value)
         dices = value["validation_dice"]
         if len(dices) != len(value["classes"]["names"]) - 1 or not all(0 <= dice <= 1 for dice in dices):
             raise ValueError("validation_dice: expected one of each foreground class, from 0 to 1")
@@ -197,8 +216,7 @@ class NetworkDescription:
             **known,
             planes=tuple(value["planes"]),
             classes=LabelClasses.from_json(value["classes"]),
-            normalization=Normalization.from_json(value["normalization"]),
-            intensities=IntensityRange.from_json(value["intensities"]) if value.get("intensities") else None,
+            **channels,
             scans=ScanRange.from_json(value["scans"]) if value.get("scans") else None,
             training_patients=value.get("training_patients", []),
         )
@@ -238,6 +256,16 @@ def _check_voxel_side(value) -> None:
         raise ValueError(f"{value:g} mm is no side of a voxel")
 
 
+_NORMALIZATION = {"kind": str, "window": _PAIR, "mean": float, "deviation": float}
+_INTENSITIES = {
+    "percentiles": _PAIR,
+    "kind": str,
+    "low": _PAIR,
+    "high": _PAIR,
+    "spread": _PAIR,
+    "median_spread": float,
+    "foreground": (None, [float, float, float]),
+}
 _SHAPE = {
     "experiment": check_run_name,
     "architecture": str,
@@ -252,16 +280,6 @@ _SHAPE = {
     "sample_size": int,
     "planes": [int],
     "classes": check_classes,
-    "normalization": {"kind": str, "window": _PAIR, "mean": float, "deviation": float},
-    "intensities?": {
-        "percentiles": _PAIR,
-        "kind": str,
-        "low": _PAIR,
-        "high": _PAIR,
-        "spread": _PAIR,
-        "median_spread": float,
-        "foreground": (None, [float, float, float]),
-    },
     "scans?": {"spacing_mm": [_PAIR] * 3, "extent_mm": [_PAIR] * 3},
     "voxel_size_mm": (None, [(None, _check_voxel_side)] * 3),
     "training_cases": [str],
@@ -280,11 +298,29 @@ def _check_sizes(value: dict, architecture: Architecture) -> None:
         raise ValueError("planes: a network of slices needs some of 0, 1 and 2")
 
 
-def _check_intensities(value: dict) -> None:
-    normalization = value["normalization"]
-    if normalization["kind"] not in _KINDS or normalization["deviation"] <= 0:
-        raise ValueError("normalization: it is none")
-    if len(normalization) > 4:
-        raise ValueError("normalization: it has more than is known")
-    if value.get("intensities", normalization)["kind"] not in _KINDS:
+def _check_channels(value) -> dict:
+    """Return `channels`, `normalizations` and `intensities` of a description."""
+    if isinstance(value, dict) and "channels" in value:
+        check_shape(value, {"channels": [check_channel], "normalization": [_NORMALIZATION]})
+        check_shape(value, {"intensities": (None, [_INTENSITIES])})
+        names, normalizations, intensities = (value[key] for key in ("channels", "normalization", "intensities"))
+    else:
+        check_shape(value, {"normalization": _NORMALIZATION, "intensities?": _INTENSITIES})
+        names, normalizations = [UNNAMED], [value["normalization"]]
+        intensities = [value["intensities"]] if value.get("intensities") else None
+    if not names or len(set(names)) < len(names) or len(normalizations) != len(names):
+        raise ValueError("channels: expected names that differ, and a normalization of each")
+    if intensities and len(intensities) != len(names):
+        raise ValueError("intensities: expected those of each channel")
+    for one in normalizations:
+        if one["kind"] not in _KINDS or one["deviation"] <= 0:
+            raise ValueError("normalization: it is none")
+        if len(one) > len(_NORMALIZATION):
+            raise ValueError("normalization: it has more than is known")
+    if any(one["kind"] not in _KINDS for one in intensities or ()):
         raise ValueError("intensities: they are of no normalization")
+    return {
+        "channels": tuple(names),
+        "normalizations": tuple(map(Normalization.from_json, normalizations)),
+        "intensities": tuple(map(IntensityRange.from_json, intensities)) if intensities else None,
+    }

@@ -1,5 +1,7 @@
 """Dilated networks: a large receptive field without pooling or padding."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -38,6 +40,7 @@ class DilatedNetwork(nn.Module):
     Args:
         features: number of channels of the dilated convolutions.
         dropout: dropout probability before the 1×1 layers.
+        channels: of the images.
     """
 
     def __init__(
@@ -47,10 +50,11 @@ class DilatedNetwork(nn.Module):
         number_of_classes: int,
         features: int = 32,
         dropout: float = 0.0,
+        channels: int = 1,
     ):
         super().__init__()
         convolution, normalization = LAYERS[dimensions].convolution, LAYERS[dimensions].batch_normalization
-        layers, channels = [], 1
+        layers = []
         for dilation in dilations(receptive_field):
             layers += [
                 convolution(channels, features, 3, dilation=dilation, bias=False),
@@ -68,9 +72,9 @@ class DilatedNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes, side - receptive field + 1, ...) of images (n, 1, side, ...)."""
+        """Return logits (n, classes, side - receptive field + 1, ...) of images (n, channels, side, ...)."""
         return self.layers(image)
 
-    def for_padding_value(self, value: float) -> DilatedInference:
-        """Return a fast version of the network in evaluation mode, for images padded with a constant `value`."""
-        return DilatedInference(self.layers, value)
+    def for_padding_values(self, values: Sequence[float]) -> DilatedInference:
+        """Return a fast version of the network in evaluation mode, for images padded with a constant a channel."""
+        return DilatedInference(self.layers, values)

@@ -1,4 +1,4 @@
-"""Fast inference of dilated networks on images padded with a constant, whose constant features are not computed."""
+"""Fast inference of dilated networks on images padded with constants, whose constant features are not computed."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _VOXELS_PER_STEP = {"cpu": 1 << 11, "cuda": 1 << 20}
 
 
 class DilatedInference:
-    """A dilated network in evaluation mode, for images padded with a constant value such as that of air.
+    """A dilated network in evaluation mode, for images padded with a constant such as that of air.
 
     Outside of the image's influence, the features of each layer are constant. Features are stored as differences from
     this constant, so that zero padding of a convolution is exact. Each layer is computed only where the image
@@ -33,10 +33,10 @@ class DilatedInference:
     Args:
         layers: the layers of the network: convolutions, each except the last followed by batch normalization and ReLU;
             those of width 1 come last.
-        padding_value: value of the voxels beyond the images.
+        padding_values: value, in each channel, of the voxels beyond the images.
     """
 
-    def __init__(self, layers: nn.Sequential, padding_value: float):
+    def __init__(self, layers: nn.Sequential, padding_values: Sequence[float]):
         convolutions = [
             fuse_conv_bn_eval(layer, following) if hasattr(following, "running_var") else layer
             for layer, following in zip(layers, [*layers[1:], None])
@@ -44,9 +44,9 @@ class DilatedInference:
         ]
         dimensions = len(convolutions[0].kernel_size)
         self._convolve, self._layout = _CONVOLUTIONS[dimensions], _LAYOUTS[dimensions]
-        self._padding_value = padding_value
-        constant = convolutions[0].weight.new_tensor([padding_value])
+        constant = convolutions[0].weight.new_tensor(padding_values)
         shape = (1, -1, *[1] * dimensions)
+        self._padding_values = constant.view(shape)
         self._dilated = []
         for layer in convolutions:
             if layer.kernel_size[0] == 1:
@@ -63,7 +63,7 @@ class DilatedInference:
         self._pointwise[0] = (weight, weight @ constant + bias)
 
     def constant_logits(self) -> torch.Tensor:
-        """Return the logits (classes,) of a voxel whose receptive field contains only the padding value."""
+        """Return the logits (classes,) of a voxel whose receptive field contains only the padding values."""
         weight, _ = self._pointwise[0]
         return self._classify(weight.new_zeros(1, weight.shape[1]))[:, 0]
 
@@ -73,7 +73,7 @@ class DilatedInference:
         return 3 * features * self._dilated[0][0].element_size()
 
     def __call__(self, images: torch.Tensor, wanted: Sequence[slice]) -> torch.Tensor:
-        """Return logits (n, classes, sides of `wanted`...) of images (n, 1, sides...).
+        """Return logits (n, classes, sides of `wanted`...) of images (n, channels, sides...).
 
         Args:
             wanted: for each axis, the slice of voxels to classify, relative to the first voxel of the image; it may
@@ -81,7 +81,7 @@ class DilatedInference:
                 the image, the voxels beyond the image have no influence.
         """
         sides = images.shape[2:]
-        x = (images - self._padding_value).to(self._dilated[0][0].dtype, memory_format=self._layout)
+        x = (images - self._padding_values).to(self._dilated[0][0].dtype, memory_format=self._layout)
         spans = [(0, side) for side in sides]
         reach = 0
         for weight, bias, minimum, dilation in self._dilated:

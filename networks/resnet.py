@@ -25,14 +25,17 @@ class ResNet(nn.Module):
     Args:
         features: number of channels of the finest level; the residual blocks have four times as many.
         dropout: dropout probability before the head.
+        channels: of the images.
     """
 
-    def __init__(self, dimensions: int, number_of_classes: int, features: int = 16, dropout: float = 0.2):
+    def __init__(
+        self, dimensions: int, number_of_classes: int, features: int = 16, dropout: float = 0.2, channels: int = 1
+    ):
         super().__init__()
         layers = LAYERS[dimensions]
         widths = [features * 2**level for level in range(_STRIDED + 1)]
         self.layers = nn.Sequential(
-            layers.convolution(1, features, 3, padding=1, bias=False),
+            layers.convolution(channels, features, 3, padding=1, bias=False),
             *(_unit(layers, width, layers.convolution, 2 * width, 3, stride=2) for width in widths[:-1]),
             *(_ResidualBlock(layers, widths[-1]) for _ in range(_BLOCKS)),
             *(_unit(layers, 2 * width, layers.transposed_convolution, width, 4, stride=2) for width in widths[-2::-1]),
@@ -43,7 +46,7 @@ class ResNet(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes, sides...) of images (n, 1, sides...) of any size."""
+        """Return logits (n, classes, sides...) of images (n, channels, sides...) of any size."""
         padded, position = pad_to_multiple(image, 2**_STRIDED)
         return self.layers(padded)[position]
 

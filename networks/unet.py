@@ -26,6 +26,7 @@ class UNet(nn.Module):
         features: number of channels of the finest level.
         dropout: dropout probability at the coarsest level.
         deep_supervision: also return logits of the two coarser levels of the decoder in training.
+        channels: of the images.
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class UNet(nn.Module):
         features: int = 16,
         dropout: float = 0.0,
         deep_supervision: bool = False,
+        channels: int = 1,
     ):
         super().__init__()
         layers = LAYERS[dimensions]
         widths = [features * 2**level for level in range(_POOLINGS + 1)]
-        self.encoders = nn.ModuleList(_level(layers, *pair) for pair in zip([1, *widths], widths))
+        self.encoders = nn.ModuleList(_level(layers, *pair) for pair in zip([channels, *widths], widths))
         self.pooling = layers.pooling(2)
         self.dropout = nn.Dropout(dropout)
         self.upsamplings = nn.ModuleList(
@@ -51,7 +53,7 @@ class UNet(nn.Module):
         self._interpolation = layers.interpolation
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        """Return logits (n, classes, sides...) of images (n, 1, sides...) of any size.
+        """Return logits (n, classes, sides...) of images (n, channels, sides...) of any size.
 
         In training with deep supervision, return a list of logits, finest level first. Those of coarser levels are
         interpolated to the same shape, so that any loss can be applied to each of them.

@@ -1,6 +1,7 @@
 """Stage 4: average networks into soft labels, and measure the ensemble."""
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -141,11 +142,11 @@ class EnsembleRun:
         clip = self._clip_of(case)
         average = EnsembleAverage(self._options.temperature)
         with MemberStore(self._folder) as store:
-            image, mask = case.resampled_image(), clip.on_grid if clip else None
-            members = self.members_of(case)
-            misses_intensities = check_intensities(members, case, image)
+            members, mask = self.members_of(case), clip.on_grid if clip else None
+            images = read_images(case, members)
+            misses_intensities = check_intensities(members, case, images)
             for member in members:
-                probabilities = self._predict(member, image, mask)
+                probabilities = self._predict(member, images, mask)
                 average.add(probabilities, self._weights[member.experiment])
                 if case.has_reference:
                     stored = time.perf_counter()
@@ -183,9 +184,10 @@ class EnsembleRun:
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
         clip, moments = self._clip_of(case), RunningMoments()
-        image, mask = case.resampled_image(), clip.on_grid if clip else None
-        for member in self.members_of(case):
-            moments.add(self._predict(member, image, mask), self._weights[member.experiment])
+        members, mask = self.members_of(case), clip.on_grid if clip else None
+        images = read_images(case, members)
+        for member in members:
+            moments.add(self._predict(member, images, mask), self._weights[member.experiment])
         scan = Scan.of_case(case)
         labels = scan.decide(moments.mean, self._classes)
         if clip:
@@ -196,15 +198,16 @@ class EnsembleRun:
         """Return the masks that foreground is clipped to; None for no clipping."""
         return clip_of_reference(case, self._classes) if self._options.clip else clip_of_run(self._options, case)
 
-    def _predict(self, member: TrainedNetwork, image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """Return a member's probabilities, float32 (classes, z, y, x), of a resampled image; in `mask` if given."""
+    def _predict(self, member: TrainedNetwork, images: Mapping[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
+        """Return a member's probabilities, float32 (classes, z, y, x), of resampled images; in `mask` if given."""
         if member.experiment not in self._predictors:  # weights are small
             inference = self._computation.inference(self._options)
             network = self._computation.run(member.build(), member.description.number_of_classes)
             predictor = predictor_of(network, member.description, inference)
             self._predictors[member.experiment] = predictor
-        normalized, padding_value = normalize(image, member.description.normalization)
-        outputs = self._predictors[member.experiment](normalized, padding_value, mask)
+        own = [images[channel] for channel in member.description.channels]
+        volume, padding_values = normalize(own, member.description.normalizations)
+        outputs = self._predictors[member.experiment](volume, padding_values, mask)
         return outputs[: member.description.number_of_classes]
 
     def report(self) -> None:
@@ -217,6 +220,12 @@ class EnsembleRun:
         save, split = self._options.save, self._options.evaluate
         folders = {name: save / name / split for name in self._weights}
         print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+
+
+def read_images(case: Case, members: Sequence[TrainedNetwork]) -> dict[str, np.ndarray]:
+    """Return the resampled images of a case that any of the `members` reads, float32 (z, y, x), by channel."""
+    channels = dict.fromkeys(channel for member in members for channel in member.description.channels)
+    return case.resampled_images(list(channels))
 
 
 def soft_labels_folder(options: EnsembleOptions) -> Path:

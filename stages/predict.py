@@ -1,6 +1,7 @@
 """Stage 3: predict the cases of a split with one network, and measure the predictions."""
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,9 +137,9 @@ class NetworkRun:
         classes = self._classes
         remove_maps(self._folder, case.name, classes.shown)  # of an earlier prediction
         began = time.perf_counter()
-        image = case.resampled_image()
-        misses_intensities = check_intensities([self._trained], case, image)
-        predicted = self._segment(case, image)
+        images = case.resampled_images(self._trained.description.channels)
+        misses_intensities = check_intensities([self._trained], case, images)
+        predicted = self._segment(case, images)
         scan, probabilities = predicted.scan, predicted.probabilities
         prediction = keep_components(predicted.labels, self._kept, classes)
         scan.write(prediction, self._results.prediction_path(case.name))
@@ -157,12 +158,12 @@ class NetworkRun:
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         self._results.add(CaseResult(case.name, segmentation, measured, seconds, misses_intensities))
 
-    def _segment(self, case: Case, image: np.ndarray) -> Predicted:
-        """Predict the resampled `image` of a case, with all components of the prediction."""
+    def _segment(self, case: Case, images: Mapping[str, np.ndarray]) -> Predicted:
+        """Predict the resampled `images` of a case, with all components of the prediction."""
         classes = self._classes
-        image, padding_value = normalize(image, self._trained.description.normalization)
+        volume, padding_values = normalize(list(images.values()), self._trained.description.normalizations)
         clip = clip_of_run(self._options, case)
-        outputs = self._predict(image, padding_value, clip.on_grid if clip else None)
+        outputs = self._predict(volume, padding_values, clip.on_grid if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
         scan = Scan.of_case(case)
         labels = scan.decide(probabilities, classes)
@@ -172,7 +173,7 @@ class NetworkRun:
 
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
-        predicted = self._segment(case, case.resampled_image())
+        predicted = self._segment(case, case.resampled_images(self._trained.description.channels))
         return predicted.labels, reference_labels(case, self._classes)
 
     def report(self) -> None:

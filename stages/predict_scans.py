@@ -28,7 +28,7 @@ def predict_scans(options: ScanPredictionOptions) -> None:
         InputError: networks do not suit the options, there is no scan, or some could not be predicted.
     """
     folder = None if options.output_file else options.output
-    found = find_scans(options.input_paths, without=folder)
+    found = find_scans(options.input, without=folder)
     if options.output_file and len(found.scans) > 1:
         problem = f"names one label map, and there are {len(found.scans)} scans"
         raise InputError(options.output, problem, "name a folder with -o")
@@ -46,8 +46,8 @@ def predict_scans(options: ScanPredictionOptions) -> None:
 
 def _predict_one(predictor: Predictor, source: ScanSource, path: Path) -> None:
     """Predict one scan, and write its label map alone."""
-    image, placement = source.read()
-    prediction = predictor.predict(image, placement, source.path)
+    images, placement = source.read()
+    prediction = predictor.predict(images, placement, source.path)
     _warn(source, prediction)
     prediction.scan.write(prediction.labels, path)
     print(_volumes(source.name, prediction.volumes_ml))
@@ -104,8 +104,8 @@ class ScanRun:
             return True
         self._withdraw(source.name)
         began = time.perf_counter()
-        image, placement = source.read()
-        prediction = self._predictor.predict(image, placement, source.path)
+        images, placement = source.read()
+        prediction = self._predictor.predict(images, placement, source.path)
         _warn(source, prediction)
         prediction.scan.write(prediction.labels, prediction_path(self._folder, source.name))
         seconds = time.perf_counter() - began

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from base.channels import UNNAMED
 from base.errors import InputError
 from base.label_classes import LabelClasses, with_titles
 from data.clipping import Clip, clip_of_mask
@@ -102,24 +103,31 @@ class Predictor:
         self.place = engines.place
 
     def predict(
-        self, image: sitk.Image, placement: Placement | None = None, path: Path | str = "the scan"
+        self,
+        scan: sitk.Image | Mapping[str, sitk.Image],
+        placement: Placement | None = None,
+        path: Path | str = "the scan",
     ) -> Prediction:
         """Predict a scan of three dimensions.
 
         Args:
-            image: the scan, of any spacing, orientation and size.
+            scan: an image of any spacing, orientation and size, or one of each channel by name, all on the grid of the
+                first.
             placement: matrices of the scan's file, for files that are written.
             path: of the scan, for errors.
 
         Raises:
-            InputError: the scan would be too large on the networks' grid.
+            InputError: a channel is missing or lies on another grid, or the scan would be too large on the networks'
+                grid.
         """
+        images = scan if isinstance(scan, Mapping) else {UNNAMED: scan}
+        _check_one_grid(images, path)
         inside, warnings = None, ()
         if self.first:
             classes = self.first[0].description.classes
-            found = _segment(self.first, classes, _kept(self.first, [], None), image, placement, path)
+            found = _segment(self.first, classes, _kept(self.first, [], None), images, placement, path)
             inside, warnings = found.labels > 0, found.warnings
-        prediction = _segment(self.networks, self.classes, self.kept, image, placement, path, inside)
+        prediction = _segment(self.networks, self.classes, self.kept, images, placement, path, inside)
         return replace(prediction, warnings=tuple(dict.fromkeys([*warnings, *prediction.warnings])))
 
 
@@ -127,38 +135,67 @@ def _segment(
     networks: Sequence[LoadedNetwork],
     classes: LabelClasses,
     kept: int | Mapping[str, int],
-    image: sitk.Image,
+    images: Mapping[str, sitk.Image],
     placement: Placement | None,
     path: Path | str,
     inside: np.ndarray | None = None,
 ) -> Prediction:
     """Predict a scan with the mean of `networks`; background beyond `inside`, a mask on its grid along LPS."""
-    array, grid = _resampled(image, networks[0].description.voxel_size_mm, path)
-    scan = Scan(image, grid, placement)
+    wanted = dict.fromkeys(channel for network in networks for channel in network.description.channels)
+    own = _channels_of(images, list(wanted), path)
+    arrays, grid = _resampled(own, networks[0].description.voxel_size_mm, path)
+    scan = Scan(next(iter(images.values())), grid, placement)
     clip = None if inside is None else clip_of_mask(inside, scan.grid, grid)
-    probabilities, uncertainty = _mean(networks, array, clip)
+    probabilities, uncertainty = _mean(networks, arrays, clip)
     labels = scan.decide(probabilities, classes)
     if clip:
         labels[~clip.on_scan] = 0
     labels = keep_components(labels, kept, classes)
-    return Prediction(scan, classes, labels, probabilities, uncertainty, _warnings(networks, array, scan.grid))
+    return Prediction(scan, classes, labels, probabilities, uncertainty, _warnings(networks, arrays, scan.grid))
 
 
-def _resampled(image: sitk.Image, voxel_size_mm: VoxelSize, path: Path | str) -> tuple[np.ndarray, Grid]:
-    """Return the intensities of a scan on a network's grid, float32 (z, y, x) along LPS, and the grid."""
-    image = to_lps(image)
-    grid = checked_grid(path, Grid.of(image), voxel_size_mm)
-    return sitk.GetArrayFromImage(resample_image(image, grid)).astype(np.float32), grid
+def _check_one_grid(images: Mapping[str, sitk.Image], path: Path | str) -> None:
+    """Raise InputError unless all channels of a scan lie on the grid of the first."""
+    (first, image), *others = images.items()
+    for channel, other in others:
+        if difference := Grid.of(other).differs_from(Grid.of(image)):
+            problem = f"channel {channel} is not on the grid of {first} ({difference})"
+            raise InputError(path, problem, "resample it to that grid")
+
+
+def _channels_of(images: Mapping[str, sitk.Image], wanted: Sequence[str], path: Path | str) -> dict[str, sitk.Image]:
+    """Return the images of the channels that networks read; a single image is whatever single channel they read."""
+    if len(images) == len(wanted) == 1:
+        return {wanted[0]: next(iter(images.values()))}
+    for channel in wanted:
+        if channel not in images:
+            lacking = f"channel {channel}" if channel else "scan of one channel without a name"
+            known = ", ".join(filter(None, images)) or "one without a name"
+            raise InputError(path, f"has no {lacking}, which the network reads; its channels: {known}", "add it to -i")
+    return {channel: images[channel] for channel in wanted}
+
+
+def _resampled(
+    images: Mapping[str, sitk.Image], voxel_size_mm: VoxelSize, path: Path | str
+) -> tuple[dict[str, np.ndarray], Grid]:
+    """Return the intensities of each channel on a network's grid, float32 (z, y, x) along LPS, and the grid."""
+    arrays, grid = {}, None
+    for channel, image in images.items():
+        image = to_lps(image)
+        grid = grid or checked_grid(path, Grid.of(image), voxel_size_mm)
+        arrays[channel] = sitk.GetArrayFromImage(resample_image(image, grid)).astype(np.float32)
+    return arrays, grid
 
 
 def _mean(
-    networks: Sequence[LoadedNetwork], array: np.ndarray, clip: Clip | None
+    networks: Sequence[LoadedNetwork], arrays: Mapping[str, np.ndarray], clip: Clip | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the mean probabilities of networks, and the uncertainty: see `Prediction`."""
     moments = RunningMoments()
     for network in networks:
-        volume, padding_value = normalize(array, network.description.normalization)
-        outputs = network.predict(volume, padding_value, clip.on_grid if clip else None)
+        own = [arrays[channel] for channel in network.description.channels]
+        volume, padding_values = normalize(own, network.description.normalizations)
+        outputs = network.predict(volume, padding_values, clip.on_grid if clip else None)
         classes = network.description.number_of_classes
         if len(networks) == 1:
             return outputs[:classes], outputs[classes] if len(outputs) > classes else None
@@ -166,10 +203,13 @@ def _mean(
     return moments.mean, moments.deviation().max(axis=0)
 
 
-def _warnings(networks: Sequence[LoadedNetwork], array: np.ndarray, grid: Grid) -> tuple[str, ...]:
+def _warnings(networks: Sequence[LoadedNetwork], arrays: Mapping[str, np.ndarray], grid: Grid) -> tuple[str, ...]:
     """Return how a scan, on its own `grid`, differs from the networks' training scans."""
-    known = [one.description.intensities for one in networks if one.description.intensities]
-    found = [intensity_warning(known, array)[0]]
+    found = []
+    for channel, array in arrays.items():
+        known = [one for network in networks if (one := network.description.intensities_of(channel))]
+        if message := intensity_warning(known, array)[0]:
+            found.append(f"channel {channel}: {message}" if channel else message)
     for network in networks:
         if network.description.scans:
             found += network.description.scans.warnings(grid.spacing_mm, grid.shape)

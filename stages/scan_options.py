@@ -54,7 +54,7 @@ class ScanOptions:
         required=True,
         metavar="SCAN",
         help="scans: files (.nii, .nii.gz, .mha, .mhd, .nrrd), folders of them, case folders, or DICOM series (folders "
-        "of slices)",
+        "of slices); or the images of one scan of several channels, T1=a.nii.gz T2=b.nii.gz",
     )
     output: Path = option(
         "-o",
@@ -96,9 +96,6 @@ class ScanPredictionOptions(ScanOptions, PredictorOptions):
 
     def check(self) -> None:
         """Raise InputError where files are missing or options contradict each other."""
-        for path in self.input_paths:
-            if not path.exists():
-                raise InputError(path, "there is no such file or folder", "check -i")
         self.weight_paths  # noqa: B018 - raises
         self.within_paths  # noqa: B018 - raises
         if self.output_file and (self.save_probabilities or self.save_uncertainty):
@@ -106,11 +103,6 @@ class ScanPredictionOptions(ScanOptions, PredictorOptions):
             raise InputError(self.output, problem, "name a folder with -o")
         if self.output.exists() and self.output.is_dir() == bool(self.output_file):
             raise InputError(self.output, "is a folder" if self.output_file else "is not a folder", "check -o")
-
-    @property
-    def input_paths(self) -> list[Path]:
-        """Files and folders of the scans."""
-        return [Path(text) for text in self.input]
 
     @property
     def weight_paths(self) -> list[Path]:

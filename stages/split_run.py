@@ -9,7 +9,7 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.regions import Region
 from base.run_record import EnsembleSettings, RunRecord
-from data.cases import Case, check_voxel_size
+from data.cases import Case, check_channels, check_voxel_size
 from data.clipping import Clip, clip_checksum, clip_of_prediction
 from data.intensity_range import intensity_warning
 from networks.weights import TrainedNetwork
@@ -53,9 +53,13 @@ def record_of(
 
 
 def check_networks(networks: Sequence[TrainedNetwork], cases: Sequence[Case], views: int) -> None:
-    """Raise InputError where `cases` have other voxels than `networks` know, or a network has fewer `views`."""
+    """Raise InputError where `networks` do not suit the `cases`, or have fewer `views`.
+
+    They know the voxel size and the channels that they were trained on.
+    """
     for network in networks:
         check_voxel_size(cases, network.description.voxel_size_mm, network.path)
+        check_channels(cases, network.description.channels, network.path)
         try:
             mirrorings(network.description, views)
         except ValueError as error:
@@ -83,14 +87,22 @@ def clip_of_run(options: RunOptions, case: Case) -> Clip | None:
     return clip_of_prediction(options.clip_path(options.save, case.name), case) if options.clip_to else None
 
 
-def check_intensities(networks: Sequence[TrainedNetwork], case: Case, image: np.ndarray) -> bool | None:
+def check_intensities(networks: Sequence[TrainedNetwork], case: Case, images: Mapping[str, np.ndarray]) -> bool | None:
     """Print a warning on standard error if a scan's intensities are unlike those of the networks' training scans.
+
+    Args:
+        images: float32 (z, y, x), of each channel by name.
 
     Returns:
         whether they are; None where no network tells its intensities.
     """
-    known = [network.description.intensities for network in networks if network.description.intensities]
-    message, misses = intensity_warning(known, image)
-    if message:
-        tqdm.write(f"warning: {case.name}: {message}", file=sys.stderr)
-    return misses
+    found = []
+    for channel, image in images.items():
+        known = [one for network in networks if (one := network.description.intensities_of(channel))]
+        message, misses = intensity_warning(known, image)
+        found.append(misses)
+        if message:
+            scan = f"{case.name}, channel {channel}" if channel else case.name
+            tqdm.write(f"warning: {scan}: {message}", file=sys.stderr)
+    told = [misses for misses in found if misses is not None]
+    return any(told) if told else None

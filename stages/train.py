@@ -81,7 +81,8 @@ def prepare_cases(cache: Path, data: TrainingData, processes: Processes) -> None
     check_references(cache, own)
     if processes.are_several:
         for case in own:
-            stored_volumes(cache, case)
+            for channel in data.channels:
+                stored_volumes(cache, case, channel)
         processes.wait()
 
 
@@ -100,7 +101,7 @@ def begin_with(path: Path, network: torch.nn.Module, description: NetworkDescrip
         the description with the hash of these weights, and the cases and patients that they were trained on.
     """
     initial = load_weights(path)
-    for name in ("architecture", "receptive_field", "features", "deep_supervision", "predicts_uncertainty"):
+    for name in ("architecture", "receptive_field", "features", "deep_supervision", "predicts_uncertainty", "channels"):
         theirs, own = getattr(initial.description, name), getattr(description, name)
         if theirs != own:
             raise InputError(path, f"has {name} {theirs}, the new network {own}", "name weights of the same network")
@@ -217,13 +218,14 @@ def picture_slice(training: Trainer, description: NetworkDescription, shown: Sli
     network = TorchNetwork(training.network, training.device, description.number_of_classes)
     predict = predictor_of(network, description)
     try:
-        probabilities = predict(shown.image, shown.padding_value)
+        probabilities = predict(shown.image, shown.padding_values)
     except torch.OutOfMemoryError:
         return None
     finally:
         training.network.train()
-    middle = len(shown.image) // 2
+    image = shown.image[0]  # of the first channel
+    middle = len(image) // 2
     prediction = argmax(probabilities[:, middle])
     place = f"axial slice {shown.number + 1} of {shown.depth} after resampling"
     caption = f"{shown.case}, {place}, iteration {training.iteration}"
-    return validation_picture(shown.image[middle], shown.reference[middle], prediction, shown.spacing_mm[1:], caption)
+    return validation_picture(image[middle], shown.reference[middle], prediction, shown.spacing_mm[1:], caption)

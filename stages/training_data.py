@@ -9,7 +9,7 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.label_classes import LabelClasses, notice, resolve, with_titles
 from base.scan_ranges import ScanRange
-from data.cases import Case, find_cases, shared_patients, with_reference
+from data.cases import Case, check_channels, find_cases, shared_patients, with_reference
 from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream, TensorBatch
 from data.sampling.case_cache import Drawing, TrainingLabels, intensity_range, open_case, settle_normalization
@@ -42,6 +42,7 @@ class TrainingData:
     Attributes:
         train_cases: cases to train on.
         val_cases: cases to validate on; each has a reference.
+        channels: that the network reads, in order.
         classes: classes, and the labels that each unites in these data.
         soft_labels: of the training cases; None for training on references alone, and for a finished student.
         soft_record: record of the soft labels (plain values); None for training on references alone.
@@ -49,6 +50,7 @@ class TrainingData:
 
     train_cases: list[Case]
     val_cases: list[Case]
+    channels: tuple[str, ...]
     classes: LabelClasses
     soft_labels: SoftLabels | None
     soft_record: dict | None
@@ -98,7 +100,25 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
         print(message)
     if shared := shared_patients(train_cases, val_cases):
         print(f"note: patients with cases in train and in val: {len(shared)}, such as {shared[0]}; validation flatters")
-    return TrainingData(train_cases, val_cases, classes, soft_labels, soft_record)
+    channels = _settle_channels(options.channels, [*train_cases, *val_cases])
+    return TrainingData(train_cases, val_cases, channels, classes, soft_labels, soft_record)
+
+
+def _settle_channels(given: tuple[str, ...] | None, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return the channels to read: those `given`, or all that the cases have.
+
+    Raises:
+        InputError: a case lacks one, or cases have different channels and none are given.
+    """
+    if given:
+        check_channels(cases, given, "--channels")
+        return given
+    channels = cases[0].channels
+    for case in cases:
+        if set(case.channels) != set(channels):
+            sets = (f"{one.folder} has {', '.join(one.channels) or 'one without a name'}" for one in (cases[0], case))
+            raise InputError("--channels", f"cases have different channels: {', '.join(sets)}", "name those to read")
+    return channels
 
 
 def _check_ignore_labels(classes: LabelClasses, cases: Sequence[Case]) -> None:
@@ -121,8 +141,11 @@ def _find_soft_labels(options: TrainingOptions, cases: Sequence[Case]) -> tuple[
 def describe(options: TrainingOptions, data: TrainingData, processes: Processes) -> NetworkDescription:
     """Return the description of the network to train, with the normalization decided on the training cases."""
     cache, architecture = options.save / "cache", options.network
-    with tqdm(data.train_cases, "reading", unit="case", disable=not processes.is_first) as reading:
-        normalization = settle_normalization(cache, options.normalization, reading)
+    kinds = _kinds_of(options.normalization, data.channels)
+    normalizations = []
+    for channel, kind in zip(data.channels, kinds):
+        with tqdm(data.train_cases, f"reading {channel}".strip(), unit="case", disable=not processes.is_first) as cases:
+            normalizations.append(settle_normalization(cache, kind, channel, cases))
     grids = [case.grid for case in data.train_cases]
     planes = choose_planes(options.planes, [grid.spacing_mm for grid in grids], [grid.shape for grid in grids])
     return NetworkDescription(
@@ -134,8 +157,12 @@ def describe(options: TrainingOptions, data: TrainingData, processes: Processes)
         sample_size=options.sample_size,
         planes=planes if architecture.dimensions == 2 else (),
         classes=data.classes,
-        normalization=normalization,
-        intensities=intensity_range(cache, normalization.kind, data.train_cases),
+        channels=data.channels,
+        normalizations=tuple(normalizations),
+        intensities=tuple(
+            intensity_range(cache, one.kind, channel, data.train_cases)
+            for channel, one in zip(data.channels, normalizations)
+        ),
         scans=ScanRange.of((case.original_grid.spacing_mm, case.original_grid.shape) for case in data.train_cases),
         voxel_size_mm=data.train_cases[0].voxel_size_mm,
         iterations=options.iterations,
@@ -150,6 +177,15 @@ def describe(options: TrainingOptions, data: TrainingData, processes: Processes)
     )
 
 
+def _kinds_of(normalization: str, channels: Sequence[str]) -> list[str]:
+    """Return the kind of normalization of each channel, as ``--normalization`` says."""
+    kinds = normalization.split(",")
+    if len(kinds) not in (1, len(channels)):
+        problem = f"{len(kinds)} kinds for {len(channels)} channels"
+        raise InputError("--normalization", problem, "give one, or one for each channel in the order of --channels")
+    return kinds * len(channels) if len(kinds) == 1 else kinds
+
+
 def open_streams(
     options: TrainingOptions, data: TrainingData, description: NetworkDescription, processes: Processes, pinned: bool
 ) -> Streams:
@@ -162,19 +198,21 @@ def open_streams(
     sampling = _patch_options(options, description)
     augment = None
     if options.augmentation != "none":
-        augment = partial(sample_augmentation, STRENGTHS[options.augmentation], flip=options.flip)
+        augment = partial(
+            sample_augmentation, STRENGTHS[options.augmentation], flip=options.flip, channels=len(data.channels)
+        )
     drawing = Drawing(
         data.classes,
         apart=None if options.background_share is None else options.sample_size,
         around=options.sample_size if options.crop_to_labels else None,
     )
-    labels = None
+    labels, normalizations = None, dict(zip(description.channels, description.normalizations))
     if data.soft_labels:
         labels = TrainingLabels(data.soft_labels, data.soft_record, options.predict_uncertainty)
 
     def load(cases: Sequence[Case], labels: TrainingLabels | None = None) -> list[TrainingCase]:
         with tqdm(cases, "indexing", unit="case", disable=not processes.is_first) as bar:
-            return [open_case(cache, case, description.normalization, drawing, labels) for case in bar]
+            return [open_case(cache, case, normalizations, drawing, labels) for case in bar]
 
     training = load(data.train_cases, labels)
     sampler = PatchSampler(training, data.classes.names, sampling, (TRAINING_STREAM, options.seed), augment)

@@ -10,11 +10,13 @@ from networks import ARCHITECTURES, Architecture, find_architecture
 from utils.cli.common_options import DataOptions, DeviceOptions
 from utils.cli.options import flag, option
 from utils.cli.value_types import (
+    parse_channels,
     parse_criterion,
     parse_fold,
     parse_folder_name,
     parse_natural_number,
     parse_non_negative_number,
+    parse_normalization,
     parse_positive_int,
     parse_positive_number,
     parse_ratios,
@@ -127,11 +129,19 @@ class PatchSamplingOptions:
         help="planes of the patches of 2D networks; auto: all, but only axial where voxels are more than three times"
         " longer along z, and none whose slices are a single voxel wide in most volumes",
     )
+    channels: tuple[str, ...] | None = option(
+        "--channels",
+        parse=parse_channels,
+        metavar="NAMES",
+        help="channels that the network reads, in order, such as T2,T1 (default: all that the cases have)",
+    )
     normalization: str = option(
         "--normalization",
-        choices=("auto", "ct", "zscore", "none"),
+        parse=parse_normalization,
         default="auto",
-        help="normalization of intensities; auto: ct where most scans show air in HU, else zscore",
+        metavar="KIND",
+        help="normalization of intensities: auto, ct, zscore or none, or one for each channel such as ct,zscore; auto: "
+        "ct where most scans show air in HU, else zscore",
     )
     augmentation: str = option(
         "--augmentation",
@@ -265,6 +275,7 @@ class TrainingOptions(
             f"rf{self.receptive_field_size}",
             f"s{self.sample_size}",
             f"c{self.classes.folder_name.replace('_', '-')}",
+            "+".join(self.channels or ()),
             self.loss,
             f"soft-{self.softloss}-a{self.alpha:g}" if self.soft else "",
             "fold{}of{}".format(*self.fold) if self.fold else "",

@@ -44,15 +44,15 @@ _BLUR_RADIUS = 3  # voxels: three standard deviations of the strongest blur
 
 @dataclass(frozen=True)
 class SampledAugmentation:
-    """Parameters sampled for a batch of n patches with d axes.
+    """Parameters sampled for a batch of n patches with d axes and c channels: one geometry, and intensities of each.
 
     Attributes:
         matrices: float32 (n, d, d); maps an offset from the centre of the result (voxels, in the order of the axes) to
             the offset from the centre of the patch at which the value is sampled.
-        scales, shifts, gammas: float32 (n,); intensities become ``image ** gamma * scale + shift``, with the power
+        scales, shifts, gammas: float32 (n, c); intensities become ``image ** gamma * scale + shift``, with the power
             applied after scaling the patch from its minimum and maximum to 0 and 1.
-        noises: float32 (n,), standard deviations; `noise_seeds`, int (n,), are the seeds of the noise.
-        blurs: float32 (n,), standard deviations in voxels.
+        noises: float32 (n, c), standard deviations; `noise_seeds`, int (n, c), are the seeds of the noise.
+        blurs: float32 (n, c), standard deviations in voxels.
     """
 
     matrices: np.ndarray
@@ -74,35 +74,37 @@ class SampledAugmentation:
 
 
 def sample_augmentation(
-    strength: Strength, rng: np.random.Generator, spacings_mm: np.ndarray, flip: bool = False
+    strength: Strength, rng: np.random.Generator, spacings_mm: np.ndarray, flip: bool = False, channels: int = 1
 ) -> SampledAugmentation:
     """Sample the parameters of a transform for each patch.
 
     Args:
         spacings_mm: float (n, d), along the axes of the patches; rotations are rigid in mm, not in voxels.
         flip: mirror each axis with probability 1/2.
+        channels: of the images.
     """
     n, d = spacings_mm.shape
+    each = (n, channels)
     bound = strength.largest_rotation
     degrees = np.clip(rng.normal(0, strength.rotation_degrees, n), -bound, bound)
     zooms = np.exp(np.clip(rng.normal(0, strength.zoom, n), -strength.largest_zoom, strength.largest_zoom))
-    scales = 1 + strength.intensity * rng.normal(size=n)
-    shifts = strength.intensity * rng.normal(size=n)
+    scales = 1 + strength.intensity * rng.normal(size=each)
+    shifts = strength.intensity * rng.normal(size=each)
     rotations = rotations_in_plane(np.deg2rad(degrees)) if d == 2 else rotations_about(rng, np.deg2rad(degrees))
     matrices = in_voxels(rotations, spacings_mm) / zooms[:, None, None]
     if flip:
         matrices = matrices * rng.choice([-1, 1], (n, 1, d))
-    noisy, blurred = rng.random((2, n)) < strength.seldom
+    noisy, blurred = rng.random((2, *each)) < strength.seldom
     values = {
         "matrices": matrices,
         "scales": scales,
         "shifts": shifts,
-        "gammas": np.exp(strength.gamma * rng.normal(size=n)),
-        "noises": noisy * rng.uniform(0, strength.noise, n),
-        "blurs": blurred * rng.uniform(0, strength.blur_voxels, n),
+        "gammas": np.exp(strength.gamma * rng.normal(size=each)),
+        "noises": noisy * rng.uniform(0, strength.noise, each),
+        "blurs": blurred * rng.uniform(0, strength.blur_voxels, each),
     }
     arrays = {name: value.astype(np.float32) for name, value in values.items()}
-    return SampledAugmentation(**arrays, noise_seeds=rng.integers(2**31, size=n))
+    return SampledAugmentation(**arrays, noise_seeds=rng.integers(2**31, size=each))
 
 
 def rotations_in_plane(radians: np.ndarray) -> np.ndarray:
@@ -131,15 +133,15 @@ def apply_augmentation(augmentation: SampledAugmentation, image, reference, soft
     The result of a patch does not depend on the other patches.
 
     Args:
-        image: float32 (n, input+, ...), interpolated linearly.
+        image: float32 (n, channels, input+, ...), interpolated linearly.
         reference: uint8 (n, sample+, ...), interpolated by nearest neighbour.
-        soft: float32 (n, channels, sample+, ...) or None, interpolated linearly: the weights sum to one, so that
+        soft: float32 (n, classes, sample+, ...) or None, interpolated linearly: the weights sum to one, so that
             probabilities remain probabilities.
 
     Returns:
-        image (n, input, ...), reference (n, sample, ...), soft (n, channels, sample, ...) or None.
+        image (n, channels, input, ...), reference (n, sample, ...), soft (n, classes, sample, ...) or None.
     """
-    image = _warp(image[:, None], augmentation.matrices, input_size, "bilinear")[:, 0]
+    image = _warp(image, augmentation.matrices, input_size, "bilinear")
     _change_intensities(augmentation, image)
     reference = _warp(reference[:, None].astype(np.float32), augmentation.matrices, sample_size, "nearest")[:, 0]
     if soft is not None:
@@ -164,15 +166,16 @@ def _warp(values: np.ndarray, matrices: np.ndarray, side: int, mode: str) -> np.
 
 
 def _change_intensities(augmentation: SampledAugmentation, image: np.ndarray) -> None:
-    """Apply blur, gamma, scale, shift and noise to a batch (n, ...), in place."""
-    for patch, sigma, gamma in zip(image, augmentation.blurs, augmentation.gammas):
+    """Apply blur, gamma, scale, shift and noise to each channel of a batch (n, channels, ...), in place."""
+    patches = image.reshape(-1, *image.shape[2:])
+    for patch, sigma, gamma in zip(patches, augmentation.blurs.flat, augmentation.gammas.flat):
         if sigma > 0:
             ndimage.gaussian_filter(patch, sigma, output=patch, mode="nearest", radius=_BLUR_RADIUS)
         if gamma != 1:
             low, span = patch.min(), max(np.ptp(patch), np.float32(1e-6))
             patch[...] = ((patch - low) / span) ** gamma * span + low
-    image *= augmentation.scales.reshape(-1, *[1] * (image.ndim - 1))
-    image += augmentation.shifts.reshape(-1, *[1] * (image.ndim - 1))
-    for patch, deviation, seed in zip(image, augmentation.noises, augmentation.noise_seeds):
+    patches *= augmentation.scales.reshape(-1, *[1] * (patches.ndim - 1))
+    patches += augmentation.shifts.reshape(-1, *[1] * (patches.ndim - 1))
+    for patch, deviation, seed in zip(patches, augmentation.noises.flat, augmentation.noise_seeds.flat):
         if deviation > 0:
             patch += deviation * np.random.default_rng(seed).standard_normal(patch.shape, np.float32)

@@ -17,7 +17,7 @@ class TensorBatch:
     """A training batch. Patches have two or three axes.
 
     Attributes:
-        image: float32 (n, 1, input, ...).
+        image: float32 (n, channels, input, ...).
         reference: int64 (n, sample, ...) class indices, with `IGNORED`.
         soft: float32 (n, classes, sample, ...) that sums to 1, or to 0 where it is unknown; or None.
         deviation: float32 (n, sample, ...), the ensemble's standard deviation; or None.
@@ -59,7 +59,7 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
         total = soft.sum(axis=1, keepdims=True)
         # Voxels that are mostly outside the image count as outside.
         soft = torch.from_numpy(np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5))
-    return TensorBatch(torch.from_numpy(image[:, None]), torch.from_numpy(reference).long(), soft, deviation)
+    return TensorBatch(torch.from_numpy(image), torch.from_numpy(reference).long(), soft, deviation)
 
 
 class BatchStream:

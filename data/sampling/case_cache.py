@@ -1,6 +1,6 @@
 """Cases on disk as training reads them, a part at a time: made once, shared by all trainings in SAVE.
 
-    SAVE/cache/<case>/volumes                   image and labels, not compressed, and what normalization must know
+    SAVE/cache/<case>/volumes[_<channel>]       image and labels, not compressed, and what normalization must know
                       soft_<soft labels>        of an ensemble
                       deviation_<soft labels>
                       index_<drawing>           runs of voxels by which patches are drawn
@@ -12,7 +12,7 @@ deleted at any time: what is missing, damaged, or made of files that changed sin
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from base.intensity_records import IntensityRange, Normalization
 from base.label_classes import LabelClasses
-from data.case_folder import RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.case_folder import RESAMPLED_REFERENCE, resampled_image_name
 from data.cases import Case
 from data.intensities import Scaling, decide_normalization, foreground_sample, own_scaling, scaling_of
 from data.intensity_range import in_unit, intensity_range_of
@@ -57,15 +57,17 @@ class TrainingLabels:
     with_deviation: bool = False
 
 
-def stored_volumes(cache: Path, case: Case) -> StoredArrays:
-    """Return `image`, `labels` and a `foreground` sample of a case in the folder `cache`; its scalings are the facts.
+def stored_volumes(cache: Path, case: Case, channel: str) -> StoredArrays:
+    """Return `image`, `labels` and a `foreground` sample of a channel of a case in the folder `cache`.
+
+    The channel's scalings are the facts.
 
     Raises:
         InputError: the resampled files are not as stage 1 wrote them.
     """
 
     def make():
-        image = case.stored_image()
+        image = case.stored_image(channel)
         arrays = {"image": image if np.can_cast(image.dtype, np.float32) else image.astype(np.float32)}
         if case.has_reference:
             arrays["labels"] = case.resampled_reference()
@@ -73,13 +75,15 @@ def stored_volumes(cache: Path, case: Case) -> StoredArrays:
         image = image.astype(np.float32)
         return arrays, {kind: own_scaling(kind, image) for kind in ("zscore", "none")}
 
-    paths = [case.folder / RESAMPLED_IMAGE] + [case.folder / RESAMPLED_REFERENCE] * case.has_reference
-    return stored(case_folder(cache, case) / "volumes", _stamps(paths), make)
+    paths = [case.folder / resampled_image_name(channel)]
+    paths += [case.folder / RESAMPLED_REFERENCE] * case.has_reference
+    name = f"volumes_{_digest(channel)}" if channel else "volumes"
+    return stored(case_folder(cache, case) / name, _stamps(paths), make)
 
 
-def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Normalization:
-    """Decide the normalization on `cases`, with the folder `cache`."""
-    volumes = [stored_volumes(cache, case) for case in cases]
+def settle_normalization(cache: Path, kind: str, channel: str, cases: Iterable[Case]) -> Normalization:
+    """Decide the normalization of a channel on `cases`, with the folder `cache`."""
+    volumes = [stored_volumes(cache, case, channel) for case in cases]
 
     def samples() -> Iterator[np.ndarray]:
         for one in volumes:
@@ -90,9 +94,9 @@ def settle_normalization(cache: Path, kind: str, cases: Iterable[Case]) -> Norma
     return decide_normalization(kind, [Scaling(*one.facts["none"]).low for one in volumes], samples())
 
 
-def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityRange:
-    """Return the intensities of `cases`, for a normalization of `kind`, with the folder `cache`."""
-    volumes = [stored_volumes(cache, case) for case in cases]
+def intensity_range(cache: Path, kind: str, channel: str, cases: Sequence[Case]) -> IntensityRange:
+    """Return the intensities of a channel of `cases`, for a normalization of `kind`, with the folder `cache`."""
+    volumes = [stored_volumes(cache, case, channel) for case in cases]
     own = [Scaling(*one.facts["zscore"]) for one in volumes]
     step = -(-len(volumes) // _CASES_IN_FULL)
 
@@ -107,15 +111,23 @@ def intensity_range(cache: Path, kind: str, cases: Sequence[Case]) -> IntensityR
 
 
 def open_case(
-    cache: Path, case: Case, normalization: Normalization, drawing: Drawing, training_labels: TrainingLabels | None
+    cache: Path,
+    case: Case,
+    normalizations: Mapping[str, Normalization],
+    drawing: Drawing,
+    training_labels: TrainingLabels | None,
 ) -> TrainingCase:
     """Open a case for patches to be cut from it, with the folder `cache`, where it is kept from then on.
+
+    Args:
+        normalizations: of each channel that is read, by its name.
 
     Raises:
         InputError: the resampled files are not as stage 1 wrote them, or the soft labels do not suit them.
     """
-    folder, files = case_folder(cache, case), [stored_volumes(cache, case)]
-    image, labels = (files[0].arrays.get(name) for name in ("image", "labels"))
+    folder, volumes = case_folder(cache, case), [stored_volumes(cache, case, channel) for channel in normalizations]
+    images, labels = tuple(one.arrays["image"] for one in volumes), volumes[0].arrays.get("labels")
+    files = list(volumes)
     soft, deviation, drawn_by = None, None, {}
     if training_labels:
         soft_labels, maker = training_labels.soft_labels, _digest(training_labels.record)
@@ -150,10 +162,13 @@ def open_case(
 
     key = _digest([drawing.classes.to_json(), drawing.apart, drawing.around, drawn_by])
     files.append(stored(folder / f"index_{key}", None, make_index))
-    index = VoxelIndex(image.shape, **files[-1].arrays, bounds=files[-1].facts)
-    scaling = scaling_of(normalization, lambda kind: Scaling(*files[0].facts[kind]))
+    index = VoxelIndex(images[0].shape, **files[-1].arrays, bounds=files[-1].facts)
+    scalings = tuple(
+        scaling_of(normalization, lambda kind, facts=one.facts: Scaling(*facts[kind]))
+        for normalization, one in zip(normalizations.values(), volumes)
+    )
     opened = TrainingCase(
-        case.name, image, scaling, case.spacing_mm, table, labels, soft, deviation, index, tuple(files)
+        case.name, images, scalings, case.spacing_mm, table, labels, soft, deviation, index, tuple(files)
     )
     opened.release()  # what was looked at to index it
     return opened

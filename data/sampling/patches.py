@@ -77,7 +77,7 @@ class Batch:
     """Patches as numpy arrays, the axes of the patch (two or three) last.
 
     Attributes:
-        image: float32 (patches, input, ...).
+        image: float32 (patches, channels, input, ...).
         reference: uint8 (patches, sample, ...) class indices, `IGNORED` outside the image or without a reference.
         soft: uint8 (patches, classes, sample, ...) in units of 1/255, all 0 outside the image; None for training on
             references alone.
@@ -155,10 +155,10 @@ class PatchSampler:
             if chance > 0 and not holders:
                 raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
         self._up_to = np.cumsum(chances) / np.sum(chances)
-        self._shapes = np.array([case.image.shape for case in cases])
-        self._planes = [planes_of(case.image.shape, options.planes) for case in cases]
+        self._shapes = np.array([case.shape for case in cases])
+        self._planes = [planes_of(case.shape, options.planes) for case in cases]
         self._spacings_mm = np.array([case.spacing_mm for case in cases], np.float32)
-        self._scalings = np.array([case.scaling for case in cases], np.float32)
+        self._scalings = np.array([case.scalings for case in cases], np.float32)  # (cases, channels, 4)
         self._recent = RecentCases(cases)
 
     def batch(self, number: int, rank: int = 0, count: int = 1) -> Batch:
@@ -203,15 +203,17 @@ class PatchSampler:
         first, options = self._cases[0], self.options
         image_side, image_boxes = self._boxes(places, augmentation, options.input_size, extra)
         side, boxes = self._boxes(places, augmentation, options.sample_size, extra)
-        low, high, mean, deviation = self._scalings[places.cases].T.reshape(4, n, *[1] * d)
-        image = np.empty((n, *[image_side] * d), np.float32)
+        scalings = np.moveaxis(self._scalings[places.cases], 2, 0)
+        low, high, mean, deviation = scalings.reshape(4, n, -1, *[1] * d)
+        image = np.empty((n, scalings.shape[2], *[image_side] * d), np.float32)
         image[...] = low  # the padding value
         reference = np.full((n, *[side] * d), IGNORED, np.uint8)
         soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
         deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
         for number, case in enumerate(map(self._recent.look_at, places.cases.tolist())):
             box, place = image_boxes[number]
-            image[(number, *place)] = case.image[box]
+            for channel, stored in enumerate(case.images):
+                image[(number, channel, *place)] = stored[box]
             box, place = boxes[number]
             if case.labels is not None:
                 reference[(number, *place)] = case.table.take(case.labels[box])
@@ -268,8 +270,8 @@ class Slices:
     """Slices to show, around the one in their middle.
 
     Attributes:
-        image: float32 (z, y, x), normalized.
-        padding_value: value of voxels beyond the image.
+        image: float32 (channels, z, y, x), normalized.
+        padding_values: value, in each channel, of voxels beyond the image.
         reference: uint8 (z, y, x), class indices.
         case: name of the case.
         number: of the middle slice in the case, from 0.
@@ -278,7 +280,7 @@ class Slices:
     """
 
     image: np.ndarray
-    padding_value: float
+    padding_values: tuple[float, ...]
     reference: np.ndarray
     case: str
     number: int
@@ -289,10 +291,13 @@ class Slices:
 def busiest_slices(case: TrainingCase, count: int) -> Slices:
     """Return about `count` axial slices of a case, the one with the most foreground in their middle."""
     number = int(np.argmax([_foreground_voxels(case.table[labels]) for labels in case.labels]))
-    half = min(count // 2, number, len(case.image) - 1 - number)
+    depth = case.shape[0]
+    half = min(count // 2, number, depth - 1 - number)
     part = slice(number - half, number + half + 1)
-    image, reference = case.scaling.apply(case.image[part]), case.table[case.labels[part]]
-    slices = Slices(image, case.scaling.padding_value, reference, case.name, number, len(case.image), case.spacing_mm)
+    image = np.stack([scaling.apply(stored[part]) for scaling, stored in zip(case.scalings, case.images)])
+    padding_values = tuple(scaling.padding_value for scaling in case.scalings)
+    reference = case.table[case.labels[part]]
+    slices = Slices(image, padding_values, reference, case.name, number, depth, case.spacing_mm)
     case.release()
     return slices
 

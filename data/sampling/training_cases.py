@@ -19,8 +19,8 @@ class TrainingCase:
     """A case whose arrays are in memory or memory-mapped.
 
     Attributes:
-        image: (z, y, x), stored intensities, of a type that float32 represents exactly.
-        scaling: converts stored to normalized intensities.
+        images: (z, y, x), stored intensities of each channel, of a type that float32 represents exactly.
+        scalings: convert stored to normalized intensities of each channel.
         table: uint8 (256,), the class index of each label.
         labels: uint8 (z, y, x), of the reference; None without a reference.
         soft: uint8 (classes, z, y, x), the ensemble's mean in units of 1/255; None without soft labels.
@@ -31,8 +31,8 @@ class TrainingCase:
     """
 
     name: str
-    image: np.ndarray
-    scaling: Scaling
+    images: tuple[np.ndarray, ...]
+    scalings: tuple[Scaling, ...]
     spacing_mm: tuple[float, ...]
     table: np.ndarray
     labels: np.ndarray | None
@@ -40,6 +40,11 @@ class TrainingCase:
     deviation: np.ndarray | None
     index: VoxelIndex
     stored: tuple[StoredArrays, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of voxels (z, y, x)."""
+        return self.images[0].shape
 
     @property
     def bytes_in_files(self) -> int:

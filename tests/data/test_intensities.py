@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
+from base.channels import UNNAMED
 from base.intensity_records import Normalization
 from data.cases import find_cases
-from data.intensities import normalize
+from data.intensities import normalize as normalize_channels
 from data.sampling.case_cache import settle_normalization
+
+
+def normalize(image, normalization):
+    """Normalize an image of one channel; also return its padding value."""
+    volume, padding_values = normalize_channels([image], [normalization])
+    return volume[0], padding_values[0]
 
 
 def test_zscore_standardizes_each_image_without_its_extremes():
@@ -38,9 +45,9 @@ def test_a_constant_image_does_not_divide_by_zero():
 
 def test_auto_recognizes_ct_by_its_air_and_uses_the_window_of_the_foreground(kidneys, tmp_path):
     cases = find_cases(kidneys, "train")
-    decided = settle_normalization(tmp_path, "auto", cases)
+    decided = settle_normalization(tmp_path, "auto", UNNAMED, cases)
     assert decided.kind == "ct"
-    foreground = np.concatenate([case.resampled_image()[case.resampled_reference() > 0] for case in cases])
+    foreground = np.concatenate([case.stored_image(UNNAMED)[case.resampled_reference() > 0] for case in cases])
     np.testing.assert_allclose(decided.window, np.percentile(foreground, (0.5, 99.5)), rtol=1e-3)
     clipped = np.clip(foreground, *decided.window)
     assert decided.mean == pytest.approx(clipped.mean(), rel=1e-3)

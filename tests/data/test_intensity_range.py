@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from base.channels import UNNAMED
 from base.intensity_records import IntensityRange
 from data.cases import find_cases
 from data.intensity_range import intensity_range_of, intensity_warning, range_of
@@ -73,8 +74,8 @@ def test_weights_of_an_earlier_version_cause_no_warning():
 @pytest.mark.parametrize("kind", ["ct", "zscore", "none"])
 def test_the_cache_gives_the_range_of_whole_images(kidneys, tmp_path, kind):
     cases = find_cases(kidneys, "train")
-    cached = intensity_range(tmp_path, kind, cases)
-    images = [case.resampled_image() for case in cases]
+    cached = intensity_range(tmp_path, kind, UNNAMED, cases)
+    images = [case.stored_image(UNNAMED).astype(np.float32) for case in cases]
     whole = intensity_range_of(kind, [range_of(kind, image) for image in images], [])
     np.testing.assert_allclose(
         [*cached.low, *cached.high, cached.median_spread], [*whole.low, *whole.high, whole.median_spread], rtol=1e-5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from base.channels import UNNAMED
 from base.label_classes import parse_classes
 from data.cases import Case
 from data.images.image_files import Grid
@@ -65,7 +66,7 @@ def test_the_resampled_image_and_reference_show_the_landmark_at_the_same_point(d
     source = SourceCase("case", folder / "imaging.nii.gz", folder / "segmentation.nii.gz")
     prepare_case(source, folder, (1.5, 1.5, 2.5))
     case = Case(folder)
-    image, reference = case.resampled_image(), case.resampled_reference()
+    image, reference = case.stored_image(UNNAMED).astype(np.float32), case.resampled_reference()
     assert ((image > 500) == (reference == 1)).mean() > 0.99
     written = sitk.ReadImage(str(folder / "imaging_rs.nii.gz"))
     centre = np.argwhere(reference == 1).mean(axis=0)[::-1]

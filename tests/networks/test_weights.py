@@ -80,12 +80,12 @@ def test_weights_hold_the_intensities_of_the_training_scans(weights):
             with pytest.raises(InputError, match="contradict their description"):
                 load_weights(path)
         else:
-            assert load_weights(path).description.intensities == IntensityRange.from_json(intensities)
+            assert load_weights(path).description.intensities == (IntensityRange.from_json(intensities),)
 
 
 def test_the_description_holds_what_inference_needs():
     dilated, unet = described(), described(architecture="UNet3D", receptive_field=100)
-    assert (dilated.dimensions, dilated.pads, dilated.fixed_size, dilated.number_of_channels) == (2, False, False, 3)
+    assert (dilated.dimensions, dilated.pads, dilated.fixed_size, dilated.number_of_outputs) == (2, False, False, 3)
     assert (unet.dimensions, unet.pads, unet.fixed_size) == (3, True, True)
 
 
@@ -212,7 +212,7 @@ def test_code_in_a_file_is_never_run(tmp_path):
 def test_a_student_that_predicts_uncertainty_has_one_channel_more():
     description = described(predicts_uncertainty=True)
     assert description.build().eval()(torch.zeros(1, 1, 19, 19)).shape[1] == 4
-    assert description.number_of_channels == 4
+    assert description.number_of_outputs == 4
 
 
 def test_cases_of_the_initial_weights_count_as_training_cases(tmp_path):

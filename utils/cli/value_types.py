@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from base.channels import channels_of
 from base.errors import InputError
 from base.names import check_run_name
 
@@ -109,6 +110,21 @@ def parse_ratios(text: str) -> tuple[float, ...]:
     if sum(ratios) > 0:
         return ratios
     raise argparse.ArgumentTypeError(f"{text!r} are not chances of classes; write them like 0,5,5")
+
+
+def parse_channels(text: str) -> tuple[str, ...]:
+    """Read ``T1,T2``: names of channels, in order."""
+    try:
+        return channels_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parse_normalization(text: str) -> str:
+    """Read ``auto``, ``ct``, ``zscore`` or ``none``, or several of them such as ``ct,zscore``: one for each channel."""
+    if all(kind in ("auto", "ct", "zscore", "none") for kind in text.split(",")):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is unknown; choose auto, ct, zscore or none, for all channels or each")
 
 
 def parse_criterion(text: str) -> str:

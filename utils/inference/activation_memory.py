@@ -11,9 +11,10 @@ from torch import nn
 _LAYERS_AT_ONCE = 3
 
 
-def activation_bytes(network: nn.Module, sides: Sequence[int]) -> int:
-    """Estimate the peak memory in bytes that a network in evaluation mode takes for one input, beside its weights.
+def activation_bytes(network: nn.Module, channels: int, sides: Sequence[int]) -> int:
+    """Estimate the peak memory in bytes that a network in evaluation mode takes, beside its weights.
 
+    The input is one image of `channels` and `sides`.
     Three times the largest sum of input and output of any layer. The network runs on PyTorch's meta
     device, which knows shapes but no numbers: it takes milliseconds, and no memory.
     """
@@ -28,5 +29,5 @@ def activation_bytes(network: nn.Module, sides: Sequence[int]) -> int:
         if not list(layer.children()):
             layer.register_forward_hook(compare)
     with torch.inference_mode():
-        shapes_only(torch.empty(1, 1, *sides, device="meta"))
+        shapes_only(torch.empty(1, channels, *sides, device="meta"))
     return _LAYERS_AT_ONCE * greatest

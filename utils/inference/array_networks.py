@@ -17,21 +17,24 @@ class ArrayNetwork(Protocol):
     voxels_at_once: int
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities, float32 (n, channels, sides...), of images, float32 (n, sides...), if it pads."""
+        """Return probabilities, float32 (n, outputs, sides...), of images, float32 (n, channels, sides...).
 
-    def activation_bytes(self, sides: Sequence[int]) -> float:
-        """Estimate the memory in bytes that one image of `sides` takes, beside the weights, if the network pads."""
+        For networks that pad.
+        """
 
-    def for_padding_value(self, value: float) -> "ValidNetwork":
-        """Return the network for images that are padded with `value`, if its convolutions are valid (unpadded)."""
+    def activation_bytes(self, channels: int, sides: Sequence[int]) -> float:
+        """Estimate the memory in bytes that one image takes, beside the weights; for networks that pad."""
+
+    def for_padding_values(self, values: np.ndarray) -> "ValidNetwork":
+        """Return the network for images padded with `values` (channels,); for networks of valid convolutions."""
 
 
 class ValidNetwork(Protocol):
-    """A network of valid convolutions, on images that are padded with one value.
+    """A network of valid convolutions, on images that are padded with one value a channel.
 
     Attributes:
         margin: half of the receptive field, in voxels.
-        constant: float32 (channels,), the probabilities of a voxel whose receptive field holds only the padding value.
+        constant: float32 (outputs,), the probabilities of a voxel whose receptive field holds only the padding values.
         bytes_per_voxel: memory for a voxel of an input.
     """
 
@@ -40,7 +43,7 @@ class ValidNetwork(Protocol):
     bytes_per_voxel: float
 
     def __call__(self, images: np.ndarray, wanted: Sequence[slice]) -> np.ndarray:
-        """Return probabilities, float32 (n, channels, sides of `wanted`...), of images, float32 (n, sides...).
+        """Return probabilities, float32 (n, outputs, sides of `wanted`...), of images, float32 (n, channels, sides...).
 
         Args:
             wanted: for each axis, the voxels to classify, relative to the first voxel of the images; they may extend

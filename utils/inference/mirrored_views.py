@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-Predict = Callable[[np.ndarray, float, np.ndarray | None], np.ndarray]
+Predict = Callable[[np.ndarray, Sequence[float], np.ndarray | None], np.ndarray]
 
 
 class Mirrored(Protocol):
@@ -44,18 +44,22 @@ class MirroredViews:
         self._predict = predict
         self._mirrorings = mirrorings
 
-    def __call__(self, volume: np.ndarray, padding_value: float, mask: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, volume: np.ndarray, padding_values: Sequence[float], mask: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the mean over the views, float32 (channels, z, y, x), in the orientation of `volume`.
 
         Args:
-            volume: float32 (z, y, x), normalized.
-            padding_value: value of voxels beyond the volume.
+            volume: float32 (channels, z, y, x), normalized.
+            padding_values: value, in each channel, of voxels beyond the volume.
             mask: boolean (z, y, x), where to classify; None: everywhere.
         """
         total = None
         for axes in self._mirrorings:
-            view, part = (None if one is None else np.ascontiguousarray(np.flip(one, axes)) for one in (volume, mask))
-            answer = np.flip(self._predict(view, padding_value, part), [axis + 1 for axis in axes])
+            after_channels = [axis + 1 for axis in axes]
+            view = np.ascontiguousarray(np.flip(volume, after_channels))
+            part = None if mask is None else np.ascontiguousarray(np.flip(mask, axes))
+            answer = np.flip(self._predict(view, padding_values, part), after_channels)
             total = answer.copy() if total is None else np.add(total, answer, out=total)
         total /= len(self._mirrorings)
         return total

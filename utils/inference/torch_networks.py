@@ -30,7 +30,7 @@ class TorchNetwork:
         compiled: bool = False,
     ):
         self._network = to_fastest_memory_format(network.to(device)).eval()
-        if compiled and not hasattr(network, "for_padding_value"):
+        if compiled and not hasattr(network, "for_padding_values"):
             network.compile()
         self._forward_pass = ForwardPass(device, number_of_classes, precision)
         self._device_type = device.type
@@ -42,16 +42,16 @@ class TorchNetwork:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         return self._forward_pass(self._network, images)
 
-    def activation_bytes(self, sides: Sequence[int]) -> float:
-        return activation_bytes(self._network, sides)
+    def activation_bytes(self, channels: int, sides: Sequence[int]) -> float:
+        return activation_bytes(self._network, channels, sides)
 
     @torch.inference_mode()
-    def for_padding_value(self, value: float) -> "ValidTorchNetwork":
-        return ValidTorchNetwork(self._network.for_padding_value(value), self._forward_pass)
+    def for_padding_values(self, values: np.ndarray) -> "ValidTorchNetwork":
+        return ValidTorchNetwork(self._network.for_padding_values(values), self._forward_pass)
 
 
 class ValidTorchNetwork:
-    """The result of a network's `for_padding_value`; see `utils.inference.array_networks.ValidNetwork`."""
+    """The result of a network's `for_padding_values`; see `utils.inference.array_networks.ValidNetwork`."""
 
     def __init__(self, network, forward_pass: "ForwardPass"):
         self._network = network
@@ -74,9 +74,12 @@ class ForwardPass:
 
     @torch.inference_mode()
     def __call__(self, network: Callable[..., torch.Tensor], images: np.ndarray, *rest) -> np.ndarray:
-        """Return probabilities, float32 (n, channels, sides...), of images (n, sides...); `rest` is for the network."""
+        """Return probabilities, float32 (n, outputs, sides...), of images (n, channels, sides...).
+
+        `rest` is for the network.
+        """
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            outputs = network(torch.from_numpy(images)[:, None].to(self._device), *rest)
+            outputs = network(torch.from_numpy(images).to(self._device), *rest)
         return self.probabilities(outputs).cpu().numpy()
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:

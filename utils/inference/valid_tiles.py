@@ -15,27 +15,28 @@ _GRAIN = 8
 
 
 class ValidTiles:
-    """Runs a network of valid convolutions on images that are padded with one value.
+    """Runs a network of valid convolutions on images that are padded with one value a channel.
 
     Only voxels whose receptive field touches the image's content are computed; all others have the logits of constant
     input.
 
     Args:
-        network: made for the padding value.
-        padding_value: of voxels beyond the images.
+        network: made for the padding values.
+        padding_values: (channels,), of voxels beyond the images.
         memory_limit_bytes: limit of the features of one pass.
     """
 
-    def __init__(self, network: ValidNetwork, padding_value: float, memory_limit_bytes: float):
+    def __init__(self, network: ValidNetwork, padding_values: np.ndarray, memory_limit_bytes: float):
         self._network = network
-        self._padding_value = padding_value
+        self._padding_values = padding_values
         self._memory_limit_bytes = memory_limit_bytes
 
     def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
-        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...).
+        """Write probabilities of the box `wanted` to `target` (classes, n, sides...).
 
         Args:
-            content: box beyond which all images equal the padding value.
+            images: (n, channels, sides...).
+            content: box beyond which all images equal the padding values.
         """
         if wanted is None:
             return
@@ -45,7 +46,7 @@ class ValidTiles:
             plans = [plan(*pair, self._network.margin) for pair in zip(content, block)] if content else [None]
             if None not in plans:
                 read, answered = zip(*plans)
-                parts = crop(images, read, self._padding_value)
+                parts = crop(images, read, self._padding_values)
                 relative = [slice(a.start - r.start, a.stop - r.start) for a, r in zip(answered, read)]
                 answers = np.moveaxis(self._network(parts, relative), 0, 1)
                 place = [_overlap(a, b) for a, b in zip(answered, block)]

@@ -66,7 +66,7 @@ def predictor_of(
     """Return the predictor of whole volumes that suits `network`.
 
     A network of valid (unpadded) convolutions gives the same answers however the volume is cut; it has a method
-    `for_padding_value`. A network that pads is less certain at the borders of its input: it reads the whole volume if
+    `for_padding_values`. A network that pads is less certain at the borders of its input: it reads the whole volume if
     memory allows, else overlapping sliding windows. One that also normalizes over its input classifies well only at
     the size that it was trained on: always sliding windows.
 
@@ -75,18 +75,18 @@ def predictor_of(
     """
     limit = math.inf if description.dimensions == 2 else options.memory_limit_bytes
 
-    def valid_tiles(padding_value: float) -> ValidTiles:
-        return ValidTiles(network.for_padding_value(padding_value), padding_value, limit)
+    def valid_tiles(padding_values: np.ndarray) -> ValidTiles:
+        return ValidTiles(network.for_padding_values(padding_values), padding_values, limit)
 
-    def sliding_windows(padding_value: float) -> SlidingWindows:
+    def sliding_windows(padding_values: np.ndarray) -> SlidingWindows:
         whole = 0 if description.fixed_size else limit
         side = description.sample_size
-        return SlidingWindows(network, padding_value, side, options.overlap, whole)
+        return SlidingWindows(network, padding_values, side, options.overlap, whole)
 
     way = sliding_windows if description.pads else valid_tiles
-    channels = description.number_of_classes + description.predicts_uncertainty
+    outputs = description.number_of_classes + description.predicts_uncertainty
     planes = description.planes if description.dimensions == 2 else None
-    predictor = VolumePredictor(way, planes, channels, network.voxels_at_once)
+    predictor = VolumePredictor(way, planes, outputs, network.voxels_at_once)
     return predictor if options.views == 1 else MirroredViews(predictor, mirrorings(description, options.views))
 
 
@@ -94,47 +94,50 @@ class VolumePredictor:
     """Predicts volumes with one network.
 
     Args:
-        ways: returns, for a padding value, how images go through the network.
+        ways: returns, for padding values (channels,), how images go through the network.
         planes: array axes along which slices are taken, each slice once; None for a network of volumes.
-        number_of_channels: of the output: classes, and the uncertainty if it is predicted.
+        number_of_outputs: classes, and the uncertainty if it is predicted.
         voxels_at_once: slices run together up to this many voxels.
     """
 
     def __init__(
         self,
-        ways: Callable[[float], ValidTiles | SlidingWindows],
+        ways: Callable[[np.ndarray], ValidTiles | SlidingWindows],
         planes: Sequence[int] | None,
-        number_of_channels: int,
+        number_of_outputs: int,
         voxels_at_once: int,
     ):
         self._ways = ways
         self._planes = planes
-        self._number_of_channels = number_of_channels
+        self._number_of_outputs = number_of_outputs
         self._voxels_at_once = voxels_at_once
         self._free_memory = FreeMemory()
 
-    def __call__(self, volume: np.ndarray, padding_value: float, mask: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, volume: np.ndarray, padding_values: Sequence[float], mask: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return class probabilities: the mean over planes and windows of the softmax of the network's logits.
 
         Windows count most in their middles (Gaussian weights). All planes count the same, except those whose slices
         are lines (see `planes_of`), which are left out.
 
         Args:
-            volume: float32 (z, y, x), normalized.
-            padding_value: value of voxels beyond the volume.
+            volume: float32 (channels, z, y, x), normalized.
+            padding_values: value, in each channel, of voxels beyond the volume.
             mask: boolean (z, y, x), where to classify; all other voxels are background. None: everywhere.
 
         Returns:
             float32 (classes, z, y, x), summing to 1; the uncertainty follows the classes, if it is predicted.
         """
-        way = self._ways(padding_value)
-        content = SliceBoxes(volume.shape, volume != np.float32(padding_value))
-        wanted = SliceBoxes(volume.shape, mask)
-        total = np.zeros((self._number_of_channels, *volume.shape), np.float32)
+        padding_values = np.float32(padding_values)
+        way, shape = self._ways(padding_values), volume.shape[1:]
+        content = SliceBoxes(shape, (volume != padding_values.reshape(-1, 1, 1, 1)).any(axis=0))
+        wanted = SliceBoxes(shape, mask)
+        total = np.zeros((self._number_of_outputs, *shape), np.float32)
         if self._planes is None:
             way.fill(volume[None], content.whole(), wanted.whole(), total[:, None])
         else:
-            planes = planes_of(volume.shape, self._planes)
+            planes = planes_of(shape, self._planes)
             for axis in planes:
                 self._add_plane(way, axis, volume, content, wanted, total)
             total /= len(planes)
@@ -158,12 +161,12 @@ class VolumePredictor:
         Some slices are copied to lie side by side in memory: along the last axis, one voxel of each would otherwise be
         fetched at a time.
         """
-        stack, target = np.moveaxis(volume, axis, 0), np.moveaxis(total, axis + 1, 1)
-        at_once = max(1, self._voxels_at_once // stack[0].size)
+        stack, target = np.moveaxis(volume, axis + 1, 0), np.moveaxis(total, axis + 1, 1)
+        at_once = max(1, self._voxels_at_once // stack[0, 0].size)
         beside = at_once * -(-_SLICES_BESIDE // at_once)  # whole groups
         for start in range(0, len(stack), beside):
             images = np.ascontiguousarray(stack[start : start + beside])
-            answers = np.zeros((len(total), *images.shape), np.float32)
+            answers = np.zeros((len(total), len(images), *images.shape[2:]), np.float32)
             for first in range(0, len(images), at_once):
                 group = slice(first, min(first + at_once, len(images)))
                 boxes = (boxes.of(axis, start + group.start, start + group.stop) for boxes in (content, wanted))

@@ -18,7 +18,7 @@ class SlidingWindows:
     """Runs a network that pads, and so is less certain at the borders of its input.
 
     Args:
-        padding_value: of voxels beyond the images.
+        padding_values: (channels,), of voxels beyond the images.
         side: of the windows, and the least side of an input, in voxels.
         overlap: least share of a window's side that the next window covers, too.
         memory_limit_bytes: limit of the activations of one pass; 0 for windows always.
@@ -27,34 +27,37 @@ class SlidingWindows:
     def __init__(
         self,
         network: ArrayNetwork,
-        padding_value: float,
+        padding_values: np.ndarray,
         side: int,
         overlap: float,
         memory_limit_bytes: float,
     ):
         self._network = network
-        self._padding_value = np.float32(padding_value)
+        self._padding_values = padding_values
         self._side = side
         self._overlap = overlap
         self._memory_limit_bytes = memory_limit_bytes
         self._of_padding: dict[tuple[int, ...], np.ndarray] = {}
 
     def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
-        """Write probabilities of the box `wanted` of `images` (n, sides...) to `target` (channels, n, sides...), all 0.
+        """Write probabilities of the box `wanted` of images to `target` (classes, n, sides...), which holds zeros.
 
         The input extends beyond the box. A box smaller than the window lies in the window's middle:
 
             image            0 1 2 3 4          box 0:5, window 8
             window         o 0 1 2 3 4 o o      what is read
             kept             0 1 2 3 4
+
+        Args:
+            images: (n, channels, sides...).
         """
         if wanted is None:
             return
         seen = self._side // 2
-        box = [slice(max(0, w.start - seen), min(n, w.stop + seen)) for w, n in zip(wanted, images.shape[1:])]
+        box = [slice(max(0, w.start - seen), min(n, w.stop + seen)) for w, n in zip(wanted, images.shape[2:])]
         extents = [max(part.stop - part.start, self._side) for part in box]
         before = [(extent - part.stop + part.start) // 2 for extent, part in zip(extents, box)]
-        sides = extents if self._fits(extents) else [self._side] * len(box)
+        sides = extents if self._fits(images.shape[1], extents) else [self._side] * len(box)
         rows = (place_windows(extent, side, self._overlap) for extent, side in zip(extents, sides))
         windows = list(itertools.product(range(len(images)), *rows))
         together = max(1, self._network.voxels_at_once // math.prod(sides))
@@ -64,7 +67,7 @@ class SlidingWindows:
             ]
             parts = np.concatenate(
                 [
-                    crop(images[number : number + 1], _box_at(corner, sides), self._padding_value)
+                    crop(images[number : number + 1], _box_at(corner, sides), self._padding_values)
                     for (number, *_), corner in zip(some, corners)
                 ]
             )
@@ -77,18 +80,19 @@ class SlidingWindows:
                     inside = tuple(slice(part.start - low, part.stop - low) for part, low in zip(kept, corner))
                     target[(slice(None), number, *kept)] += probabilities[(slice(None), *inside)] * weights[inside]
 
-    def _fits(self, sides: Sequence[int]) -> bool:
-        """Tell whether memory allows to classify an image of `sides` in one pass."""
+    def _fits(self, channels: int, sides: Sequence[int]) -> bool:
+        """Tell whether memory allows to classify an image of `channels` and `sides` in one pass."""
         if self._memory_limit_bytes in (0, math.inf):  # the first estimate may take a second
             return self._memory_limit_bytes > 0
-        return self._network.activation_bytes(sides) <= self._memory_limit_bytes
+        return self._network.activation_bytes(channels, sides) <= self._memory_limit_bytes
 
     def _probabilities(self, parts: np.ndarray) -> np.ndarray:
-        """Return probabilities of windows (n, sides...); those of windows that hold padding alone are computed once."""
-        bare = (parts == self._padding_value).reshape(len(parts), -1).all(axis=1)
+        """Return probabilities of windows (n, channels, sides...), computed once for those of padding alone."""
+        padding = self._padding_values.reshape(-1, *[1] * (parts.ndim - 2))
+        bare = (parts == padding).reshape(len(parts), -1).all(axis=1)
         if not bare.any():
             return self._network(parts)
-        sides = parts.shape[1:]
+        sides = parts.shape[2:]
         if sides not in self._of_padding:
             self._of_padding[sides] = self._network(parts[bare][:1])[0]
         known = self._of_padding[sides]

@@ -18,8 +18,14 @@ from data.sampling.patches import Batch
 
 def draw_of(matrices, scale=1.0, shift=0.0, gamma=1.0, noise=0.0, blur=0.0) -> SampledAugmentation:
     n = len(matrices)
-    values = [np.full(n, value, np.float32) for value in (scale, shift, gamma, noise, blur)]
-    return SampledAugmentation(matrices.astype(np.float32), *values, noise_seeds=7 + np.arange(n))
+    values = [np.full((n, 1), value, np.float32) for value in (scale, shift, gamma, noise, blur)]
+    return SampledAugmentation(matrices.astype(np.float32), *values, noise_seeds=7 + np.arange(n)[:, None])
+
+
+def transform(augmentation, image, *rest):
+    """Apply the augmentation to an image (n, ...) of one channel, and to reference and soft labels."""
+    image, reference, soft = apply_augmentation(augmentation, image[:, None], *rest)
+    return image[:, 0], reference, soft
 
 
 def turn_of(degrees: float, spacings_mm, zoom=1.0, **intensities) -> SampledAugmentation:
@@ -31,14 +37,14 @@ def test_a_quarter_turn_rotates_image_reference_and_soft_labels():
     rng = np.random.default_rng(0)
     image, reference = rng.normal(size=(1, 9, 9)).astype(np.float32), rng.integers(0, 3, (1, 9, 9)).astype(np.uint8)
     soft = rng.random((1, 3, 9, 9)).astype(np.float32)
-    turned = apply_augmentation(turn_of(90, (1, 1), scale=2, shift=0.5), image, reference, soft, 9, 9)
+    turned = transform(turn_of(90, (1, 1), scale=2, shift=0.5), image, reference, soft, 9, 9)
     for result, original in zip(turned, (image * 2 + 0.5, reference, soft)):
         np.testing.assert_allclose(result, np.rot90(original, -1, axes=(-2, -1)), atol=1e-4)
 
 
 def test_the_identity_only_crops():
     image = np.arange(81, dtype=np.float32).reshape(1, 9, 9)
-    result, reference, soft = apply_augmentation(turn_of(0, (1, 2)), image, image.astype(np.uint8), None, 5, 3)
+    result, reference, soft = transform(turn_of(0, (1, 2)), image, image.astype(np.uint8), None, 5, 3)
     np.testing.assert_allclose(result, image[:, 2:7, 2:7], atol=1e-4)
     np.testing.assert_array_equal(reference, image[:, 3:6, 3:6])
     assert soft is None
@@ -48,7 +54,7 @@ def test_a_rotation_is_rigid_in_mm_for_anisotropic_voxels():
     """Rows 2 mm apart, columns 1 mm: a quarter turn moves a voxel from 2 rows away to 4 columns away."""
     image = np.zeros((1, 9, 9), np.float32)
     image[0, 4 + 2, 4] = 1
-    turned, *_ = apply_augmentation(turn_of(90, (2.0, 1.0)), image, image.astype(np.uint8), None, 9, 9)
+    turned, *_ = transform(turn_of(90, (2.0, 1.0)), image, image.astype(np.uint8), None, 9, 9)
     (place,) = np.argwhere(turned[0] > 0.5)
     assert tuple(place) in {(4, 8), (4, 0)}
 
@@ -56,7 +62,7 @@ def test_a_rotation_is_rigid_in_mm_for_anisotropic_voxels():
 def test_a_zoom_enlarges():
     image = np.zeros((1, 21, 21), np.float32)
     image[0, 8:13, 8:13] = 1
-    larger, *_ = apply_augmentation(turn_of(0, (1, 1), zoom=2.0), image, image.astype(np.uint8), None, 21, 21)
+    larger, *_ = transform(turn_of(0, (1, 1), zoom=2.0), image, image.astype(np.uint8), None, 21, 21)
     assert float(larger.sum()) == pytest.approx(4 * 25, rel=0.05)
 
 
@@ -80,10 +86,10 @@ def test_image_reference_and_soft_labels_move_together():
     one = np.rint(255 * image).astype(np.uint8)
     soft = np.stack([255 - one, one], axis=1)
     augmentation = sample_augmentation(STRENGTHS["light"], np.random.default_rng(1), np.ones((n, 2)))
-    batch = to_tensors(Batch(image, (image > 0.5).astype(np.uint8), soft, one, augmentation), 40, 40)
-    moved = (batch.image[:, 0] - torch.from_numpy(augmentation.shifts)[:, None, None]) / torch.from_numpy(
+    batch = to_tensors(Batch(image[:, None], (image > 0.5).astype(np.uint8), soft, one, augmentation), 40, 40)
+    moved = (batch.image[:, 0] - torch.from_numpy(augmentation.shifts)[..., None]) / torch.from_numpy(
         augmentation.scales
-    )[:, None, None]
+    )[..., None]
     np.testing.assert_allclose(batch.soft[:, 1], moved, atol=0.01)
     np.testing.assert_allclose(batch.soft.sum(dim=1), 1, atol=1e-6)
     np.testing.assert_allclose(batch.deviation * 2, moved, atol=0.01)
@@ -102,7 +108,7 @@ def test_sampled_parameters_have_the_stated_deviation():
 def test_soft_labels_outside_the_image_stay_unknown():
     soft = np.zeros((1, 2, 9, 9), np.uint8)
     soft[:, 0, :, :5] = 255
-    batch = Batch(np.zeros((1, 9, 9), np.float32), np.zeros((1, 9, 9), np.uint8), soft, None, turn_of(10, (1, 1)))
+    batch = Batch(np.zeros((1, 1, 9, 9), np.float32), np.zeros((1, 9, 9), np.uint8), soft, None, turn_of(10, (1, 1)))
     total = to_tensors(batch, 5, 5).soft.sum(dim=1)
     assert set(np.unique(total.round(decimals=5))) == {0.0, 1.0}
 
@@ -116,7 +122,7 @@ def test_a_quarter_turn_of_a_box_about_each_axis_rotates_everything():
     for plane in ((0, 1), (0, 2), (1, 2)):
         matrix = np.eye(3)
         matrix[np.ix_(plane, plane)] = [[0, -1], [1, 0]]
-        turned = apply_augmentation(draw_of(matrix[None]), *arrays, 7, 7)
+        turned = transform(draw_of(matrix[None]), *arrays, 7, 7)
         for result, original in zip(turned, arrays):
             axes = [axis - 3 for axis in plane]
             np.testing.assert_allclose(result, np.rot90(original, -1, axes=axes), atol=1e-4)
@@ -146,7 +152,7 @@ def test_flips_are_off_by_default():
 
 def test_gamma_keeps_minimum_and_maximum():
     image = np.linspace(-1, 3, 25, dtype=np.float32).reshape(1, 5, 5)
-    result, *_ = apply_augmentation(turn_of(0, (1, 1), gamma=2.0), image, image.astype(np.uint8), None, 5, 5)
+    result, *_ = transform(turn_of(0, (1, 1), gamma=2.0), image, image.astype(np.uint8), None, 5, 5)
     np.testing.assert_allclose(result, ((image + 1) / 4) ** 2 * 4 - 1, atol=1e-4)
 
 
@@ -157,8 +163,8 @@ def test_blur_is_gaussian_for_each_patch(d):
     matrices = np.tile(np.eye(d), (3, 1, 1))
     augmentation = draw_of(matrices)
     blurs = np.float32([0.0, 0.6, 1.0])
-    augmentation = SampledAugmentation(**{**vars(augmentation), "blurs": blurs})
-    result, *_ = apply_augmentation(augmentation, image, image.astype(np.uint8), None, 15, 15)
+    augmentation = SampledAugmentation(**{**vars(augmentation), "blurs": blurs[:, None]})
+    result, *_ = transform(augmentation, image, image.astype(np.uint8), None, 15, 15)
     for one, original, sigma in zip(result, image, blurs):
         expected = ndimage.gaussian_filter(original, sigma, mode="nearest", radius=3) if sigma else original
         np.testing.assert_allclose(one, expected, atol=1e-4)
@@ -167,8 +173,8 @@ def test_blur_is_gaussian_for_each_patch(d):
 def test_noise_has_its_deviation_and_is_reproducible():
     image = np.zeros((2, 100, 100), np.float32)
     augmentation = draw_of(np.tile(np.eye(2), (2, 1, 1)))
-    augmentation = SampledAugmentation(**{**vars(augmentation), "noises": np.float32([0.0, 0.2])})
-    one, other = (apply_augmentation(augmentation, image, image.astype(np.uint8), None, 100, 100)[0] for _ in range(2))
+    augmentation = SampledAugmentation(**{**vars(augmentation), "noises": np.float32([[0.0], [0.2]])})
+    one, other = (transform(augmentation, image, image.astype(np.uint8), None, 100, 100)[0] for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert np.abs(one[0]).max() < 1e-6
     assert float(one[1].std()) == pytest.approx(0.2, rel=0.05)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from base.channels import UNNAMED
 from base.errors import InputError
 from base.intensity_records import Normalization
 from base.label_classes import IGNORED, parse_classes
@@ -45,16 +46,32 @@ def write_soft_labels(folder, cases, seed=0) -> TrainingLabels:
     return TrainingLabels(soft_labels, {"members": ["one"]}, with_deviation=True)
 
 
+def normalized(case, normalization):
+    """Return the image of a case, normalized, and its padding value."""
+    volume, padding_values = normalize(list(case.resampled_images([UNNAMED]).values()), [normalization])
+    return volume[0], padding_values[0]
+
+
+def opened_by(cache, case, normalization, drawing, labels):
+    """Open a case of one channel."""
+    return open_case(cache, case, {UNNAMED: normalization}, drawing, labels)
+
+
 def slow_batch(sampler, number, cases, normalization, soft_labels):
     """Compute batch `number` from whole volumes in double precision; NaN where the nearest voxel is ambiguous."""
     places, augmentation = sampler.places(number)
     options = sampler.options
     patches = []
     for which, axes, start, matrix, scale, shift in zip(
-        places.cases, places.axes, places.starts, augmentation.matrices, augmentation.scales, augmentation.shifts
+        places.cases,
+        places.axes,
+        places.starts,
+        augmentation.matrices,
+        augmentation.scales[:, 0],
+        augmentation.shifts[:, 0],
     ):
         case = cases[which]
-        image, outside = normalize(case.resampled_image(), normalization)
+        image, outside = normalized(case, normalization)
         soft = soft_labels.read_mean(case) / 255
         deviation = soft_labels.read_deviation(case) / 510
         centre = start.astype(float)
@@ -92,8 +109,8 @@ def slow_batch(sampler, number, cases, normalization, soft_labels):
 @pytest.mark.parametrize(("dimensions", "kind"), [(2, "ct"), (2, "zscore"), (3, "none")])
 def test_a_batch_equals_that_of_whole_volumes(cases, tmp_path, dimensions, kind):
     labels = write_soft_labels(tmp_path / "soft", cases)
-    normalization = settle_normalization(tmp_path / "cache", kind, cases)
-    opened = [open_case(tmp_path / "cache", case, normalization, Drawing(CLASSES), labels) for case in cases]
+    normalization = settle_normalization(tmp_path / "cache", kind, UNNAMED, cases)
+    opened = [opened_by(tmp_path / "cache", case, normalization, Drawing(CLASSES), labels) for case in cases]
     options = PatchOptions(dimensions, 6, 12, (0, 1, 2), "entire-sample-area", (1, 1), 12)
     sampler = PatchSampler(opened, CLASSES.names, options, (7,), partial(sample_augmentation, STRENGTHS["light"]))
     batch = BatchStream(sampler).make(3)
@@ -110,19 +127,19 @@ def test_a_batch_equals_that_of_whole_volumes(cases, tmp_path, dimensions, kind)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cases_are_normalized_like_whole_images(cases, tmp_path, kind):
-    normalization = settle_normalization(tmp_path, kind, cases)
+    normalization = settle_normalization(tmp_path, kind, UNNAMED, cases)
     for case in cases:
-        opened = open_case(tmp_path, case, normalization, Drawing(CLASSES), None)
-        image, outside = normalize(case.resampled_image(), normalization)
-        np.testing.assert_array_equal(opened.scaling.apply(opened.image), image)
-        assert opened.scaling.padding_value == outside
-        assert opened.image.dtype == case.stored_image().dtype == np.int16
+        opened = opened_by(tmp_path, case, normalization, Drawing(CLASSES), None)
+        image, outside = normalized(case, normalization)
+        np.testing.assert_array_equal(opened.scalings[0].apply(opened.images[0]), image)
+        assert opened.scalings[0].padding_value == outside
+        assert opened.images[0].dtype == case.stored_image(UNNAMED).dtype == np.int16
         np.testing.assert_array_equal(opened.table[opened.labels], case.resampled_classes(CLASSES))
 
 
 def test_a_case_that_was_opened_before_is_not_read_again(cases, tmp_path, monkeypatch):
     labels = write_soft_labels(tmp_path / "soft", cases)
-    first = open_case(tmp_path, cases[0], Normalization("zscore"), Drawing(CLASSES), labels)
+    first = opened_by(tmp_path, cases[0], Normalization("zscore"), Drawing(CLASSES), labels)
 
     def fail(*arguments):
         raise AssertionError("it was read")
@@ -130,16 +147,16 @@ def test_a_case_that_was_opened_before_is_not_read_again(cases, tmp_path, monkey
     for reader in (Case, SoftLabels):
         for name in ("_resampled", "_read"):
             monkeypatch.setattr(reader, name, fail, raising=False)
-    second = open_case(tmp_path, cases[0], Normalization("zscore"), Drawing(CLASSES), labels)
-    for name in ("image", "labels", "soft", "deviation"):
+    second = opened_by(tmp_path, cases[0], Normalization("zscore"), Drawing(CLASSES), labels)
+    for name in ("images", "labels", "soft", "deviation"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    assert second.scaling == first.scaling
+    assert second.scalings == first.scalings
     np.testing.assert_array_equal(first.index.counts, second.index.counts)
 
 
 def test_an_open_case_takes_no_memory_before_patches_are_extracted(cases, tmp_path):
     for _ in range(2):  # the first time, the cache is written
-        opened = open_case(tmp_path, cases[0], Normalization("none"), Drawing(CLASSES), None)
+        opened = opened_by(tmp_path, cases[0], Normalization("none"), Drawing(CLASSES), None)
         for file in opened.stored:
             assert resident_bytes(file.path) == 0
     assert np.count_nonzero(opened.labels)
@@ -148,28 +165,28 @@ def test_an_open_case_takes_no_memory_before_patches_are_extracted(cases, tmp_pa
 
 def test_the_cache_may_be_deleted_while_it_is_in_use(cases, tmp_path):
     cache = tmp_path / "cache"
-    first = open_case(cache, cases[0], Normalization("none"), Drawing(CLASSES), None)
+    first = opened_by(cache, cases[0], Normalization("none"), Drawing(CLASSES), None)
     shutil.rmtree(cache)
-    np.testing.assert_array_equal(first.image, cases[0].stored_image())
-    again = open_case(cache, cases[0], Normalization("none"), Drawing(CLASSES), None)
-    np.testing.assert_array_equal(again.image, first.image)
+    np.testing.assert_array_equal(first.images[0], cases[0].stored_image(UNNAMED))
+    again = opened_by(cache, cases[0], Normalization("none"), Drawing(CLASSES), None)
+    np.testing.assert_array_equal(again.images[0], first.images[0])
 
 
 def test_files_changed_after_stage_1_are_detected(cases, tmp_path):
     one, other = cases[:2]
-    open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
+    opened_by(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
     shutil.copy(other.folder / "imaging_rs.nii.gz", one.folder / "imaging_rs.nii.gz")
     with pytest.raises(InputError, match=r"imaging_rs.nii.gz"):
-        open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
+        opened_by(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
 
 
 def test_a_case_that_was_resampled_again_is_read_again(cases, tmp_path):
     one, other = cases[:2]
-    open_case(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
+    opened_by(tmp_path, one, Normalization("none"), Drawing(CLASSES), None)
     for name in ("imaging_rs.nii.gz", "segmentation_rs.nii.gz", "resampling.json"):
         shutil.copy(other.folder / name, one.folder / name)
-    renewed = open_case(tmp_path, Case(one.folder), Normalization("none"), Drawing(CLASSES), None)
-    np.testing.assert_array_equal(renewed.image, other.stored_image())
+    renewed = opened_by(tmp_path, Case(one.folder), Normalization("none"), Drawing(CLASSES), None)
+    np.testing.assert_array_equal(renewed.images[0], other.stored_image(UNNAMED))
 
 
 def test_soft_labels_that_were_written_again_are_read_again(cases, tmp_path):
@@ -181,7 +198,7 @@ def test_soft_labels_that_were_written_again_are_read_again(cases, tmp_path):
     case = Case(cases[0].folder)
     for seed in (0, 1):
         labels = write_soft_labels(tmp_path / "soft", [case], seed)
-        opened = open_case(tmp_path / "cache", case, Normalization("none"), Drawing(CLASSES), labels)
+        opened = opened_by(tmp_path / "cache", case, Normalization("none"), Drawing(CLASSES), labels)
         soft = labels.soft_labels.read_mean(case)
         np.testing.assert_array_equal(opened.soft, soft)
         np.testing.assert_array_equal(opened.deviation, labels.soft_labels.read_deviation(case))
@@ -198,13 +215,13 @@ def test_soft_labels_of_other_members_are_not_confused(cases, tmp_path):
             os.utime(path, (stamp, stamp))
     labels[1] = TrainingLabels(labels[1].soft_labels, {"members": ["another"]}, True)
     for one in (*labels, labels[0]):
-        opened = open_case(tmp_path / "cache", cases[0], Normalization("none"), Drawing(CLASSES), one)
+        opened = opened_by(tmp_path / "cache", cases[0], Normalization("none"), Drawing(CLASSES), one)
         np.testing.assert_array_equal(opened.soft, one.soft_labels.read_mean(cases[0]))
 
 
 def test_each_drawing_option_has_its_own_index(cases, tmp_path):
     ways = [Drawing(CLASSES), Drawing(parse_classes("0,2")), Drawing(CLASSES, apart=3), Drawing(CLASSES, around=2)]
-    indices = [open_case(tmp_path, cases[0], Normalization("none"), way, None).index for way in ways]
+    indices = [opened_by(tmp_path, cases[0], Normalization("none"), way, None).index for way in ways]
     reference = cases[0].resampled_reference()
     assert indices[0].counts.tolist() == [(reference == 0).sum(), (reference > 0).sum()]
     assert indices[1].counts.tolist() == [(reference != 2).sum(), (reference == 2).sum()]

@@ -32,7 +32,8 @@ def case_of(
     """Return a case in memory whose intensities are not scaled."""
     groups = groups_of_voxels(drawing_classes(TABLE, labels, soft), 3, apart, around)
     index = index_of(groups, 3 + (apart is not None))
-    return TrainingCase("case", image, Scaling(low, 1e9, 0.0, 1.0), spacing_mm, TABLE, labels, soft, deviation, index)
+    scalings = (Scaling(low, 1e9, 0.0, 1.0),)
+    return TrainingCase("case", (image,), scalings, spacing_mm, TABLE, labels, soft, deviation, index)
 
 
 def case(seed: int, spacing_mm=(3.0, 1.0, 1.0), rare=True) -> TrainingCase:
@@ -76,7 +77,7 @@ def test_patches_match_their_cases(criterion):
     cases = [case(0), case(1), case(2)]
     batch = sampler(cases, criterion, count=200).batch(5)
     flat_axes, compared = set(), 0
-    for image, reference in zip(batch.image, batch.reference):
+    for image, reference in zip(batch.image[:, 0], batch.reference):
         number, places, inside = locate(cases, image)
         flat = [a for a in range(3) if len(np.unique(places[inside][:, a])) == 1]
         if len(flat) > 1:  # only one row is inside: the plane is ambiguous
@@ -94,7 +95,7 @@ def test_patches_match_their_cases(criterion):
             place[rows] += i
             place[columns] += j
             known = all(0 <= p < n for p, n in zip(place, SHAPE))
-            assert image[i, j] == (cases[number].image[tuple(place)] if known else OUTSIDE)
+            assert image[i, j] == (cases[number].images[0][tuple(place)] if known else OUTSIDE)
             if 1 <= i < 5 and 1 <= j < 5:  # the sample area, in the middle of the input area
                 expected = cases[number].labels[tuple(place)] if known else IGNORED
                 assert reference[i - 1, j - 1] == expected
@@ -105,16 +106,16 @@ def test_patches_match_their_cases(criterion):
 def test_boxes_match_their_cases():
     cases = [case(0), case(1)]
     batch = sampler(cases, dimensions=3, count=60).batch(2)
-    assert batch.image.shape == (60, 6, 6, 6)
+    assert batch.image.shape == (60, 1, 6, 6, 6)
     assert batch.reference.shape == (60, 4, 4, 4)
-    for image, reference in zip(batch.image, batch.reference):
+    for image, reference in zip(batch.image[:, 0], batch.reference):
         number, places, inside = locate(cases, image)
         first = np.argwhere(inside)[0]
         origin = places[tuple(first)] - first
         for offset in np.ndindex(6, 6, 6):
             place = tuple(origin + offset)
             known = all(0 <= p < n for p, n in zip(place, SHAPE))
-            assert image[offset] == (cases[number].image[place] if known else OUTSIDE)
+            assert image[offset] == (cases[number].images[0][place] if known else OUTSIDE)
             if all(1 <= i < 5 for i in offset):
                 expected = cases[number].labels[place] if known else IGNORED
                 assert reference[tuple(i - 1 for i in offset)] == expected
@@ -131,7 +132,7 @@ def test_patches_inside_the_volume_contain_the_drawn_class(dimensions):
         if side == 4:
             assert (batch.image != OUTSIDE).all()
         elif dimensions == 3:
-            for image in batch.image:
+            for image in batch.image[:, 0]:
                 assert (image[2:8, 1:8, 1:9] != OUTSIDE).all()
                 assert (image != OUTSIDE).sum() == np.prod(SHAPE)
 
@@ -175,7 +176,7 @@ def test_a_background_share_without_such_background_is_an_error():
 def test_cropped_to_labels_no_distant_voxel_is_drawn():
     def reach(**drawn):
         batch = sampler([corner_case(**drawn)], "patch-center-voxel", (1, 1, 1), 500).batch(0)
-        return np.stack(np.unravel_index(batch.image[:, 3, 3].astype(int), (20, 20, 20))).max()
+        return np.stack(np.unravel_index(batch.image[:, 0, 3, 3].astype(int), (20, 20, 20))).max()
 
     assert reach(around=4) == 6  # the last foreground voxel is 2, the margin 4 voxels
     assert reach() > 15
@@ -215,7 +216,7 @@ def test_a_batch_depends_on_seed_and_number_alone():
 def test_shares_of_processes_make_up_the_batch_bit_for_bit(dimensions):
     options = PatchOptions(dimensions, 4, 6, (0, 1, 2), "entire-sample-area", (1, 1, 1), 10)
     soft = np.full((3, *SHAPE), 85, np.uint8)
-    cases = [case_of(one.image, one.labels, soft) for one in (case(0), case(1))]
+    cases = [case_of(one.images[0], one.labels, soft) for one in (case(0), case(1))]
     patches = PatchSampler(cases, NAMES, options, (3,), partial(sample_augmentation, STRENGTHS["strong"]))
     whole = BatchStream(patches).make(5)
     for rank in range(3):
@@ -227,7 +228,7 @@ def test_shares_of_processes_make_up_the_batch_bit_for_bit(dimensions):
 def test_only_cases_with_a_rare_class_are_drawn():
     cases = [case(0, rare=False), case(1), case(2, rare=False)]
     batch = sampler(cases, ratios=(0, 0, 1), count=20).batch(0)
-    assert {locate(cases, image)[0] for image in batch.image} == {1}
+    assert {locate(cases, image)[0] for image in batch.image[:, 0]} == {1}
 
 
 def test_a_class_without_cases_is_an_error_unless_it_is_never_drawn():
@@ -250,7 +251,7 @@ def test_without_a_reference_patches_are_drawn_by_the_soft_labels():
     soft = np.zeros((3, *SHAPE), np.uint8)
     soft[0] = 255
     soft[:, 2, 3, 4] = (55, 0, 200)
-    unannotated = case_of(case(0).image, None, soft)
+    unannotated = case_of(case(0).images[0], None, soft)
     batch = sampler([unannotated], "patch-center-voxel", ratios=(0, 0, 1), count=9).batch(0)
     assert (batch.reference == IGNORED).all()
     np.testing.assert_array_equal(batch.soft[:, :, 2, 2], np.tile((55, 0, 200), (9, 1)))
@@ -261,7 +262,7 @@ def test_soft_labels_match_the_reference(dimensions):
     one = case(1)
     soft = np.stack([255 * (one.labels == c) for c in range(3)]).astype(np.uint8)
     deviation = (10 * one.labels).astype(np.uint8)
-    labelled = case_of(one.image, one.labels, soft, deviation, one.spacing_mm)
+    labelled = case_of(one.images[0], one.labels, soft, deviation, one.spacing_mm)
     batch = sampler([labelled], count=100, dimensions=dimensions).batch(0)
     outside = batch.reference == IGNORED
     assert outside.any()

@@ -45,13 +45,13 @@ def test_the_mean_over_views_of_a_network_is_that_of_views_by_hand():
         for flips in ("zyx", "zyX", "zYx", "zYX"):  # capitals are mirrored
             mirror = tuple(slice(None, None, -1 if axis.isupper() else 1) for axis in flips)
             view = None if part is None else part[mirror].copy()
-            expected = expected + once(volume[mirror].copy(), -1.0, view)[(slice(None), *mirror)] / 4
-        np.testing.assert_allclose(several(volume, -1.0, part), expected, atol=1e-6)
+            expected = expected + once(volume[mirror][None].copy(), [-1.0], view)[(slice(None), *mirror)] / 4
+        np.testing.assert_allclose(several(volume[None], [-1.0], part), expected, atol=1e-6)
 
 
 def test_a_prediction_that_commutes_with_mirroring_is_unchanged():
     volume = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
     predict = MirroredViews(
-        lambda image, padding_value, mask: np.stack([image, -image]), mirrorings(trained(0, 1, 2), 8)
+        lambda image, padding_values, mask: np.concatenate([image, -image]), mirrorings(trained(0, 1, 2), 8)
     )
-    np.testing.assert_allclose(predict(volume, 0.0), np.stack([volume, -volume]), atol=1e-6)
+    np.testing.assert_allclose(predict(volume[None], [0.0]), np.stack([volume, -volume]), atol=1e-6)

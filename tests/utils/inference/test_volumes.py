@@ -52,7 +52,8 @@ def _predictor(network, dimensions, planes, classes, settings):
     traits |= {name: value for name, value in settings.items() if name in traits}
     described = SimpleNamespace(dimensions=dimensions, planes=planes, number_of_classes=classes, **traits)
     network = TorchNetwork(network, CPU, classes, options.pop("precision", "fp32"))
-    return predictor_of(network, described, InferenceOptions(**options))
+    predict = predictor_of(network, described, InferenceOptions(**options))
+    return lambda volume, padding_value, mask=None: predict(volume[None], [padding_value], mask)
 
 
 def random_volume(shape) -> np.ndarray:
@@ -269,7 +270,7 @@ def test_small_volumes_are_cropped_from_the_middle_of_the_window(planes):
 
 def test_the_memory_limit_selects_one_pass_or_windows():
     shape = (6, 12, 8)
-    needed = activation_bytes(Recorder(), shape)
+    needed = activation_bytes(Recorder(), 1, shape)
     assert needed == 3 * 4 * math.prod(shape) * (1 + 2)  # float32; one channel in, two out
     for limit, sides in ((needed, shape), (needed - 1, (4, 4, 4))):
         recorder = Recorder()

@@ -81,7 +81,7 @@ def test_predictions_are_the_same(monkeypatch, name):
         traits = {"planes": (0, 1, 2), "sample_size": 16, "number_of_classes": 3, "predicts_uncertainty": False}
         traits |= {name: getattr(architecture, name) for name in ("dimensions", "pads", "fixed_size")}
         predict = predictor_of(TorchNetwork(network, torch.device("cpu"), 3), SimpleNamespace(**traits))
-        return [predict(volume, 0.0) for volume in [*volumes, *volumes]]
+        return [predict(volume[None], [0.0]) for volume in [*volumes, *volumes]]
 
     monkeypatch.setattr(resident_memory, "_SLACK_BYTES", -1e12)  # after every volume
     given_back = predictions()
