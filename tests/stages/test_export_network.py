@@ -1,7 +1,10 @@
 """Export of networks to ONNX, and prediction with them, as a user does both."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from networks.onnx_files import check_model
 from networks.weights import load_weights, save_weights
 from stages import quantization
 from stages.predictor import Predictor
+from tests.conftest import ROOT
 from tests.material import write_kidney
 
 pytest.importorskip("openvino")
@@ -208,3 +212,74 @@ def test_metadata_can_be_read_by_other_programs(call, save, tmp_path):
     (entry,) = model.metadata_props
     assert entry.key == KEY
     assert json.loads(entry.value) == json.loads(check_model(path.read_bytes()).metadata[KEY])
+
+
+WITHOUT = """
+import importlib.util, runpy, sys
+from importlib.abc import MetaPathFinder
+missing, known = sys.argv[1].split(","), importlib.util.find_spec
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+importlib.util.find_spec = lambda name, package=None: None if name in missing else known(name, package)
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run_without(missing: str, home: Path, *words) -> subprocess.CompletedProcess:
+    """Run predict.py in a new interpreter in which importing some packages fails, as where they are not installed."""
+    command = [sys.executable, "-c", WITHOUT, missing, str(ROOT / "predict.py"), *map(str, words)]
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory, call, save) -> Path:
+    path = tmp_path_factory.mktemp("student") / "student.onnx"
+    call("export_network", "-w", save / "one" / "FINAL*.pth", "-o", path)
+    return path
+
+
+def test_an_exported_network_predicts_where_there_is_no_torch_and_nothing_is_left_at_home(
+    student, kidneys, tmp_path, call, save
+):
+    scans = kidneys / "test" / "case_00004" / "imaging.nii.gz"
+    words = ["-i", scans, "-o", tmp_path / "out", "-w", student, "--threads", 1]
+    ended = run_without("torch,onnx,onnxruntime,nncf,matplotlib", tmp_path / "home", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "on openvino, 1 thread" in ended.stdout
+    assert "matplotlib is not installed" in ended.stdout
+    assert not list((tmp_path / "home").iterdir())
+    call("predict", "-i", scans, "-o", tmp_path / "torch", "-w", save / "one" / "FINAL*.pth")
+    found, expected = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name / "case_00004_prediction.nii.gz")))
+        for name in ("out", "torch")
+    )
+    assert (found == expected).mean() > 0.999
+
+
+def test_onnx_runtime_serves_where_there_is_no_openvino(student, kidneys, tmp_path):
+    pytest.importorskip("onnxruntime")
+    scans = kidneys / "test" / "case_00004" / "imaging.nii.gz"
+    words = ["-i", scans, "-o", tmp_path / "out", "-w", student]
+    ended = run_without("torch,openvino", tmp_path / "home", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "(openvino would be faster)" in ended.stdout
+    ended = run_without("torch,openvino,onnxruntime", tmp_path / "home", *words, "--overwrite")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "needs OpenVINO or ONNX Runtime" in ended.stderr
+    ended = run_without("torch", tmp_path / "home", "-i", scans, "-o", tmp_path / "out", "-w", tmp_path / "x.pth")
+    assert "no file matches" in ended.stderr
+
+
+def test_options_of_other_engines_are_refused(student, kidneys, tmp_path, call):
+    command = ["predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", student]
+    with pytest.raises(InputError, match=r"--device: cuda: .* runs on the processor"):
+        call(*command, "--device", "cuda")
+    with pytest.raises(InputError, match="--compile"):
+        call(*command, "--compile")

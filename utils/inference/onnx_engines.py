@@ -28,12 +28,13 @@ def without_telemetry() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def open_with(engine: str, content: bytes, threads: int, precision: str) -> Run:
+def open_with(engine: str, content: bytes, least_side: int, threads: int, precision: str) -> Run:
     """Return a function that runs a graph of one input and one output, float32.
 
     Args:
         engine: one of `ENGINES`.
         content: of an ONNX file that was checked.
+        least_side: of images, in voxels.
         precision: ``fp32``, or ``bf16`` to let OpenVINO compute in bfloat16.
 
     Raises:
@@ -42,7 +43,7 @@ def open_with(engine: str, content: bytes, threads: int, precision: str) -> Run:
     without_telemetry()
     opener = _open_with_openvino if engine == "openvino" else _open_with_onnx_runtime
     try:
-        run = opener(content, threads, precision)
+        run = opener(content, least_side, threads, precision)
     except Exception as error:  # engines raise almost any exception
         raise EngineError(_reason(error)) from None
 
@@ -56,22 +57,26 @@ def open_with(engine: str, content: bytes, threads: int, precision: str) -> Run:
     return checked
 
 
-def _open_with_openvino(content: bytes, threads: int, precision: str) -> Run:
+def _open_with_openvino(content: bytes, least_side: int, threads: int, precision: str) -> Run:
     import openvino
 
     core = openvino.Core()
+    model = core.read_model(content)
+    # Without a least side, OpenVINO plans for one that is too small for large dilations, and fails.
+    batch, channels, *sides = model.input(0).partial_shape
+    model.reshape([batch, channels, *[openvino.Dimension(least_side, -1)] * len(sides)])
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "ENABLE_CPU_PINNING": False,  # other processes may use the same cores
     }
-    compiled = core.compile_model(core.read_model(content), "CPU", settings)
+    compiled = core.compile_model(model, "CPU", settings)
     output = compiled.output(0)
     return lambda images: compiled(images)[output]
 
 
-def _open_with_onnx_runtime(content: bytes, threads: int, precision: str) -> Run:
+def _open_with_onnx_runtime(content: bytes, least_side: int, threads: int, precision: str) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
