@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,11 @@ class Engines:
         return Computation.choose(self._options, ALONE)
 
     def _load_weights(self, path: Path) -> LoadedNetwork:
-        from networks.weights import load_weights  # imports PyTorch
+        if find_spec("torch") is None:
+            raise InputError(
+                path, "needs PyTorch, which is not installed", "see requirements.txt, or name a .onnx file"
+            )
+        from networks.weights import load_weights
 
         trained = load_weights(path)
         description = trained.description

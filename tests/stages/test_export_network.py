@@ -273,8 +273,9 @@ def test_onnx_runtime_serves_where_there_is_no_openvino(student, kidneys, tmp_pa
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "needs OpenVINO or ONNX Runtime" in ended.stderr
-    ended = run_without("torch", tmp_path / "home", "-i", scans, "-o", tmp_path / "out", "-w", tmp_path / "x.pth")
-    assert "no file matches" in ended.stderr
+    (tmp_path / "x.pth").touch()
+    ended = run_without("torch", tmp_path / "home", *words[:-1], tmp_path / "x.pth")
+    assert "x.pth: needs PyTorch, which is not installed" in ended.stderr
 
 
 def test_options_of_other_engines_are_refused(student, kidneys, tmp_path, call):
