@@ -29,6 +29,6 @@ benchmark: .venv/installed-benchmarks
 	$(INSTALL) -r requirements-dev.txt
 	touch $@
 
-.venv/installed-benchmarks: requirements-benchmarks.txt .venv/installed
+.venv/installed-benchmarks: requirements-benchmarks.txt requirements-export.txt .venv/installed
 	$(INSTALL) -r requirements-benchmarks.txt
 	touch $@

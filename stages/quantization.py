@@ -68,7 +68,7 @@ def quantize(
     inputs = RecordedInputs(open_graph(exported, engine, threads, "fp32"), _INPUTS)
     before = dices_of(exported, inputs, cases, "predicting with 32 bits")
     document = {**exported.document, "precision": "int8"}
-    model = _quantized(exported.content, inputs.images)
+    model = quantized_model(exported.content, inputs.images)
     smaller = unpack(exported.path, pack(model, document))
     after = dices_of(smaller, open_graph(smaller, engine, threads, "fp32"), cases, "predicting with 8 bits")
     result = tested(after, before, patients, margin)
@@ -85,7 +85,7 @@ def quantize(
     return unpack(exported.path, pack(model, {**document, "non_inferiority": figures}))
 
 
-def _quantized(content: bytes, images: Sequence[np.ndarray]) -> bytes:
+def quantized_model(content: bytes, images: Sequence[np.ndarray]) -> bytes:
     """Return the bytes of the quantized model, without metadata."""
     without_telemetry()
     import logging

@@ -70,6 +70,8 @@ def _open_with_openvino(content: bytes, least_side: int, threads: int, precision
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "ENABLE_CPU_PINNING": False,  # other processes may use the same cores
+        # Layers that are kept prepared for a shape; by default 5000, which take a megabyte of memory for each new shape.
+        "CPU_RUNTIME_CACHE_CAPACITY": "500",
     }
     compiled = core.compile_model(model, "CPU", settings)
     output = compiled.output(0)
