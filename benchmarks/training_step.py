@@ -7,7 +7,7 @@ The bare step is forward pass, loss, backward pass and optimizer step of the sam
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from benchmarks.measure import Row, run_alone, side_by_side
 from benchmarks.trainings import CLASSES, block_of_steps, open_cases, stream_of, training_of
 from data.cases import Case, find_cases
 from data.sampling.case_cache import TrainingLabels
+from data.sampling.training_cases import TrainingCase
 from data.soft_labels import SoftLabels
 from utils.training.trainer import OPTIMIZERS
 
@@ -34,12 +35,14 @@ class Program:
     target: float
     steps: int
     repeats: int
+    channels: int = 1
 
 
 PROGRAMS = {
     "dil2D rf 35": Program("dil2D", 35, 10, 40, False, 1.05, 20, 15),
     "dil2D rf 35 --soft": Program("dil2D", 35, 10, 40, True, 1.08, 20, 15),
     "dil2D rf 67": Program("dil2D", 67, 10, 40, False, 1.08, 8, 9),
+    "dil2D rf 35, four channels": Program("dil2D", 35, 10, 40, False, 1.1, 20, 15, channels=4),
     "UNet3D, patches of 32, batches of 2": Program("UNet3D", 100, 32, 2, False, 1.08, 3, 9),
 }
 
@@ -68,8 +71,9 @@ def _soft_labels(folder: Path, cases: list[Case]) -> TrainingLabels:
 def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabels, cache: Path) -> Row:
     """Time blocks of whole steps and of bare steps alternately."""
     opened = open_cases(cases, cache, labels if program.soft else None)
+    opened = [_with_channels(case, program.channels) for case in opened]
     stream = stream_of(opened, program.network, program.receptive_field, program.sample_size, program.batch_size)
-    training, loss = training_of(program.network, program.receptive_field, program.soft)
+    training, loss = training_of(program.network, program.receptive_field, program.soft, program.channels)
     optimizer = OPTIMIZERS["Adam"](training.network.parameters(), lr=0.003)
     batch = stream.make(0)
 
@@ -83,6 +87,11 @@ def measure(name: str, program: Program, cases: list[Case], labels: TrainingLabe
     reference, value = side_by_side(bare, whole, program.repeats)
     ms = 1000 / program.steps
     return Row(f"training step, {name}", "bare step", value * ms, reference * ms, program.target, "ms")
+
+
+def _with_channels(case: TrainingCase, channels: int) -> TrainingCase:
+    """Return a case of one channel with as many copies of it as `channels`; real channels take the same time."""
+    return replace(case, images=case.images * channels, scalings=case.scalings * channels)
 
 
 def _layouts(cases: list[Case], cache: Path) -> Row:

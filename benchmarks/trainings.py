@@ -44,15 +44,17 @@ def stream_of(
         batch_size,
         inside=architecture.pads,
     )
-    augmentation = partial(sample_augmentation, STRENGTHS["light"])
+    augmentation = partial(sample_augmentation, STRENGTHS["light"], channels=len(cases[0].images))
     return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), augmentation))
 
 
-def training_of(network: str, receptive_field: int, soft: bool = False) -> tuple[Trainer, TrainingLoss]:
+def training_of(
+    network: str, receptive_field: int, soft: bool = False, channels: int = 1
+) -> tuple[Trainer, TrainingLoss]:
     """Return a new training on the CPU, and its loss."""
     torch.manual_seed(0)
     loss = TrainingLoss("CE+dice", "KL" if soft else None, 0.1)
-    model = find_architecture(network).build(receptive_field, len(CLASSES))
+    model = find_architecture(network).build(receptive_field, len(CLASSES), channels=channels)
     return Trainer(model, loss, len(CLASSES), NEVER, torch.device("cpu"), 0.003), loss
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from base.channels import UNNAMED, check_channel
 from base.json_files import check_shape, read_json
 from base.label_classes import IGNORED
 from base.names import check_name
-from data.case_folder import RECORD
+from data.case_folder import RECORD, image_kind
 
 _SUMS = {"image": str, "reference?": str}
 _SHAPE = {
@@ -18,6 +19,7 @@ _SHAPE = {
     "sha256": _SUMS,
     "original_sha256?": _SUMS,
     "patient?": str,
+    "channels?": [check_channel],
     "source?": {str: (None, {str: object})},
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
@@ -53,6 +55,12 @@ def check_case_record(value) -> None:
     labels = value["labels"]
     if labels is not None and not all(name.isascii() and name.isdecimal() and int(name) < IGNORED for name in labels):
         raise ValueError(f"labels: they are not integers from 0 to {IGNORED - 1}")
+    channels = value.get("channels", [UNNAMED])
+    if not channels or len(set(channels)) < len(channels):
+        raise ValueError("channels: they are not names that differ")
+    kinds = {image_kind(channel) for channel in channels}
     sums = [value["sha256"], value.get("original_sha256", value["sha256"])]
+    if not all(kinds <= some.keys() for some in sums):
+        raise ValueError("sha256: a channel is missing")
     if labels is not None and not all("reference" in some for some in sums):
         raise ValueError("sha256: reference is missing")

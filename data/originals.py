@@ -15,7 +15,7 @@ from base.atomic_file import copy_file
 from base.errors import InputError
 from data.case_folder import is_listed
 from data.images.file_kinds import broken_link
-from data.images.image_files import files_of
+from data.images.image_files import files_of, read_component, read_image
 from data.images.noted_images import is_copy, write_copy
 
 
@@ -25,6 +25,7 @@ class Original:
 
     Attributes:
         file: the file to read, or None if there is none.
+        component: number (from 0) of the channel to take of a file that holds `components` of them; None: the file.
         place: its path in the case folder, where later stages read it.
         is_own: whether the user put it there, so that nothing has to be linked or copied.
         is_correction: whether it replaces the file of the data set, or adds one that the data set lacks.
@@ -34,13 +35,23 @@ class Original:
     place: Path
     is_own: bool
     is_correction: bool = False
+    component: int | None = None
+    components: int = 1
 
     @classmethod
-    def find(cls, source: Path | None, place: Path, record: dict | None) -> "Original":
+    def find(
+        cls,
+        source: Path | None,
+        place: Path,
+        record: dict | None,
+        component: int | None = None,
+        components: int = 1,
+    ) -> "Original":
         """Decide between the data set's file `source` (None if there is none) and an existing file at `place`.
 
         Args:
             record: the earlier record of stage 1; empty if it is damaged, None if there is none.
+            component, components: of the data set's file.
 
         Raises:
             InputError: stage 1 placed neither the file at `place` nor a record in its folder.
@@ -48,13 +59,19 @@ class Original:
         if source and source.name == place.name and source.parent.resolve() == place.parent.resolve():
             return cls(source, place, is_own=True)
         if not is_listed(place) or _is_placed(source, place, record):
-            return cls(source, place, is_own=False)
+            return cls(source, place, is_own=False, component=component, components=components)
         if record is None:
             if source is None:
                 return cls(None, place, is_own=True)
             problem = f"already exists, but {source} is to be placed there"
             raise InputError(place, problem, "remove it, or name another folder with -o")
         return cls(place, place, is_own=True, is_correction=True)
+
+    def read(self) -> sitk.Image:
+        """Read the image, with all checks for untrusted files."""
+        if self.component is None:
+            return read_image(self.file)
+        return read_component(self.file, self.component, self.components)
 
     def stamps(self) -> dict | None:
         """Return size and modification time, summed over the files, to detect a replaced original.
@@ -75,13 +92,14 @@ class Original:
         Returns:
             the image as read from its place.
         """
-        if self.is_own or (self.file and _are_equal_files(self.file, self.place)):
+        whole = self.component is None
+        if self.is_own or (self.file and whole and _are_equal_files(self.file, self.place)):
             return image
         if is_listed(self.place):  # left by an earlier run
             self.place.unlink()
         if self.file is None:
             return None
-        if not self.file.name.lower().endswith(".nii.gz"):
+        if not whole or not self.file.name.lower().endswith(".nii.gz"):
             return write_copy(image, self.file, self.place)
         self.place.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -94,7 +112,7 @@ class Original:
     def lacks_link(self) -> bool:
         """True if the file was copied because the disk does not support links."""
         is_copied = not self.is_own and self.file is not None and not self.place.is_symlink()
-        return is_copied and self.file.name.lower().endswith(".nii.gz")
+        return is_copied and self.component is None and self.file.name.lower().endswith(".nii.gz")
 
     def placed(self) -> dict | None:
         """Return the record entry of a file placed by stage 1, or None."""

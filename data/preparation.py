@@ -1,7 +1,8 @@
 """Stage 1 for a single case: checks, resampling, and writing of its case folder."""
 
 import contextlib
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +11,20 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.atomic_file import remove_abandoned
+from base.channels import UNNAMED
 from base.errors import InputError, one_line
 from base.json_files import write_json
 from base.label_classes import IGNORED
-from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.case_folder import RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
 from data.case_record import read_case_record
-from data.images.image_files import Grid, checksum, from_array, read_image, to_lps
+from data.images.image_files import Grid, checksum, from_array, lps_grid, read_image, to_lps
 from data.images.image_headers import read_header
 from data.images.noted_images import is_resampled, write_resampled
 from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
 from data.originals import Original
-from data.resampling import VoxelSize, checked_grid, count_labels, resample_image, resample_reference
+from data.resampled_scan import resample_scan
+from data.resampling import VoxelSize, checked_grid, count_labels, resample_reference
 
 VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
 _NOT_ANNOTATED = "nothing of its reference is annotated: it counts as a case without reference"
@@ -94,7 +97,10 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
         raise InputError(source.image, source.problem)
     before = _earlier_record(folder)
     remove_abandoned(folder)
-    image = Original.find(source.image, folder / IMAGE, before)
+    images = {
+        channel: Original.find(file.path, folder / image_name(channel), before, file.component, file.components)
+        for channel, file in source.images.items()
+    }
     reference = Original.find(source.reference, folder / REFERENCE, before)
     wanted = {
         "version": VERSION,
@@ -102,9 +108,13 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
             "voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None,
             **({} if source.ignore_label is None else {"ignore_label": source.ignore_label}),
         },
-        "source": {"image": image.stamps(), "reference": reference.stamps()},
+        "source": {
+            **{image_kind(channel): image.stamps() for channel, image in images.items()},
+            "reference": reference.stamps(),
+        },
+        **({"channels": list(source.channels)} if source.channels else {}),
     }
-    note = _note_on(source, image, reference)
+    note = _note_on(source, images, reference)
     if before and _is_finished(folder, before, wanted):
         if before.get("patient") != source.owner:  # not recorded by earlier versions
             before = {**before, "patient": source.owner}
@@ -112,24 +122,26 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
         if before["labels"] is None and reference.file is not None:
             note = _joined(note, _NOT_ANNOTATED)
         return Outcome(source.name, before, skipped=True, note=note)
-    _refuse_foreign_files(folder, before)
-    pixels, reference_image, labels = _read_checked(image.file, reference.file, limits, source.ignore_label)
+    _refuse_foreign_files(folder, images, before)
+    scan, reference_image, labels = _read_checked(images, reference.file, limits, source.ignore_label)
     if labels is not None and (labels == IGNORED).all():
         note, labels = _joined(note, _NOT_ANNOTATED), None
-    if source.may_be_labels and reference.file is None and looks_like_labels(sitk.GetArrayViewFromImage(pixels)):
+    first = next(iter(images))
+    if source.may_be_labels and reference.file is None and looks_like_labels(sitk.GetArrayViewFromImage(scan[first])):
         problem = "looks like a map of labels, not like a scan: it has few values in uniform areas"
         remedy = "remove it, or name it as the reference of its scan; if it is a scan, move it to CASE/imaging.nii.gz"
-        raise InputError(image.file, problem, remedy)
+        raise InputError(images[first].file, problem, remedy)
     withdraw(folder)
-    pixels = image.put(pixels)
+    scan = {channel: images[channel].put(pixels) for channel, pixels in scan.items()}
     reference.put(reference_image)
-    checksums = {"image": _checksum_of(pixels)}
+    checksums = _image_checksums({channel: _checksum_of(pixels) for channel, pixels in scan.items()})
     checksums |= {"reference": _checksum_of(reference_image)} if reference_image else {}
-    written = _write_resampled(folder, pixels, labels, voxel_size_mm) | {"original_sha256": checksums}
-    placed = {original.place.name: original.placed() for original in (image, reference)}
-    record = {**wanted, **written, "placed": placed, "patient": source.owner}
+    written, moved = _write_resampled(folder, scan, labels, voxel_size_mm)
+    originals = [*images.values(), reference]
+    placed = {original.place.name: original.placed() for original in originals}
+    record = {**wanted, **written, "original_sha256": checksums, "placed": placed, "patient": source.owner}
     write_json(folder / RECORD, record)
-    return Outcome(source.name, record, note=note, copies=sum(one.lacks_link for one in (image, reference)))
+    return Outcome(source.name, record, note=_joined(note, *moved), copies=sum(one.lacks_link for one in originals))
 
 
 def _explained(error: InputError, source: SourceCase) -> InputError:
@@ -151,71 +163,91 @@ def _earlier_record(folder: Path) -> dict | None:
         return {}
 
 
-def _note_on(source: SourceCase, image: Original, reference: Original) -> str:
+def _note_on(source: SourceCase, images: Mapping[str, Original], reference: Original) -> str:
+    pairs = [(original, source.images[channel].path) for channel, original in images.items()]
     corrected = [
         f"{original.place} is used instead of {source_file or 'no file'}"
-        for original, source_file in ((image, source.image), (reference, source.reference))
+        for original, source_file in (*pairs, (reference, source.reference))
         if original.is_correction
     ]
     return "; ".join(corrected)
 
 
 def _is_finished(folder: Path, record: dict, wanted: dict) -> bool:
-    names = [IMAGE, RESAMPLED_IMAGE]
+    names = [
+        name(channel) for channel in wanted.get("channels", [UNNAMED]) for name in (image_name, resampled_image_name)
+    ]
     if wanted["source"]["reference"] is not None:
         names += [REFERENCE] if record.get("labels") is None else [REFERENCE, RESAMPLED_REFERENCE]
     complete = all((folder / name).exists() for name in names)
     return complete and all(record.get(key) == value for key, value in wanted.items())
 
 
-def _refuse_foreign_files(folder: Path, record: dict | None) -> None:
+def _refuse_foreign_files(folder: Path, channels: Iterable[str], record: dict | None) -> None:
     """Raise InputError if a file would be overwritten that has no record and was not written by stage 1."""
-    for name in (RESAMPLED_IMAGE, RESAMPLED_REFERENCE):
+    for name in (*(resampled_image_name(channel) for channel in channels), RESAMPLED_REFERENCE):
         if record is None and (folder / name).exists() and not is_resampled(folder / name):
             problem = f"already exists, but there is no {RECORD} in its folder and stage 1 did not write it"
             raise InputError(folder / name, problem, "remove it")
 
 
 def _read_checked(
-    image: Path, reference: Path | None, limits: Limits, ignore_label: int | None
-) -> tuple[sitk.Image, sitk.Image | None, np.ndarray | None]:
-    """Return the scan, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order.
+    images: Mapping[str, Original], reference: Path | None, limits: Limits, ignore_label: int | None
+) -> tuple[dict[str, sitk.Image], sitk.Image | None, np.ndarray | None]:
+    """Return the channels, the reference, and the labels of the reference, uint8 (z, y, x) in its own axis order.
 
     Voxels of `ignore_label` are `IGNORED`.
     """
-    pixels = _read_within(image, limits)
+    scan = {channel: _read_within(image.file, limits, image.read) for channel, image in images.items()}
     if reference is None:
-        return pixels, None, None
-    read = _read_within(reference, limits)
+        return scan, None, None
+    read = _read_within(reference, limits, lambda: read_image(reference))
     labels = whole_labels(sitk.GetArrayViewFromImage(read), reference, ignore_label)
-    difference = Grid.of(read).differs_from(Grid.of(pixels))
+    difference = Grid.of(read).differs_from(Grid.of(next(iter(scan.values()))))
     if difference:
         raise InputError(reference, f"is not on the grid of its image ({difference})", "give both the same grid")
-    return pixels, read, labels
+    return scan, read, labels
 
 
-def _read_within(path: Path, limits: Limits) -> sitk.Image:
+def _read_within(path: Path, limits: Limits, read: Callable[[], sitk.Image]) -> sitk.Image:
     size = read_header(path).bytes
     with limits(20 + size / 5e6, 2**30 + 3 * size):
-        return read_image(path)
+        return read()
 
 
 def _checksum_of(image: sitk.Image) -> str:
     return checksum(sitk.GetArrayViewFromImage(image))
 
 
-def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | None, voxel_size_mm: VoxelSize) -> dict:
-    """Write the resampled files and return their part of the record.
+def _image_checksums(sums: Mapping[str, str]) -> dict[str, str]:
+    """Return the checksums of the images of a record; of several channels, `image` is the digest of all."""
+    if list(sums) == [UNNAMED]:
+        return {"image": sums[UNNAMED]}
+    together = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
+    return {"image": together, **{image_kind(channel): value for channel, value in sums.items()}}
+
+
+def _write_resampled(
+    folder: Path, scan: Mapping[str, sitk.Image], reference: np.ndarray | None, voxel_size_mm: VoxelSize
+) -> tuple[dict, list[str]]:
+    """Write the resampled files.
 
     Args:
-        reference: labels, uint8 (z, y, x) in the axis order of `image`.
+        scan: channels by name; the first determines the grid.
+        reference: labels, uint8 (z, y, x) in the axis order of the first channel.
+
+    Returns:
+        their part of the record, and a note on each channel that lies on another grid than the first.
     """
-    own, image = Grid.of(image), to_lps(image)
-    original = Grid.of(image)
-    grid = checked_grid(folder / IMAGE, original, voxel_size_mm)
-    resampled = resample_image(image, grid)
-    write_resampled(resampled, folder / RESAMPLED_IMAGE)
-    checksums = {"image": _checksum_of(resampled)}
+    first = next(iter(scan.values()))
+    own, original = Grid.of(first), lps_grid(first)
+    grid = checked_grid(folder / image_name(next(iter(scan))), original, voxel_size_mm)
+    sums, notes = {}, []
+    for channel, image, note in resample_scan(scan, own, grid, lambda name: folder / image_name(name)):
+        write_resampled(image, folder / resampled_image_name(channel))
+        sums[channel] = _checksum_of(image)
+        notes += [note] if note else []
+    checksums = _image_checksums(sums)
     counts = None
     if reference is None:
         (folder / RESAMPLED_REFERENCE).unlink(missing_ok=True)
@@ -226,9 +258,10 @@ def _write_resampled(folder: Path, image: sitk.Image, reference: np.ndarray | No
         checksums["reference"] = checksum(labels)
         found = count_labels(labels)
         counts = {str(label): int(found[label]) for label in np.flatnonzero(found[:IGNORED])}
-    return {
+    record = {
         "original": vars(original),
         "resampled": vars(grid),
         "labels": counts,
         "sha256": checksums,
     }
+    return record, notes

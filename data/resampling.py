@@ -17,7 +17,7 @@ from scipy import ndimage, sparse, special
 from base.argmax import argmax
 from base.errors import InputError
 from base.label_classes import IGNORED
-from data.images.image_files import Grid, from_array
+from data.images.image_files import GRID_TOLERANCE, Grid, from_array
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
 SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
@@ -125,6 +125,41 @@ def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
     if values.dtype.kind != "f":
         result = np.floor(result + np.float32(0.5), out=result).astype(values.dtype)
     return from_array(result, grid)
+
+
+def resample_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """Resample intensities to a `grid` of any position and direction, such as that of another scan of the patient.
+
+    As in `resample_image`, voxels that grow are blurred first, the interpolation is a cubic B-spline, and the result is
+    clipped to the range of the input. Beyond the image, it is the lowest value of the input: air, or background.
+
+    Args:
+        image: in LPS orientation, as `grid` is.
+    """
+    growth = [max(0.0, (new / old) ** 2 - 1) for new, old in zip(grid.spacing, image.GetSpacing())]
+    values = sitk.GetArrayViewFromImage(image)
+    low, high, kind = float(values.min()), float(values.max()), values.dtype
+    smooth = sitk.Cast(image, sitk.sitkFloat32)
+    if any(growth):
+        variances_mm2 = [SIGMA_PER_FWHM**2 * more * mm**2 for more, mm in zip(growth, image.GetSpacing())]
+        smooth = sitk.DiscreteGaussian(smooth, [max(one, 1e-12) for one in variances_mm2])
+    moved = sitk.Resample(
+        smooth, grid.size, sitk.Transform(), sitk.sitkBSpline, grid.origin, grid.spacing, grid.direction, low
+    )
+    result = np.clip(sitk.GetArrayViewFromImage(moved), np.float32(low), np.float32(high))
+    if kind.kind != "f":
+        result = np.floor(result + np.float32(0.5))
+    return from_array(result.astype(kind), grid)
+
+
+def covered_share(image: Grid, grid: Grid) -> float:
+    """Return the share of the voxels of `grid` whose centres lie in the box of `image`, of at most 32 along an axis."""
+    along = [np.unique(np.linspace(0, size - 1, min(size, 32)).round()) for size in grid.size]
+    indices = np.stack(np.meshgrid(*along, indexing="ij"), -1).reshape(-1, 3)
+    points_mm = np.array(grid.origin) + indices * grid.spacing @ np.reshape(grid.direction, (3, 3)).T
+    places = (points_mm - image.origin) @ np.linalg.inv(np.reshape(image.direction, (3, 3))).T / image.spacing
+    tolerance = 0.5 + GRID_TOLERANCE
+    return float(((places >= -tolerance) & (places <= np.array(image.size) - 1 + tolerance)).all(axis=1).mean())
 
 
 def _discrete_gaussian(variance: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from base.component_choice import ComponentChoice, path_beside_weights
 from base.errors import InputError
 from base.version import VERSION, versions
 from data.cases import Case, check_channels, check_voxel_size, find_cases, with_reference
-from data.intensities import normalize
+from data.intensities import normalize, scaling_of
 from networks.description import NetworkDescription
 from networks.exported import ExportedNetwork, ImageNeeds, document_of, pack, read_exported, unpack
 from networks.onnx_export import sides_multiple, to_onnx
@@ -103,6 +103,10 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
         "made_by": {"program": VERSION, **versions()},
         "licence": options.licence,
         "axes": {"images": ["batch", "channel", *"zyx"[-dimensions:]], "orientation": "LPS"},
+        "padding_values": [
+            scaling_of(one, lambda kind: None).padding_value if one.kind == "ct" else None  # else: the scan's darkest
+            for one in description.normalizations
+        ],
         "window": {"side": description.sample_size, "overlap": _OVERLAP} if description.fixed_size else None,
         "precision": "fp32",
     }

@@ -20,12 +20,13 @@ from base.errors import InputError
 from base.label_classes import LabelClasses, with_titles
 from data.clipping import Clip, clip_of_mask
 from data.components import keep_components
-from data.images.image_files import Grid, to_lps
+from data.images.image_files import Grid, lps_grid
 from data.images.image_geometry import Placement
 from data.intensities import normalize
 from data.intensity_range import intensity_warning
 from data.predictions import Scan
-from data.resampling import VoxelSize, checked_grid, resample_image
+from data.resampled_scan import resample_scan
+from data.resampling import VoxelSize, checked_grid
 from stages.engines import Engines, LoadedNetwork
 from stages.scan_options import PredictorOptions
 from utils.cli.value_types import several_files
@@ -111,17 +112,15 @@ class Predictor:
         """Predict a scan of three dimensions.
 
         Args:
-            scan: an image of any spacing, orientation and size, or one of each channel by name, all on the grid of the
-                first.
+            scan: an image of any spacing, orientation and size, or one of each channel by name; the prediction lies on
+                the grid of the first.
             placement: matrices of the scan's file, for files that are written.
             path: of the scan, for errors.
 
         Raises:
-            InputError: a channel is missing or lies on another grid, or the scan would be too large on the networks'
-                grid.
+            InputError: a channel is missing or lies elsewhere, or the scan would be too large on the networks' grid.
         """
         images = scan if isinstance(scan, Mapping) else {UNNAMED: scan}
-        _check_one_grid(images, path)
         inside, warnings = None, ()
         if self.first:
             classes = self.first[0].description.classes
@@ -143,7 +142,7 @@ def _segment(
     """Predict a scan with the mean of `networks`; background beyond `inside`, a mask on its grid along LPS."""
     wanted = dict.fromkeys(channel for network in networks for channel in network.description.channels)
     own = _channels_of(images, list(wanted), path)
-    arrays, grid = _resampled(own, networks[0].description.voxel_size_mm, path)
+    arrays, grid, notes = _resampled(images, own, networks[0].description.voxel_size_mm, path)
     scan = Scan(next(iter(images.values())), grid, placement)
     clip = None if inside is None else clip_of_mask(inside, scan.grid, grid)
     probabilities, uncertainty = _mean(networks, arrays, clip)
@@ -151,16 +150,8 @@ def _segment(
     if clip:
         labels[~clip.on_scan] = 0
     labels = keep_components(labels, kept, classes)
-    return Prediction(scan, classes, labels, probabilities, uncertainty, _warnings(networks, arrays, scan.grid))
-
-
-def _check_one_grid(images: Mapping[str, sitk.Image], path: Path | str) -> None:
-    """Raise InputError unless all channels of a scan lie on the grid of the first."""
-    (first, image), *others = images.items()
-    for channel, other in others:
-        if difference := Grid.of(other).differs_from(Grid.of(image)):
-            problem = f"channel {channel} is not on the grid of {first} ({difference})"
-            raise InputError(path, problem, "resample it to that grid")
+    warnings = (*notes, *_warnings(networks, arrays, scan.grid))
+    return Prediction(scan, classes, labels, probabilities, uncertainty, warnings)
 
 
 def _channels_of(images: Mapping[str, sitk.Image], wanted: Sequence[str], path: Path | str) -> dict[str, sitk.Image]:
@@ -176,15 +167,20 @@ def _channels_of(images: Mapping[str, sitk.Image], wanted: Sequence[str], path: 
 
 
 def _resampled(
-    images: Mapping[str, sitk.Image], voxel_size_mm: VoxelSize, path: Path | str
-) -> tuple[dict[str, np.ndarray], Grid]:
-    """Return the intensities of each channel on a network's grid, float32 (z, y, x) along LPS, and the grid."""
-    arrays, grid = {}, None
-    for channel, image in images.items():
-        image = to_lps(image)
-        grid = grid or checked_grid(path, Grid.of(image), voxel_size_mm)
-        arrays[channel] = sitk.GetArrayFromImage(resample_image(image, grid)).astype(np.float32)
-    return arrays, grid
+    images: Mapping[str, sitk.Image], wanted: Mapping[str, sitk.Image], voxel_size_mm: VoxelSize, path: Path | str
+) -> tuple[dict[str, np.ndarray], Grid, list[str]]:
+    """Resample the `wanted` channels of a scan to a network's voxels.
+
+    Returns:
+        intensities of each, float32 (z, y, x) along LPS; their grid; a note on each that lies on another grid.
+    """
+    first = next(iter(images.values()))
+    grid = checked_grid(path, lps_grid(first), voxel_size_mm)
+    arrays, notes = {}, []
+    for channel, image, note in resample_scan(wanted, Grid.of(first), grid, lambda name: path):
+        arrays[channel] = sitk.GetArrayFromImage(image).astype(np.float32)
+        notes += [note] if note else []
+    return arrays, grid, notes
 
 
 def _mean(

@@ -73,10 +73,11 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
     if options.frames and layout != "acdc":
         raise InputError("--frames", f"means nothing for the layout {layout}", "leave it out")
     frames = {"frames": options.frames} if options.frames else {}
+    channels = options.channels or ()
     if options.images:
-        sources = find_paired_cases(options.images, options.references)
+        sources = find_paired_cases(options.image_folders, options.references, channels)
     else:
-        sources = find_source_cases(options.data, layout, **frames)
+        sources = find_source_cases(options.data, layout, channels, **frames)
     if options.ignore_label is not None:
         sources = [replace(source, ignore_label=options.ignore_label) for source in sources]
     return layout, sources
@@ -85,8 +86,8 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
 def find_left_over_of(options: ResamplingOptions, layout: str, sources: list[SourceCase]) -> list[LeftOver]:
     """Return everything that the data set holds beside its cases; unwanted frames of acdc do not count."""
     if options.frames:
-        sources = find_source_cases(options.data, layout)
-    folders = [folder for folder in (options.data, options.images, options.references) if folder]
+        sources = find_source_cases(options.data, layout, options.channels or ())
+    folders = [folder for folder in (options.data, *options.image_folders.values(), options.references) if folder]
     return find_left_over(list(dict.fromkeys(folders)), sources, layout, options.output)
 
 

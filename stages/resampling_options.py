@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from base.channels import UNNAMED, check_channel
 from base.errors import InputError
 from data.layouts import LAYOUTS
 from data.layouts.acdc import FRAMES
 from utils.cli.options import option
-from utils.cli.value_types import parse_ignore_label, parse_natural_number, parse_positive_int, parse_positive_number
+from utils.cli.value_types import (
+    parse_channels,
+    parse_ignore_label,
+    parse_natural_number,
+    parse_positive_int,
+    parse_positive_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +37,22 @@ class SourceOptions:
     frames: str | None = option(
         "--frames", choices=FRAMES, help="of the layout acdc: end of diastole or of systole (default: both)"
     )
-    images: Path | None = option(
-        "--images", parse=Path, help="of the layout pairs, instead of -d: folder of the images"
+    images: tuple[str, ...] | None = option(
+        "--images",
+        nargs="+",
+        metavar="FOLDER | NAME=FOLDER",
+        help="of the layout pairs, instead of -d: folder of the images; of several channels, one of each such as "
+        "T1=images1 T2=images2",
     )
     references: Path | None = option(
         "--references", parse=Path, help="folder of the references, under the images' names (default: no references)"
+    )
+    channels: tuple[str, ...] | None = option(
+        "--channels",
+        parse=parse_channels,
+        metavar="NAMES",
+        help="names such as T1,T2: of the channels to take or, where the data set does not name them, of all in their "
+        "order (default: all; of case folders, those that at least half of them have)",
     )
     ignore_label: int | None = option(
         "--ignore-label",
@@ -107,8 +125,31 @@ class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
 
     @property
     def origin(self) -> Path:
-        """Folder of the data set."""
-        return self.data or self.images
+        """Folder of the data set; of several, the first."""
+        return self.data or next(iter(self.image_folders.values()))
+
+    @property
+    def image_folders(self) -> dict[str, Path]:
+        """Folders of ``--images`` by channel; empty without the option.
+
+        Raises:
+            InputError: several folders are given, and not each has a name of its own.
+        """
+        folders = {}
+        for text in self.images or ():
+            name, equals, folder = text.partition("=")
+            if not equals or Path(text).exists():
+                name, folder = UNNAMED, text
+            else:
+                try:
+                    check_channel(name)
+                except ValueError as error:
+                    raise InputError("--images", str(error), "rename the channel") from None
+            if name in folders or (UNNAMED in folders) or (folders and name == UNNAMED):
+                problem = f"{text} does not say which channel its images are"
+                raise InputError("--images", problem, "give each folder a name of its own: T1=FOLDER T2=FOLDER")
+            folders[name] = Path(folder)
+        return folders
 
     @property
     def root(self) -> Path:
@@ -148,4 +189,4 @@ class ResamplingOptions(SourceOptions, OutputOptions, WorkerOptions):
             raise InputError("--split", f"{list(self.split)} are not shares", "give three numbers such as 70 15 15")
         if self.output and self.output.exists() and not self.output.is_dir():
             raise InputError(self.output, "is a file, not a folder", "name another folder with -o")
-        self.voxel_size_mm  # noqa: B018 - raises
+        self.voxel_size_mm, self.image_folders  # noqa: B018 - raise

@@ -1,5 +1,6 @@
 """Data of a training: its cases and soft labels, the description of the network, the streams of batches."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,14 @@ from base.scan_ranges import ScanRange
 from data.cases import Case, check_channels, find_cases, shared_patients, with_reference
 from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream, TensorBatch
-from data.sampling.case_cache import Drawing, TrainingLabels, intensity_range, open_case, settle_normalization
+from data.sampling.case_cache import (
+    Drawing,
+    TrainingLabels,
+    find_swapped_channels,
+    intensity_range,
+    open_case,
+    settle_normalization,
+)
 from data.sampling.patches import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
@@ -146,6 +154,10 @@ def describe(options: TrainingOptions, data: TrainingData, processes: Processes)
     for channel, kind in zip(data.channels, kinds):
         with tqdm(data.train_cases, f"reading {channel}".strip(), unit="case", disable=not processes.is_first) as cases:
             normalizations.append(settle_normalization(cache, kind, channel, cases))
+    for case, one, other in find_swapped_channels(cache, data.channels, data.train_cases):
+        if processes.is_first:
+            message = f"its intensities of {one} and {other} look like those of the other in most cases: swapped files?"
+            print(f"warning: {case.folder}: {message}", file=sys.stderr)
     grids = [case.grid for case in data.train_cases]
     planes = choose_planes(options.planes, [grid.spacing_mm for grid in grids], [grid.shape for grid in grids])
     return NetworkDescription(

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from base.errors import InputError
-from data.images.image_files import check_values
+from data.images.image_files import checked_values
 from data.images.image_geometry import SIMPLEITK, check_right_angles
 
 _PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
@@ -30,13 +30,13 @@ def is_dicom(path: Path) -> bool:
 def series_in(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Return the files of each series in a folder (not below it), in the order of the slices, by the series' UID."""
     reader = sitk.ImageSeriesReader
-    with _same_locale():
+    with same_locale():
         names = reader.GetGDCMSeriesIDs(str(folder))
         return {name: tuple(map(Path, reader.GetGDCMSeriesFileNames(str(folder), name))) for name in names}
 
 
 @contextmanager
-def _same_locale() -> Iterator[None]:
+def same_locale() -> Iterator[None]:
     """Restore the locale of this process, which GDCM sets to C."""
     before = locale.setlocale(locale.LC_ALL)
     try:
@@ -54,7 +54,7 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in files])
     try:
-        with _same_locale():
+        with same_locale():
             _check_places(folder, files)
             image = reader.Execute()
     except RuntimeError as error:
@@ -66,8 +66,7 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(folder, "holds a series that is no volume of one channel", "export the series again")
     check_right_angles(folder, np.reshape(image.GetDirection(), (3, 3)).T, SIMPLEITK)
-    check_values(folder, image)
-    return image
+    return checked_values(folder, image)
 
 
 def _check_places(folder: Path, files: tuple[Path, ...]) -> None:

@@ -28,6 +28,7 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 # In voxels for positions and spacings, absolute for direction cosines; single-precision quaternions allow no smaller.
 GRID_TOLERANCE = 1e-3
 
+_NAME_CHANNELS = "if it holds channels, name them with --channels of stage 1"
 _LARGEST_VALUE = 1e15  # largest intensity accepted; squares of larger values may overflow float32
 NOTE = "ITK_FileNotes"  # SimpleITK's key for the description field of a NIfTI header
 _SIMPLEITK_ERRORS = (RuntimeError, OverflowError, MemoryError)  # raised by SimpleITK when it reads a file
@@ -110,6 +111,37 @@ def read_image(path: Path | str) -> sitk.Image:
     return _read_checked(path, header.size)
 
 
+def read_component(path: Path, number: int, count: int) -> sitk.Image:
+    """Read channel `number` (from 0) of an image that holds `count`: along a fourth axis, or in each voxel.
+
+    Raises:
+        InputError: as `read_image`, or it holds another number of channels.
+    """
+    header = read_header(path)
+    check_intact(path, header)
+    with in_lower_case(path) as name:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(name))
+        try:
+            reader.ReadImageInformation()
+            size = reader.GetSize()
+            found = size[3] if len(size) == 4 else reader.GetNumberOfComponents()
+            if found != count or len(size) not in (3, 4):
+                problem = f"holds {found} channels, but {count} are named"
+                raise InputError(path, problem, "name all of them in order with --channels")
+            if len(size) == 4:
+                reader.SetExtractIndex([0, 0, 0, number])
+                reader.SetExtractSize([*size[:3], 0])
+                image = reader.Execute()
+            else:
+                image = reader.Execute()
+                image = sitk.VectorIndexSelectionCast(image, number) if count > 1 else image
+        except _SIMPLEITK_ERRORS as error:
+            raise _unreadable(path, error) from None
+    _check_geometry(path, image)
+    return checked_values(path, image)
+
+
 def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk.Image:
     """Read an image and compare the `checksum` of its voxels with the expected `sha256`.
 
@@ -141,18 +173,18 @@ def _read_checked(path: Path, size: tuple[int, ...]) -> sitk.Image:
             image = reader.Execute()
         except _SIMPLEITK_ERRORS as error:
             raise _unreadable(path, error) from None
-    check_values(path, image)
-    return image
+    return checked_values(path, image)
 
 
-def check_values(path: Path, image: sitk.Image) -> None:
-    """Raise InputError unless an image holds plain, finite numbers."""
+def checked_values(path: Path, image: sitk.Image) -> sitk.Image:
+    """Return the image; raise InputError if its values are not plain, finite numbers."""
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)
     if values.dtype.kind == "f" and not -_LARGEST_VALUE <= values.min() <= values.max() <= _LARGEST_VALUE:  # or NaN
         problem = f"holds values that are not finite (NaN or infinity), or larger than {_LARGEST_VALUE:g}"
         raise InputError(path, problem, "repair or remove the file")
+    return image
 
 
 def _reader_of(path: Path, size: tuple[int, ...], name: Path) -> sitk.ImageFileReader:
@@ -178,15 +210,20 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 def _check_information(path: Path, reader: sitk.ImageFileReader, size: tuple[int, ...]) -> None:
     if reader.GetDimension() != 3:
-        raise InputError(path, f"has {reader.GetDimension()} dimensions, not 3", "extract one 3D volume from it")
+        problem = f"has {reader.GetDimension()} dimensions, not 3"
+        raise InputError(path, problem, f"{_NAME_CHANNELS}, or extract one 3D volume from it, as from a time series")
     channels = reader.GetNumberOfComponents()
     if channels != 1:
-        raise InputError(path, f"has {channels} channels, not 1", "extract one channel from it")
+        raise InputError(path, f"has {channels} channels, not 1", f"{_NAME_CHANNELS}, or extract one from it")
     if sorted(n for n in reader.GetSize() if n > 1) != sorted(n for n in size if n > 1):
         problem = f"is read with size {reader.GetSize()}, but its header declares {size}"
         raise InputError(path, problem, "replace the file by an intact copy")
-    spacing, direction = reader.GetSpacing(), np.reshape(reader.GetDirection(), (3, 3))
-    numbers_are_finite = np.isfinite([*spacing, *reader.GetOrigin(), *direction.ravel()]).all()
+    _check_geometry(path, reader)
+
+
+def _check_geometry(path: Path, image: sitk.ImageFileReader | sitk.Image) -> None:
+    spacing, direction = image.GetSpacing(), np.reshape(image.GetDirection(), (3, 3))
+    numbers_are_finite = np.isfinite([*spacing, *image.GetOrigin(), *direction.ravel()]).all()
     if not numbers_are_finite or min(spacing) <= 0 or abs(np.linalg.det(direction)) < 1e-6:
         raise InputError(path, "has an invalid geometry", "correct spacing, origin and direction")
     check_right_angles(path, direction.T, SIMPLEITK)

@@ -2,31 +2,35 @@
 
 All three have "training": [{"image": ..., "label": ...}] and "test": [...]. MONAI also has "validation" and "testing";
 a validation list means that the data set has its own split. An entry without a label, or a path alone, is a scan
-without a reference. nnU-Net version 1 lists a.nii.gz for the file a_0000.nii.gz.
+without a reference. nnU-Net version 1 lists a.nii.gz for the files a_0000.nii.gz, a_0001.nii.gz and so on, one for each
+channel; the Decathlon has one file with all channels. "modality" names the channels: {"0": "T2", "1": "ADC"}.
 """
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from base.errors import InputError
 from base.json_files import check_shape
 from base.names import check_path_inside
 from data.case_folder import is_listed
+from data.layouts.channels import components_of, named_channels
 from data.layouts.description import description_of, read_description
 from data.layouts.files import ENDINGS, ending_of, image_named, stem_of
-from data.layouts.source_case import SourceCase
+from data.layouts.source_case import ImageFile, SourceCase
 
 SHAPE = 'imagesTr, labelsTr, imagesTs and dataset.json with "training": [{"image": ..., "label": ...}]'
 FOLDER_PER_CASE = False
 
 _LISTS = {"training": "train", "validation": "val", "testing": "test", "test": "test"}
-_FIRST_CHANNEL, _SECOND_CHANNEL = "_0000", "_0001"  # of nnU-Net
+_MOST_CHANNELS = 16
 
 
 def recognises(data_folder: Path) -> bool:
     return "training" in read_description(data_folder)
 
 
-def find(data_folder: Path) -> list[SourceCase]:
+def find(data_folder: Path, names: Sequence[str] = ()) -> list[SourceCase]:
+    """Return the cases; `names` are those of the channels where the description has none."""
     description = read_description(data_folder)
     if not description:
         return []
@@ -37,14 +41,23 @@ def find(data_folder: Path) -> list[SourceCase]:
         raise InputError(description_of(data_folder), problem, 'expected "training": [{"image", "label"}]') from None
     entries = [(split, *_files(entry)) for name, split in _LISTS.items() for entry in description.get(name, [])]
     has_own_split = bool(description.get("validation"))
-    names = _names([images[0] for _, images, _ in entries])
+    case_names = _names([images[0] for _, images, _ in entries])
+    modality = description.get("modality") or description.get("channel_names") or {}
+    named = named_channels(modality, description_of(data_folder)) if isinstance(modality, dict | list) else []
+    channels = named if len(named) > 1 else list(names)
     cases = []
-    for name, (split, images, label) in zip(names, entries):
-        image = _image(data_folder, images)
+    for name, (split, images, label) in zip(case_names, entries):
+        files = _images(data_folder, images, channels)
         reference = data_folder / label if label else None
         if split == "test" and reference is None:
             reference = image_named(data_folder / "labelsTs", name)
-        cases.append(SourceCase(name, image, reference, split if has_own_split else None))
+        own_split = split if has_own_split else None
+        if isinstance(files, Path):
+            cases.append(SourceCase(name, files, reference, own_split))
+        else:
+            image = next(iter(files.values()), ImageFile(data_folder / images[0])).path
+            problem = "" if files else "there is no such file; restore it"
+            cases.append(SourceCase(name, image, reference, own_split, problem=problem, channels=files))
     return cases
 
 
@@ -101,18 +114,28 @@ def _stem(image: str) -> str:
     return stem_of(Path(image))
 
 
-def _image(data_folder: Path, images: list[str]) -> Path:
-    """Return the image file of a case, which may have the channel number of nnU-Net.
+def _images(data_folder: Path, images: list[str], channels: list[str]) -> Path | dict[str, ImageFile]:
+    """Return the image file of a case or, of several `channels`, the image of each that there is.
 
     Raises:
-        InputError: there are several channels.
+        InputError: there are several images, and as many names are not known.
     """
     path = data_folder / images[0]
+    numbered = _numbered(path)
+    count = max(len(images), len(numbered) if not is_listed(path) else 1)
+    if count == 1 and not channels:
+        return path if is_listed(path) or not numbered else numbered[0]  # a missing file is refused when it is read
+    if count > 1 and count > len(channels):
+        problem = f"is one of {count} images of its case, and {len(channels) or 'none'} of them have a name"
+        raise InputError(path, problem, "name the channels in their order with --channels")
     if len(images) > 1:
-        raise InputError(path, f"is one of {len(images)} images of its case", "only images of one channel are read")
+        return {name: ImageFile(data_folder / file) for name, file in zip(channels, images)}
     if is_listed(path):
-        return path
-    first, second = (image_named(path.parent, stem_of(path) + mark) for mark in (_FIRST_CHANNEL, _SECOND_CHANNEL))
-    if second:
-        raise InputError(second, "is a second channel", "only images of one channel are read: make a data set of one")
-    return first or path  # a missing file is refused when it is read
+        return components_of(path, channels)
+    return {channels[number]: ImageFile(file) for number, file in numbered.items()}
+
+
+def _numbered(path: Path) -> dict[int, Path]:
+    """Return the files `path` with the numbers of channels in their names, as nnU-Net has them."""
+    files = {number: image_named(path.parent, f"{stem_of(path)}_{number:04d}") for number in range(_MOST_CHANNELS)}
+    return {number: file for number, file in files.items() if file}

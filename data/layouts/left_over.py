@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.names import RESERVED
-from data.case_folder import IMAGE, RECORD, RESAMPLED_IMAGE, RESAMPLED_REFERENCE
+from data.case_folder import IMAGE, RECORD, RESAMPLED_REFERENCE
 from data.layouts import LAYOUTS
 from data.layouts.decathlon import unread_lists
 from data.layouts.description import description_of
@@ -20,6 +20,7 @@ from data.layouts.source_case import SourceCase
 
 _DEPTH = 3  # levels of folders searched below that of the data set
 _LISTED = "decathlon"
+_RESAMPLED = re.compile(rf"imaging(_.+)?_rs\.nii\.gz|{RESAMPLED_REFERENCE}", re.IGNORECASE)
 _OTHER_FORMATS = (
     *(".dcm", ".dicom", ".ima", ".hdr", ".img", ".img.gz", ".mgh", ".mgz", ".mnc", ".nhdr", ".gipl", ".gipl.gz"),
     *(".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst"),
@@ -57,7 +58,8 @@ class _Search:
     def __init__(self, cases: Sequence[SourceCase], layout: str, output: Path | None):
         self._layout = layout
         self._output = output.resolve() if output else None
-        self._used = {path for case in cases for path in (case.image, case.reference) if path}
+        images = {image.path for case in cases for image in case.images.values()}
+        self._used = images | {case.reference for case in cases if case.reference}
         self._without_reference: dict[Path, list[SourceCase]] = {}  # by the folders of their scans
         for case in cases:
             if case.reference is None and not case.problem:
@@ -97,7 +99,7 @@ class _Search:
         name = path.name.lower()
         if is_hidden(path) or path.is_dir():
             return False
-        if name in (RESAMPLED_IMAGE, RESAMPLED_REFERENCE) and (path.parent / RECORD).exists():
+        if _RESAMPLED.fullmatch(name) and (path.parent / RECORD).exists():
             return False
         return bool(stem_of(path)) or name.endswith((*_OTHER_FORMATS, *_INCOMPLETE))
 

@@ -1,17 +1,19 @@
 """Raw data sets of nnU-Net version 2: one file per channel, numbered in its name, and one label file per case."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from base.errors import InputError
+from data.layouts.channels import named_channels
 from data.layouts.description import DESCRIPTION, read_description
 from data.layouts.files import ENDINGS, ending_of, image_named, images_in, refuse_references_without_image
-from data.layouts.source_case import SourceCase
+from data.layouts.source_case import ImageFile, SourceCase
 
 SHAPE = 'imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz and dataset.json with "channel_names" and "file_ending"'
 FOLDER_PER_CASE = False
 
-_CHANNEL = "_0000"
+_NUMBERED = re.compile(r"(.+)_(\d{4})")
 
 
 def recognises(data_folder: Path) -> bool:
@@ -27,16 +29,26 @@ def find(data_folder: Path) -> list[SourceCase]:
             data_folder / DESCRIPTION, 'lists its files under "dataset"', "put them into imagesTr and labelsTr"
         )
     ending = _checked_ending(description, data_folder / DESCRIPTION)
-    training, test = (_scans(data_folder / name, ending) for name in ("imagesTr", "imagesTs"))
+    channels = named_channels(description["channel_names"], data_folder / DESCRIPTION)
+    training, test = (_scans(data_folder / name, ending, len(channels)) for name in ("imagesTr", "imagesTs"))
     ignore_label = _ignore_label(description)
     labels = data_folder / "labelsTr"
     refuse_references_without_image(images_in(labels), training)
     cases = [  # a missing label is refused when it is read
-        SourceCase(name, path, image_named(labels, name) or labels / f"{name}{ending}")
-        for name, path in training.items()
+        _case(name, scans, image_named(labels, name) or labels / f"{name}{ending}", channels)
+        for name, scans in training.items()
     ]
-    cases += [SourceCase(name, path, image_named(data_folder / "labelsTs", name)) for name, path in test.items()]
+    cases += [_case(name, scans, image_named(data_folder / "labelsTs", name), channels) for name, scans in test.items()]
     return [replace(case, ignore_label=ignore_label) for case in cases]
+
+
+def _case(name: str, scans: dict[int, Path], reference: Path | None, channels: list[str]) -> SourceCase:
+    """Return a case from the files of its channels by number; one channel alone needs no name."""
+    image = scans[min(scans)]
+    if len(channels) == 1:
+        return SourceCase(name, image, reference)
+    named = {channel: ImageFile(scans[number]) for number, channel in enumerate(channels) if number in scans}
+    return SourceCase(name, image, reference, channels=named)
 
 
 def _ignore_label(description: dict) -> int | None:
@@ -47,25 +59,26 @@ def _ignore_label(description: dict) -> int | None:
 
 
 def _checked_ending(description: dict, path: Path) -> str:
-    """Return the file extension; raise InputError if there are several channels or the extension is not supported."""
+    """Return the file extension; raise InputError if it is not supported."""
     channels, ending = description.get("channel_names"), description.get("file_ending")
     if not isinstance(channels, dict) or not isinstance(ending, str):
         remedy = 'expected "channel_names" and "file_ending"; version 1 is read with --layout decathlon'
         raise InputError(path, "is not a description of nnU-Net v2", remedy)
-    if len(channels) != 1:
-        raise InputError(
-            path,
-            f"has {len(channels)} channels ({', '.join(str(name) for name in channels.values())})",
-            "only images of one channel are read: make a data set of one of them",
-        )
+    if not channels:
+        raise InputError(path, "names no channel", 'write "channel_names": {"0": "CT"}, or what it is')
     if ending not in ENDINGS:
         raise InputError(path, f"has files that end in {ending}", f"convert them to one of {', '.join(ENDINGS)}")
     return ending
 
 
-def _scans(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the scans in `folder` by case name."""
+def _scans(folder: Path, ending: str, number_of_channels: int) -> dict[str, dict[int, Path]]:
+    """Return the files in `folder` by case name and number of the channel."""
+    scans: dict[str, dict[int, Path]] = {}
     for stem, path in images_in(folder).items():
-        if ending_of(path) != ending or not stem.endswith(_CHANNEL):
-            raise InputError(path, f"is not named CASE{_CHANNEL}{ending}", f"rename it, or correct {DESCRIPTION}")
-    return {stem.removesuffix(_CHANNEL): path for stem, path in images_in(folder).items()}
+        numbered = _NUMBERED.fullmatch(stem)
+        if ending_of(path) != ending or not numbered or int(numbered[2]) >= number_of_channels:
+            numbers = "0000" if number_of_channels == 1 else f"0000 to {number_of_channels - 1:04d}"
+            problem = f"is not named CASE_NUMBER{ending} with the number of a channel, {numbers}"
+            raise InputError(path, problem, f"rename it, or correct {DESCRIPTION}")
+        scans.setdefault(numbered[1], {})[int(numbered[2])] = path
+    return scans

@@ -3,14 +3,17 @@
 X.seg.nrrd, the name that 3D Slicer gives to segmentations, is also a reference.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from base.channels import UNNAMED
 from base.errors import InputError
 from data.layouts.files import images_in, refuse_references_without_image, stem_of
 from data.layouts.reference_names import is_named_as_reference_of
-from data.layouts.source_case import SourceCase
+from data.layouts.source_case import ImageFile, SourceCase
 
-SHAPE = "CASE.nii.gz and CASE_seg.nii.gz; or give two folders with --images and --references"
+SHAPE = "CASE.nii.gz and CASE_seg.nii.gz; or give folders with --images and --references"
 FOLDER_PER_CASE = False
 
 _MARKS = ("_seg", ".seg")
@@ -32,13 +35,26 @@ def find(data_folder: Path) -> list[SourceCase]:
     return _paired(images, references)
 
 
-def find_in_two_folders(image_folder: Path, reference_folder: Path | None) -> list[SourceCase]:
-    """Pair the files of two folders by their names without extensions; without the second, no case has a reference.
+def find_in_folders(image_folders: Mapping[str, Path], reference_folder: Path | None) -> list[SourceCase]:
+    """Pair the files of folders by their names without extensions; without the last, no case has a reference.
+
+    Args:
+        image_folders: of each channel by name; a single folder may have no name.
 
     Raises:
-        InputError: the second folder contains no image file, or one without a counterpart in the first.
+        InputError: the folder of references contains no image file, or one without an image.
     """
-    images = images_in(image_folder)
+    files = {channel: images_in(folder) for channel, folder in image_folders.items()}
+    if list(files) == [UNNAMED]:
+        return _with_references(files[UNNAMED], reference_folder)
+    images = {stem: path for channel in reversed(files) for stem, path in files[channel].items()}
+    return [
+        replace(case, channels={one: ImageFile(files[one][case.name]) for one in files if case.name in files[one]})
+        for case in _with_references(images, reference_folder)
+    ]
+
+
+def _with_references(images: dict[str, Path], reference_folder: Path | None) -> list[SourceCase]:
     if reference_folder is None:
         return _paired(images, {})
     references = {

@@ -28,6 +28,7 @@ from data.sampling.training_cases import TrainingCase, drawing_classes
 from data.sampling.voxel_index import VoxelIndex, find_runs, groups_of_voxels
 from data.soft_labels import SoftLabels
 from data.stored_arrays import StoredArrays, stored
+from data.swapped_channels import features_of, swapped_channels
 
 _CASES_IN_FULL = 50  # whose foregrounds count with all of their samples
 
@@ -108,6 +109,19 @@ def intensity_range(cache: Path, kind: str, channel: str, cases: Sequence[Case])
 
     ranges = [tuple(in_unit(kind, np.array([scaling.low, scaling.high]), scaling)) for scaling in own]
     return intensity_range_of(kind, ranges, foregrounds())
+
+
+def find_swapped_channels(cache: Path, channels: Sequence[str], cases: Sequence[Case]) -> list[tuple[Case, str, str]]:
+    """Return the cases of which two channels seem to be swapped, with these channels, with the folder `cache`."""
+    features = {}
+    for channel in channels:
+        features[channel] = []
+        for case in cases:
+            volumes = stored_volumes(cache, case, channel)
+            foreground = volumes.arrays.get("foreground", np.empty(0))
+            features[channel].append(features_of(Scaling(*volumes.facts["zscore"]), foreground))
+            volumes.release()
+    return [(cases[number], one, other) for number, one, other in swapped_channels(features)]
 
 
 def open_case(

@@ -177,7 +177,7 @@ def test_nnunet_version_1_file_names_have_channel_numbers_that_the_list_omits(fo
     touch(folder, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
     assert found(folder) == {"a": ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")}
     touch(folder, "imagesTr/a_0001.nii.gz")
-    with pytest.raises(InputError, match=r"a_0001.nii.gz: is a second channel; only images of one channel are read"):
+    with pytest.raises(InputError, match=r"a.nii.gz: is one of 2 images of its case, .* --channels"):
         found(folder)
 
 
@@ -211,7 +211,7 @@ def test_segmentations_of_3d_slicer_are_references(folder):
     assert recognise_layout(folder / "one") == "pairs"
     assert found(folder / "one") == {"a": ("a.nrrd", "a.seg.nrrd")}
     touch(folder, "scans/a.nii.gz", "masks/a.seg.nrrd")
-    (case,) = find_paired_cases(folder / "scans", folder / "masks")
+    (case,) = find_paired_cases({"": folder / "scans"}, folder / "masks")
     assert files(case, folder) == ("scans/a.nii.gz", "masks/a.seg.nrrd")
     touch(folder / "one", "a_seg.nrrd")
     with pytest.raises(InputError, match=r"conflicts with a.seg.nrrd in the same folder"):
@@ -225,9 +225,9 @@ def test_files_named_like_the_reference_of_a_scan_are_not_scans(folder):
 
 def test_pairs_in_two_folders(folder):
     touch(folder, "scans/a.nii.gz", "scans/b.mha", "masks/a.nrrd")
-    cases = find_paired_cases(folder / "scans", folder / "masks")
+    cases = find_paired_cases({"": folder / "scans"}, folder / "masks")
     assert [files(case, folder) for case in cases] == [("scans/a.nii.gz", "masks/a.nrrd"), ("scans/b.mha", None)]
-    cases = find_paired_cases(folder / "scans", None)
+    cases = find_paired_cases({"": folder / "scans"}, None)
     assert [files(case, folder) for case in cases] == [("scans/a.nii.gz", None), ("scans/b.mha", None)]
 
 
@@ -241,6 +241,7 @@ def test_every_extension_is_recognized_in_every_layout(folder, ending):
     describe(folder / "nnunet", **{**NNUNET, "file_ending": ending})
     touch(folder / "nnunet", f"imagesTr/c_0000{ending}", f"labelsTr/c{ending}")
     touch(folder / "pairs", f"c{ending}", f"c_seg{ending}")
+    touch(folder / "brats", f"c/c_t1{ending}", f"c/c_seg{ending}")
     for layout in LAYOUTS:
         assert recognise_layout(folder / layout) == layout
         options = {"frames": "ED"} if layout == "acdc" else {}
@@ -380,12 +381,16 @@ WRONG = {
         described({"training": [{"image": "a.png", "label": "b.png"}]}),
         "a.png: is not an image file",
     ),
-    "nnunet, two channels": ("nnunet", described(TWO_CHANNELS, "imagesTr/a_0000.nii.gz"), r"2 channels \(T1, FLAIR\)"),
+    "nnunet, third channel": (
+        "nnunet",
+        described(TWO_CHANNELS, "imagesTr/a_0002.nii.gz"),
+        "is not named .* 0000 to 0001",
+    ),
     "nnunet, pictures": ("nnunet", described({**NNUNET, "file_ending": ".png"}), "files that end in .png"),
     "nnunet, version 1": ("nnunet", described(DECATHLON), "is not a description of nnU-Net v2"),
-    "nnunet, no number": ("nnunet", described(NNUNET, "imagesTr/a.nii.gz"), "is not named CASE_0000.nii.gz"),
-    "nnunet, channel 1": ("nnunet", described(NNUNET, "imagesTr/a_0001.nii.gz"), "is not named CASE_0000.nii.gz"),
-    "nnunet, other ending": ("nnunet", described(NNUNET, "imagesTr/a_0000.mha"), "is not named CASE_0000.nii.gz"),
+    "nnunet, no number": ("nnunet", described(NNUNET, "imagesTr/a.nii.gz"), "is not named CASE_NUMBER.nii.gz"),
+    "nnunet, channel 1": ("nnunet", described(NNUNET, "imagesTr/a_0001.nii.gz"), "is not named CASE_NUMBER.nii.gz"),
+    "nnunet, other ending": ("nnunet", described(NNUNET, "imagesTr/a_0000.mha"), "is not named CASE_NUMBER.nii.gz"),
     "nnunet, no image": (
         "nnunet",
         described(NNUNET, "imagesTr/a_0000.nii.gz", "labelsTr/b.nii.gz"),
@@ -413,15 +418,15 @@ def test_a_missing_label_of_nnunet_is_not_ignored(folder):
 def test_folders_of_pairs_without_images_are_refused(folder):
     touch(folder, "scans/a.nii.gz", "masks/b.nii.gz", "empty/note.txt")
     with pytest.raises(InputError, match=r"masks/b\.nii\.gz: there is no image of case b"):
-        find_paired_cases(folder / "scans", folder / "masks")
+        find_paired_cases({"": folder / "scans"}, folder / "masks")
     with pytest.raises(InputError, match=r"empty: holds no reference: .*; check --references"):
-        find_paired_cases(folder / "scans", folder / "empty")
+        find_paired_cases({"": folder / "scans"}, folder / "empty")
     with pytest.raises(InputError, match="empty: holds no case"):
-        find_paired_cases(folder / "empty", None)
+        find_paired_cases({"": folder / "empty"}, None)
     with pytest.raises(InputError, match="nowhere: there is no such folder; check --images"):
-        find_paired_cases(folder / "nowhere", None)
+        find_paired_cases({"": folder / "nowhere"}, None)
     with pytest.raises(InputError, match="nowhere: there is no such folder; check --references"):
-        find_paired_cases(folder / "scans", folder / "nowhere")
+        find_paired_cases({"": folder / "scans"}, folder / "nowhere")
 
 
 def test_nnunet_and_decathlon_are_distinguished_by_the_description(folder):

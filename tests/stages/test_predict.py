@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
+from data.images.dicom_series import same_locale
 from stages.predictor import Predictor
 from stages.scan_options import PredictorOptions
 from tests.material import SMALL, make_kidney, rows_of
@@ -118,7 +119,8 @@ def write_series(folder, image: sitk.Image, uid: str, prefix: str = "") -> None:
         }.items():
             part.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{prefix}{(7 * number) % 101:03d}.dcm"))
-        writer.Execute(part)
+        with same_locale():
+            writer.Execute(part)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from base.errors import InputError
 from data.images.image_files import Grid
 from tests.material import DIRECTIONS, image_of
-from tests.miniatures import WRITERS, describe, write, write_kits, write_one_folder, write_segthor, write_two_folders
+from tests.miniatures import WRITERS, write, write_kits, write_one_folder, write_segthor, write_two_folders
 
 
 def make_scan(seed, direction):
@@ -145,14 +145,6 @@ def two_folders(work):
     return write_two_folders(work, {"a": make_scan(0, "LPS")})
 
 
-def two_channels(work):
-    scan = make_scan(0, "LPS")[0]
-    for channel in (0, 1):
-        write(scan, work / "imagesTr" / f"a_000{channel}.nii.gz")
-    describe(work, channel_names={"0": "T1", "1": "FLAIR"}, file_ending=".nii.gz")
-    return ["-d", work]
-
-
 def no_folder(work):
     return []
 
@@ -168,9 +160,11 @@ WRONG = [
     (two_folders, [], "--output: "),
     (no_folder, [], "-d/--data: is missing"),
     (case_folders, ["--layout", "segthor"], "holds no case of the layout segthor; expected PATIENT/PATIENT.nii.gz"),
-    (case_folders, ["--layout", "brats"], "--layout: invalid choice"),
+    (case_folders, ["--layout", "kits23"], "--layout: invalid choice"),
     (case_folders, ["--frames", "3"], "--frames: invalid choice"),
-    (two_channels, ["-o", "OUT"], "dataset.json: has 2 channels (T1, FLAIR); only images of one channel are read"),
+    (case_folders, ["--channels", "T1,T1"], "--channels: 'T1,T1' names a channel twice"),
+    (case_folders, ["--channels", "../T1,T2"], "--channels: '../T1' is no name of a channel"),
+    (two_folders, ["--images", "T1=one", "two"], "--images: two does not say which channel its images are"),
 ]
 
 

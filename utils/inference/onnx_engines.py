@@ -70,7 +70,7 @@ def _open_with_openvino(content: bytes, least_side: int, threads: int, precision
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "ENABLE_CPU_PINNING": False,  # other processes may use the same cores
-        # Layers that are kept prepared for a shape; by default 5000, which take a megabyte of memory for each new shape.
+        # Layers that stay prepared for a shape. By default 5000, whose memory grows with every new shape for long.
         "CPU_RUNTIME_CACHE_CAPACITY": "500",
     }
     compiled = core.compile_model(model, "CPU", settings)

@@ -186,3 +186,34 @@ def test_strong_varies_more_than_light_in_every_parameter():
     for name in ("scales", "shifts", "gammas", "noises", "blurs", "matrices"):
         assert getattr(strong, name).std() > getattr(light, name).std(), name
     assert 0.25 < (strong.blurs > 0).mean() < 0.35
+
+
+def test_channels_share_the_geometry_and_have_intensities_of_their_own():
+    rng = np.random.default_rng(0)
+    augmentation = sample_augmentation(STRENGTHS["strong"], rng, np.ones((6, 2)), flip=True, channels=3)
+    pattern = ndimage.gaussian_filter(rng.normal(size=(6, 60, 60)), (0, 3, 3)).astype(np.float32)
+    image = np.repeat(pattern[:, None], 3, axis=1)
+    plain = SampledAugmentation(
+        **{
+            **vars(augmentation),
+            **{name: np.zeros((6, 3), np.float32) for name in ("noises", "blurs")},
+            "gammas": np.ones((6, 3), np.float32),
+        }
+    )
+    result, *_ = apply_augmentation(plain, image, np.zeros((6, 60, 60), np.uint8), None, 30, 30)
+    geometry = (result - plain.shifts[..., None, None]) / plain.scales[..., None, None]
+    np.testing.assert_allclose(geometry, np.repeat(geometry[:, :1], 3, axis=1), atol=1e-4)
+    for name in ("scales", "shifts", "gammas"):
+        assert len(np.unique(getattr(augmentation, name))) == 18
+    changed, *_ = apply_augmentation(augmentation, image, np.zeros((6, 60, 60), np.uint8), None, 30, 30)
+    assert np.abs(changed[:, 0] - changed[:, 1]).max() > 0.05
+
+
+def test_one_channel_is_augmented_as_before_there_were_several():
+    """The parameters of one channel are the first numbers of the generator, in the order of earlier versions."""
+    n, strength = 4, STRENGTHS["strong"]
+    one = sample_augmentation(strength, np.random.default_rng(5), np.ones((n, 2)))
+    rng = np.random.default_rng(5)
+    rng.normal(0, 1, n), rng.normal(0, 1, n)  # angles and zooms
+    np.testing.assert_array_equal(one.scales[:, 0], np.float32(1 + strength.intensity * rng.normal(size=n)))
+    np.testing.assert_array_equal(one.shifts[:, 0], np.float32(strength.intensity * rng.normal(size=n)))
