@@ -121,13 +121,17 @@ class Predictor:
             InputError: a channel is missing or lies elsewhere, or the scan would be too large on the networks' grid.
         """
         images = scan if isinstance(scan, Mapping) else {UNNAMED: scan}
-        inside, warnings = None, ()
-        if self.first:
-            classes = self.first[0].description.classes
-            found = _segment(self.first, classes, _kept(self.first, [], None), images, placement, path)
-            inside, warnings = found.labels > 0, found.warnings
+        inside, warnings = self._first_stage(images, placement, path) if self.first else (None, ())
         prediction = _segment(self.networks, self.classes, self.kept, images, placement, path, inside)
         return replace(prediction, warnings=tuple(dict.fromkeys([*warnings, *prediction.warnings])))
+
+    def _first_stage(
+        self, images: Mapping[str, sitk.Image], placement: Placement | None, path: Path | str
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return the foreground that the first stage finds, boolean (z, y, x) on the scan's grid, and its warnings."""
+        classes, kept = self.first[0].description.classes, _kept(self.first, [], None)
+        found = _segment(self.first, classes, kept, images, placement, path)
+        return found.labels > 0, found.warnings
 
 
 def _segment(

@@ -274,13 +274,16 @@ def test_onnx_runtime_serves_where_there_is_no_openvino(student, kidneys, tmp_pa
     ended = run_without("torch,openvino", tmp_path / "home", *words)
     assert ended.returncode == 0, ended.stderr
     assert "(openvino would be faster)" in ended.stdout
-    ended = run_without("torch,openvino,onnxruntime", tmp_path / "home", *words, "--overwrite")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert "needs OpenVINO or ONNX Runtime" in ended.stderr
-    (tmp_path / "x.pth").touch()
-    ended = run_without("torch", tmp_path / "home", *words[:-1], tmp_path / "x.pth")
-    assert "x.pth: needs PyTorch, which is not installed" in ended.stderr
+
+
+def test_a_missing_engine_is_told_in_one_line(student, save, call, kidneys, tmp_path, monkeypatch):
+    command = ["predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w"]
+    monkeypatch.setattr("stages.engines.installed_engine", lambda: None)
+    with pytest.raises(InputError, match="needs OpenVINO or ONNX Runtime, and neither is installed"):
+        call(*command, student)
+    monkeypatch.setattr("stages.engines.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs PyTorch, which is not installed"):
+        call(*command, save / "one" / "FINAL*.pth")
 
 
 def test_options_of_other_engines_are_refused(student, kidneys, tmp_path, call):

@@ -132,7 +132,8 @@ def volume(kidneys) -> sitk.Image:
     return sitk.Cast(image, sitk.sitkInt16)
 
 
-def test_files_and_dicom_series_of_a_scan_are_predicted_alike(call, tested, volume, tmp_path):
+def test_files_and_dicom_series_of_a_scan_are_predicted_alike(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
     _, save = tested
     scans = tmp_path / "scans"
     scans.mkdir()
@@ -181,7 +182,8 @@ def test_a_series_that_lacks_a_slice_is_told_and_the_others_go_on(run, tested, v
     assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
 
 
-def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, volume, tmp_path):
+def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
     _, save = tested
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
