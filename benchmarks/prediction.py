@@ -123,8 +123,8 @@ def _start(save: Path, weights: Path, folder: Path) -> Row:
     image = sitk.GetImageFromArray(np.random.default_rng(0).normal(0, 300, [TINY] * 3).astype(np.int16))
     image.SetSpacing((1.5, 1.5, 2.5))
     for split in ("train", "val", "test"):
-        (data / split / "tiny").mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, str(data / split / "tiny" / IMAGE))
+        (data / split / f"tiny_{split}").mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(image, str(data / split / f"tiny_{split}" / IMAGE))
     _run("resample_data", "-d", data)
     case = find_cases(data, "val")[0]
     predict = partial(_run, "predict", *_prediction(case, folder, exported(weights, folder)))

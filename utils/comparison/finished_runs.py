@@ -113,7 +113,7 @@ def check_alike(name: str, record: RunRecord, other: FinishedRun) -> None:
     """
     theirs = other.record
     if (theirs.classes, theirs.classes.shown) != (record.classes, record.classes.shown):
-        own, others = (", ".join(one.classes.shown) for one in (record, theirs))
+        own, others = (",".join(one.classes.shown) for one in (record, theirs))
         problem = f"has classes {others}, {name} {own}"
         raise InputError(other.folder, problem, "compare runs of the same classes")
     if theirs.tolerance_mm != record.tolerance_mm:
