@@ -118,9 +118,12 @@ class Predictor:
             path: of the scan, for errors.
 
         Raises:
-            InputError: a channel is missing or lies elsewhere, or the scan would be too large on the networks' grid.
+            InputError: an image has not three dimensions, a channel is missing or lies elsewhere, or the scan would be
+                too large on the networks' grid.
         """
         images = scan if isinstance(scan, Mapping) else {UNNAMED: scan}
+        if any(image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 for image in images.values()):
+            raise InputError(path, "is no image of three dimensions and one value a voxel", "extract one from it")
         inside, warnings = self._first_stage(images, placement, path) if self.first else (None, ())
         prediction = _segment(self.networks, self.classes, self.kept, images, placement, path, inside)
         return replace(prediction, warnings=tuple(dict.fromkeys([*warnings, *prediction.warnings])))

@@ -91,6 +91,8 @@ def test_five_lines_of_python_predict_the_same(tested):
     voxel_ml = np.prod(scan.GetSpacing()) / 1000
     assert prediction.volumes_ml["kidney"] == pytest.approx((prediction.labels == 1).sum() * voxel_ml)
     assert set(prediction.volumes_ml) == {"kidney", "2"}
+    with pytest.raises(InputError, match="is no image of three dimensions"):
+        predictor.predict(scan[:, :, 0])
     probability = sitk.GetArrayFromImage(prediction.probability("kidney"))
     stored = sitk.ReadImage(str(save / "one" / "test" / "case_00004_probability_1.nii.gz"))
     np.testing.assert_array_equal(probability, sitk.GetArrayFromImage(stored))
