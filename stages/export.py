@@ -1,7 +1,7 @@
 """Export a network: convert it, quantize it if asked, check the file, and keep it."""
 
+import errno
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,7 @@ def export_network(options: ExportOptions) -> None:
     patches = patches_of(description, cases)
     kind = f"patches of {len(cases[:_CASES])} cases" if cases else "patches of noise, without -d DATA"
 
-    def check(path: Path) -> None:
-        written = read_exported(path)
+    def compare(written: ExportedNetwork) -> None:
         own = array_network(written, open_graph(written, engine, threads, "fp32"))
         reference = TorchNetwork(network, torch.device("cpu"), description.number_of_classes)
         difference = largest_difference(description, reference, own, patches)
@@ -60,10 +59,17 @@ def export_network(options: ExportOptions) -> None:
             raise InputError(options.output, f"{problem}, on {kind}", "report it, with the versions of --version")
         print(f"32 bits: probabilities differ from PyTorch's by {difference:.1e} at most, on {kind}")
 
+    def verify(path: Path) -> None:
+        written = read_exported(path)
+        if written.content != exported.content:
+            raise OSError(errno.EIO, "the written file has different content")
+        if not options.int8:
+            compare(written)
+
     if options.int8:
+        compare(exported)
         exported = quantize(exported, cases, engine, threads, options.settled_margin, options.evaluate)
-        check = partial(check_content, exported.content)
-    with replacing(options.output, check) as temporary:
+    with replacing(options.output, verify) as temporary:
         temporary.write_bytes(exported.content)
     before, after = (path.stat().st_size / 1e6 for path in (trained.path, options.output))
     print(f"{options.output}: {after:.2f} MB, weights {before:.2f} MB")
@@ -159,9 +165,3 @@ def largest_difference(
         wanted = [slice(0, side) for side in patch.shape[2:]]
         differences.append(float(np.abs(first(patch, wanted) - second(patch, wanted)).max()))
     return max(differences)
-
-
-def check_content(content: bytes, path: Path) -> None:
-    """Raise OSError if a written file has different content."""
-    if path.read_bytes() != content:
-        raise OSError("the written file has different content")

@@ -5,6 +5,7 @@ predicts the cases of a split.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from statistics import fmean
 
 import numpy as np
@@ -23,6 +24,7 @@ from utils.evaluation.metrics import dice
 from utils.inference.onnx_engines import Run, without_telemetry
 from utils.inference.volumes import predictor_of
 
+_PACKAGES = ("nncf", "onnx", "onnxruntime")
 _LARGEST_P = 0.05
 _FEWEST_PATIENTS = 5
 _INPUTS = 64  # that ranges of activations are found with
@@ -60,6 +62,9 @@ def quantize(
         InputError: NNCF is not installed, there are too few cases, or the quantized network is not shown to be
             non-inferior.
     """
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise InputError("--int8", f"needs {package}, which is not installed", "see requirements-export.txt")
     patients = {case.name: case.patient for case in cases}
     count = len(set(patients.values()))
     if count < _FEWEST_PATIENTS:
