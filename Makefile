@@ -25,10 +25,10 @@ benchmark: .venv/installed-benchmarks
 	$(INSTALL) --no-build-isolation -r requirements-visdom.txt
 	touch $@
 
-.venv/installed-dev: requirements-dev.txt .venv/installed
+.venv/installed-dev: requirements-dev.txt requirements-export.txt .venv/installed
 	$(INSTALL) -r requirements-dev.txt
 	touch $@
 
-.venv/installed-benchmarks: requirements-benchmarks.txt .venv/installed
+.venv/installed-benchmarks: requirements-benchmarks.txt requirements-export.txt .venv/installed
 	$(INSTALL) -r requirements-benchmarks.txt
 	touch $@

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from base.errors import InputError
 from base.json_files import check_shape, read_json, write_json
 
 _RUN_FILE, _SUFFIX = "trust.json", ".trust.json"
+_REMEDY = "remove it, and predict the validation cases again (-e val)"
 ESTIMATORS = ("agreement", "expected_dice")
 
 
@@ -91,9 +93,17 @@ class DiceCalibration:
             InputError: it is damaged.
         """
         try:
-            value = read_json(path, _SHAPE, "remove it, and predict the validation cases again (-e val)")
+            value = read_json(path, {str: object}, _REMEDY)
+            return cls.from_json(value)
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise InputError(path, f"is damaged ({error})", _REMEDY) from None
+
+    @classmethod
+    def from_json(cls, value) -> "DiceCalibration":
+        """Read what `to_json` gives; raise ValueError for anything else."""
+        check_shape(value, _SHAPE)
         known = {name: value[name] for name in _SHAPE}
         names = ("intercept", "slope", "margin", "patients")
         lines = {name: DiceLine(*(line[key] for key in names)) for name, line in value["lines"].items()}
@@ -101,7 +111,11 @@ class DiceCalibration:
 
     def write(self, path: Path) -> None:
         """Write the file at `path`."""
-        write_json(path, asdict(self))
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict:
+        """Return the calibration as plain values."""
+        return asdict(self)
 
     def suits(self, weights: Mapping[str, str], clip_to: str | None) -> bool:
         """Tell whether it holds for predictions of these networks, clipped to `clip_to`."""

@@ -1,26 +1,32 @@
 """Classes of a segmentation as given by the user: labels of the reference, or unions of labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from base.errors import InputError
 from base.json_files import check_shape
+from base.names import check_name
 
 # Label and class index of voxels that are excluded from losses and measures: outside the image, without a reference, or
 # not annotated in it.
 IGNORED = 255
 
+_KEYS = {"names", "labels", "titles"}
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 
 
 @dataclass(frozen=True)
 class LabelClasses:
-    """The classes of a segmentation: their `names` as given, and the reference `labels` that each of them unites.
+    """The classes of a segmentation. Class 0 is the background, which also includes all labels that belong to no class.
 
-    Class 0 is the background, which also includes all labels that belong to no class.
+    Attributes:
+        names: of the classes as given, such as ``1+2``.
+        labels: labels of the reference that each class unites.
+        titles: what each class is called, such as ``kidney``; empty without titles. They distinguish no classes.
     """
 
     names: tuple[str, ...]
     labels: tuple[tuple[int, ...], ...]
+    titles: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -29,6 +35,11 @@ class LabelClasses:
     def folder_name(self) -> str:
         """The classes as the name of a folder: ``0_1_2``."""
         return "_".join(self.names)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The titles of the classes, else their names: for tables, pictures and names of files."""
+        return self.titles or self.names
 
     @property
     def written_labels(self) -> tuple[int, ...]:
@@ -48,11 +59,14 @@ class LabelClasses:
         return bytes(table)
 
     def to_json(self) -> dict:
-        return {"names": list(self.names), "labels": [list(labels) for labels in self.labels]}
+        titles = {"titles": list(self.titles)} if self.titles else {}
+        return {"names": list(self.names), "labels": [list(labels) for labels in self.labels], **titles}
 
     @classmethod
     def from_json(cls, value: dict) -> "LabelClasses":
-        return cls(tuple(value["names"]), tuple(tuple(labels) for labels in value["labels"]))
+        return cls(
+            tuple(value["names"]), tuple(tuple(labels) for labels in value["labels"]), tuple(value.get("titles", ()))
+        )
 
     def __str__(self) -> str:
         return ",".join(self.names)
@@ -80,15 +94,59 @@ def parse_classes(text: str) -> LabelClasses:
     return LabelClasses(names, labels)
 
 
+def parse_titles(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse titles of classes such as ``1=kidney,2=tumour``: (name, title) of each.
+
+    Raises:
+        InputError: `text` is no such list, or a title cannot be part of a file's name.
+    """
+    pairs = [tuple(part.strip() for part in pair.partition("=")[::2]) for pair in text.split(",")]
+    try:
+        for name, title in pairs:
+            if not name:
+                raise ValueError("a title belongs to no class")
+            _check_title(title)
+    except ValueError as error:
+        raise InputError("class names", f"{text!r}: {error}", "write them like 1=kidney,2=tumour") from None
+    return tuple(pairs)
+
+
+def with_titles(classes: LabelClasses, titles: tuple[tuple[str, str], ...], option: str) -> LabelClasses:
+    """Return the classes with titles, by name; without one, a class keeps its name, and 0 is called background.
+
+    Raises:
+        InputError: a title is given to a class that there is not, or two classes are called the same.
+    """
+    unknown = [name for name, _ in titles if name not in classes.names]
+    if unknown:
+        raise InputError(option, f"there is no class {unknown[0]}", f"the classes are {classes}")
+    called = {name: name for name in classes.names} | {classes.names[0]: "background"} | dict(titles)
+    if len(set(called.values())) < len(called) or len(dict(titles)) < len(titles):
+        raise InputError(option, "a class or a title is named twice", "give each class one title of its own")
+    return replace(classes, titles=tuple(called.values()))
+
+
+def _check_title(text: str) -> None:
+    """Raise ValueError unless a title can be part of the name of a file and of a list of classes."""
+    check_name(text)
+    if any(character in text for character in ",=+"):
+        raise ValueError(f"{text!r} has a comma, an equals sign or a plus sign")
+
+
 def check_classes(value) -> None:
     """Raise ValueError unless `value` is valid output of `LabelClasses.to_json`."""
-    check_shape(value, {"names": [str], "labels": [[int]]})
+    check_shape(value, {"names": [str], "labels": [[int]], "titles?": [str]})
+    titles = value.get("titles", [])
+    for title in titles:
+        _check_title(title)
+    if len(set(titles)) < len(titles) or len(titles) not in (0, len(value["names"])):
+        raise ValueError("titles of the classes: expected one of each, all different")
     try:
         named = parse_classes(",".join(value["names"]))
     except InputError as error:
         raise ValueError(str(error)) from None
     labels = [label for group in value["labels"] for label in group]
-    if list(named.names) != list(value["names"]) or len(value["labels"]) != len(named) or len(value) != 2:
+    if list(named.names) != list(value["names"]) or len(value["labels"]) != len(named) or value.keys() - _KEYS:
         raise ValueError("names and labels of the classes do not match")
     if not all(0 <= label <= 255 for label in labels):
         raise ValueError("a label of the classes is outside 0 to 255")
@@ -113,7 +171,7 @@ def resolve(classes: LabelClasses, labels_in_data: set[int], data_folder) -> Lab
         InputError: no case contains a label of some class.
     """
     if classes.names == ("0", "3") and 3 not in labels_in_data:
-        return LabelClasses(classes.names, ((0,), _EVERY_FOREGROUND_LABEL))
+        return replace(classes, labels=((0,), _EVERY_FOREGROUND_LABEL))
     for name, labels in zip(classes.names, classes.labels):
         if not labels_in_data.intersection(labels):
             known = ", ".join(str(label) for label in sorted(labels_in_data)) or "none"

@@ -38,7 +38,7 @@ def regions_of(classes: LabelClasses, unions: tuple[tuple[int, ...], ...] = ()) 
     Raises:
         InputError: predictions of `classes` do not contain a label of some union.
     """
-    labelled = list(zip(classes.names, classes.written_labels))
+    labelled = list(zip(classes.shown, classes.written_labels))
     channels = {label: index for index, (_, label) in enumerate(labelled) if index > 0}
     regions = {(label,): Region(name, (label,), (channels[label],)) for name, label in labelled[1:]}
     for labels in unions:

@@ -1,15 +1,16 @@
 """Versions of this program and of the packages on which its results depend."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 VERSION = "1.0"
 PACKAGES = ("torch", "numpy", "SimpleITK")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of `PACKAGES`; raise PackageNotFoundError if one is not installed."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of `packages`; raise PackageNotFoundError if one is not installed."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def describe_versions() -> str:

@@ -20,6 +20,7 @@ PROGRAMS = (
     "many_cases",
     "many_shapes",
     "largest_case",
+    "prediction",
     "start",
 )
 

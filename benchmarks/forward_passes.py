@@ -5,7 +5,7 @@ from unittest import mock
 
 import torch
 
-from utils.inference.forward import ForwardPass
+from utils.inference.torch_networks import ForwardPass
 
 
 class ForwardPasses:
@@ -16,7 +16,7 @@ class ForwardPasses:
         classify = ForwardPass.__call__
 
         def recording(classifier, network, images, *rest):
-            self._calls.append((network, torch.from_numpy(images.copy())[:, None], rest))
+            self._calls.append((network, torch.from_numpy(images.copy()), rest))
             return classify(classifier, network, images, *rest)
 
         with mock.patch.object(ForwardPass, "__call__", recording):

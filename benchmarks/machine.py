@@ -6,7 +6,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "monai")
+_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "openvino", "nncf", "monai")
 
 
 def describe_machine() -> dict:

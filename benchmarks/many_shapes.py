@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.measure import Row, run_alone
 from benchmarks.networks_at_hand import untrained_network
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import predictor_of
 from utils.runtime.resident_memory import resident_bytes
 
@@ -39,7 +40,7 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
 def _resident_megabytes(name: str, features: int | None) -> list[float]:
     """Return this process's resident memory after each volume, in MB."""
     network, described = untrained_network(name, CLASSES, features)
-    predict = predictor_of(network, torch.device("cpu"), described)
+    predict = predictor_of(TorchNetwork(network, torch.device("cpu"), described.number_of_classes), described)
     generator = np.random.default_rng(0)
     sizes = []
     for _ in range(SHAPES):

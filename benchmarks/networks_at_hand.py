@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +18,13 @@ CLASSES = "0,1,2"
 
 def trained_network(data_folder: Path, save_folder: Path, receptive_field: int, iterations: int = 300) -> Path:
     """Return the weights of a dil2D, trained once for a few minutes at most."""
-    name = f"rf{receptive_field}"
-    command = [sys.executable, "training_network.py", "-n", "dil2D", "-d", data_folder, "-s", save_folder, "-r", name]
-    command += ["-i", iterations, "--receptive-field-size", receptive_field, "--sample-size", "24", "-b", "8"]
+    options = ["-n", "dil2D", "-i", iterations, "--receptive-field-size", receptive_field, "--sample-size", 24, "-b", 8]
+    return train_once(data_folder, save_folder, f"rf{receptive_field}", options, iterations)
+
+
+def train_once(data_folder: Path, save_folder: Path, name: str, options: Sequence[object], iterations: int) -> Path:
+    """Return the weights of the experiment `name`, trained unless it is finished."""
+    command = [sys.executable, "training_network.py", "-d", data_folder, "-s", save_folder, "-r", name, *options]
     command += ["--classes", CLASSES, "--validate-every", iterations, "--checkpoint-every", "50", "--visdom-port", "0"]
     subprocess.run([*map(str, command), "--resume"], cwd=ROOT, check=True)
     return save_folder / name / f"FINAL_{name}_{iterations}.pth"

@@ -9,7 +9,7 @@ from statistics import median
 from benchmarks.material import ROOT
 from benchmarks.measure import Row, run_alone
 
-SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble")
+SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble", "predict", "export_network")
 TARGET_SECONDS = 0.5
 REPEATS = 5
 

@@ -15,6 +15,7 @@ from benchmarks.networks_at_hand import trained_network
 from data.cases import find_cases
 from data.intensities import normalize
 from networks.weights import TrainedNetwork, load_weights
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import predictor_of
 
 RECEPTIVE_FIELDS = (35, 131)
@@ -34,7 +35,8 @@ def _rows(receptive_field: int, data: Path, save: Path) -> list[Row]:
     images = case.resampled_images(trained.description.channels)
     volume, padding_values = normalize(list(images.values()), trained.description.normalizations)
     mask = case.resampled_reference() > 0
-    predictor = predictor_of(trained.build(), torch.device("cpu"), trained.description)
+    network = TorchNetwork(trained.build(), torch.device("cpu"), trained.description.number_of_classes)
+    predictor = predictor_of(network, trained.description)
     predict = partial(predictor, volume, padding_values)
     name = f"dil2D rf {receptive_field}, volume of {_size(case.grid.size)}"
     plain = partial(_slice_by_slice, trained, volume[0], padding_values[0])

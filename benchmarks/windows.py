@@ -16,6 +16,7 @@ from benchmarks.networks_at_hand import untrained_network
 from data.case_folder import SPLITS
 from data.cases import Case, find_cases
 from data.intensities import normalize
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import InferenceOptions, predictor_of
 
 WINDOW, OVERLAP = 64, 0.5
@@ -69,7 +70,8 @@ def _implementations(case: Case, at_once: int) -> tuple[Callable, Callable, tupl
     (image,) = case.resampled_images([UNNAMED]).values()
     volume, padding_values = normalize([image[even]], [NORMALIZATION])
     network, described = untrained_network("UNet3D", CLASSES, FEATURES, WINDOW)
-    predict = predictor_of(network, torch.device("cpu"), described, InferenceOptions(overlap=OVERLAP))
+    arrays = TorchNetwork(network, torch.device("cpu"), described.number_of_classes)
+    predict = predictor_of(arrays, described, InferenceOptions(overlap=OVERLAP))
 
     @torch.inference_mode()
     def theirs() -> np.ndarray:

@@ -50,6 +50,10 @@ def clip_of_prediction(path: Path, case: Case) -> Clip:
     difference = Grid.of(image).differs_from(case.original_grid)
     if difference:
         raise InputError(path, f"is not on the grid of {case.folder} ({difference})", "predict the case again")
-    foreground = whole_labels(to_array(image), path) > 0
-    mask = from_array(foreground.astype(np.uint8), Grid.of(image))
-    return Clip(foreground, resample_reference(mask, case.grid) > 0)
+    return clip_of_mask(whole_labels(to_array(image), path) > 0, Grid.of(image), case.grid)
+
+
+def clip_of_mask(foreground: np.ndarray, grid: Grid, resampled: Grid) -> Clip:
+    """Return the clip of a boolean mask (z, y, x) on a scan's own `grid`, along LPS."""
+    mask = from_array(foreground.astype(np.uint8), grid)
+    return Clip(foreground, resample_reference(mask, resampled) > 0)

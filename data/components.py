@@ -6,6 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from base.label_classes import LabelClasses
+
 
 def keep_largest(labels: np.ndarray, count: int | Mapping[int, int]) -> np.ndarray:
     """Keep the `count` largest connected components of each foreground label and set the others to background.
@@ -34,3 +36,11 @@ def keep_largest(labels: np.ndarray, count: int | Mapping[int, int]) -> np.ndarr
         by_size = sitk.RelabelComponent(components)  # 1 is the largest
         part[box][sitk.GetArrayViewFromImage(by_size) > counts[label]] = 0
     return kept
+
+
+def keep_components(labels: np.ndarray, kept: int | Mapping[str, int], classes: LabelClasses) -> np.ndarray:
+    """Keep the `kept` largest components of all foreground `classes`, or of each by its name; see `keep_largest`."""
+    if isinstance(kept, int):
+        return keep_largest(labels, kept)
+    named = zip(classes.names, classes.written_labels)
+    return keep_largest(labels, {label: kept[name] for name, label in named if name in kept})

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from base.channels import UNNAMED
 from base.errors import InputError, one_line
 from base.json_files import write_json
 from base.label_classes import IGNORED
-from data.case_folder import IMAGE, RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
+from data.case_folder import RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
 from data.case_record import read_case_record
 from data.images.image_files import Grid, checksum, from_array, lps_grid, read_component, read_image, to_lps
 from data.images.image_headers import read_header
@@ -25,19 +24,10 @@ from data.labels import looks_like_labels, whole_labels
 from data.layouts import SourceCase
 from data.layouts.source_case import ImageFile
 from data.originals import Original
-from data.resampling import (
-    VoxelSize,
-    count_labels,
-    covered_share,
-    resample_image,
-    resample_onto,
-    resample_reference,
-    resampled_grid,
-)
+from data.resampled_scan import resample_scan
+from data.resampling import VoxelSize, checked_grid, count_labels, resample_reference
 
 VERSION = 3  # of the computations and the record of stage 1; cases of another version are resampled again
-_MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
-_LONGEST_AXIS = 2**14
 _NOT_ANNOTATED = "nothing of its reference is annotated: it counts as a case without reference"
 
 Limits = Callable[[float, int], AbstractContextManager]  # limits the seconds and bytes for reading a file
@@ -272,18 +262,12 @@ def _write_resampled(
     """
     first = next(iter(scan.values()))
     own, original = Grid.of(first), lps_grid(first)
-    grid = _checked_grid(folder, original, voxel_size_mm)
+    grid = checked_grid(folder / image_name(next(iter(scan))), original, voxel_size_mm)
     sums, notes = {}, []
-    for channel, image in scan.items():
-        difference = Grid.of(image).differs_from(own)
-        if difference:
-            image, note = _moved_onto(grid, to_lps(image), folder / image_name(channel), difference)
-            notes.append(f"channel {channel} {note}")
-        else:  # within the tolerance, the grid of the first is used for all
-            image = image if Grid.of(image) == own else from_array(sitk.GetArrayViewFromImage(image), own)
-            image = resample_image(to_lps(image), grid)
+    for channel, image, note in resample_scan(scan, own, grid, lambda name: folder / image_name(name)):
         write_resampled(image, folder / resampled_image_name(channel))
         sums[channel] = _checksum_of(image)
+        notes += [note] if note else []
     checksums = _image_checksums(sums)
     counts = None
     if reference is None:
@@ -302,30 +286,3 @@ def _write_resampled(
         "sha256": checksums,
     }
     return record, notes
-
-
-def _moved_onto(grid: Grid, image: sitk.Image, path: Path, difference: str) -> tuple[sitk.Image, str]:
-    """Resample a channel that lies on another grid; return it, and a note without the channel's name.
-
-    Raises:
-        InputError: it does not overlap with the `grid`.
-    """
-    share = covered_share(Grid.of(image), grid)
-    if not share:
-        raise InputError(path, "does not overlap with the first channel", "check its position: it may be another scan")
-    beyond = "" if share == 1 else f", of which it covers {100 * share:.0f}%"
-    return resample_onto(image, grid), f"is on another grid ({difference}): resampled onto that of the first{beyond}"
-
-
-def _checked_grid(folder: Path, original: Grid, voxel_size_mm: VoxelSize) -> Grid:
-    """Return the resampled grid; raise InputError if it has more voxels than fit into memory."""
-    sides_mm = [n * mm for n, mm in zip(original.size, original.spacing)]
-    if voxel_size_mm:
-        sizes_mm = [new or old for old, new in zip(original.spacing, voxel_size_mm)]
-        counts = [side / mm for side, mm in zip(sides_mm, sizes_mm)]
-        if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
-            sizes = " × ".join(f"{n:.0f}" for n in counts)
-            box = " × ".join(f"{side:.4g}" for side in sides_mm)
-            problem = f"would have {sizes} voxels, because its size is {box} mm"
-            raise InputError(folder / IMAGE, problem, "correct its voxel size, or choose a larger --voxel-size")
-    return resampled_grid(original, voxel_size_mm)

@@ -6,19 +6,24 @@ The new grid covers the same physical box as the old one: the corners are kept, 
     new  |    .    |    .    |  ..      6 mm hold 3 voxels of 2 mm
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage, sparse, special
 
 from base.argmax import argmax
+from base.errors import InputError
 from base.label_classes import IGNORED
 from data.images.image_files import GRID_TOLERANCE, Grid, from_array
 
 # Standard deviation of a Gaussian per unit of full width at half maximum.
 SIGMA_PER_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 
+_MOST_VOXELS = 2**30  # of a resampled image: 4 GiB of float32
+_LONGEST_AXIS = 2**14
 _LEAST_WEIGHT = 1e-7  # smaller weights are set to 0, because the support of a cubic spline is unbounded
 
 
@@ -39,6 +44,20 @@ def resampled_grid(grid: Grid, voxel_size_mm: VoxelSize) -> Grid:
     direction = np.reshape(grid.direction, (3, 3))
     origin = np.array(grid.origin) + direction @ centre_shift
     return Grid(tuple(size), spacing, tuple(origin.tolist()), grid.direction)
+
+
+def checked_grid(path: Path, grid: Grid, voxel_size_mm: VoxelSize) -> Grid:
+    """Return the `resampled_grid` of the scan at `path`; raise InputError if its voxels do not fit into memory."""
+    sides_mm = [n * mm for n, mm in zip(grid.size, grid.spacing)]
+    if voxel_size_mm:
+        sizes_mm = [new or old for old, new in zip(grid.spacing, voxel_size_mm)]
+        counts = [side / mm for side, mm in zip(sides_mm, sizes_mm)]
+        if math.prod(max(1, n) for n in counts) > _MOST_VOXELS or max(counts) > _LONGEST_AXIS:
+            sizes = " × ".join(f"{n:.0f}" for n in counts)
+            box = " × ".join(f"{side:.4g}" for side in sides_mm)
+            problem = f"would have {sizes} voxels, because its size is {box} mm"
+            raise InputError(path, problem, "correct its voxel size, or choose a larger --voxel-size")
+    return resampled_grid(grid, voxel_size_mm)
 
 
 class _Interpolation:

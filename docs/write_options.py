@@ -12,12 +12,12 @@ from importlib import import_module
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("options.md")
-SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble")
+SCRIPTS = ("resample_data", "training_network", "testing_network", "ensemble", "predict", "export_network")
 
 _INTRODUCTION = """\
 # Options
 
-All options of the four scripts. This page is written by `python -m docs.write_options` from the same texts that
+All options of the scripts. This page is written by `python -m docs.write_options` from the same texts that
 `--help` prints: change those, not this page.
 
 - A boolean option (`True|False`) may stand alone, or take `True`, `False`, `true`, `false`, `1`, `0`, `yes` or `no`.
@@ -25,8 +25,9 @@ All options of the four scripts. This page is written by `python -m docs.write_o
 - An option without an entry under *default* is off, or not set.
 - `DATA`, `SAVE` and the files in them are described in [files.md](files.md), data sets and classes in
   [layouts.md](layouts.md), networks, patches and intensities in [networks.md](networks.md), soft labels and students in
-  [recipes.md](recipes.md), comparisons in [comparisons.md](comparisons.md), processes, threads and devices in
-  [clusters.md](clusters.md), and the dashboard in [dashboard.md](dashboard.md).
+  [recipes.md](recipes.md), single scans and exported networks in [prediction.md](prediction.md), comparisons in
+  [comparisons.md](comparisons.md), processes, threads and devices in [clusters.md](clusters.md), and the dashboard in
+  [dashboard.md](dashboard.md).
 """
 _DEFAULT = re.compile(r"\s*\(default: (.*)\)$")
 

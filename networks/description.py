@@ -9,6 +9,7 @@ from base.json_files import check_shape
 from base.label_classes import LabelClasses, check_classes
 from base.names import check_run_name
 from base.run_record import NetworkSummary
+from base.scan_ranges import ScanRange
 from networks import Architecture, find_architecture
 
 
@@ -30,6 +31,7 @@ class NetworkDescription:
         channels: names of the images that the network reads, in order; one without a name for scans of one image.
         normalizations: of the intensities of each channel, as decided in training.
         intensities: of the training images, of each channel; None in weights of earlier versions.
+        scans: voxel sizes and fields of view of the training scans; None in weights of earlier versions.
         voxel_size_mm: voxel size (x, y, z) of the training cases in mm; None where stage 1 kept each scan's own,
             along an axis or along all.
         training_cases, training_patients: names of the cases trained on, and of their patients.
@@ -74,6 +76,7 @@ class NetworkDescription:
     initial_patients: list[str] | None = None
     parameters: int | None = None
     validation_dice: list[float] | None = None
+    scans: ScanRange | None = None
 
     @property
     def _architecture(self) -> Architecture:
@@ -168,6 +171,7 @@ class NetworkDescription:
             "planes": self.planes,
             "classes": self.classes.to_json(),
             **self._channels_to_json(),
+            **({"scans": self.scans.to_json()} if self.scans else {}),
             "voxel_size_mm": self.voxel_size_mm,
             "iterations": self.iterations,
             "seed": self.seed,
@@ -213,6 +217,7 @@ class NetworkDescription:
             planes=tuple(value["planes"]),
             classes=LabelClasses.from_json(value["classes"]),
             **channels,
+            scans=ScanRange.from_json(value["scans"]) if value.get("scans") else None,
             training_patients=value.get("training_patients", []),
         )
 
@@ -275,6 +280,7 @@ _SHAPE = {
     "sample_size": int,
     "planes": [int],
     "classes": check_classes,
+    "scans?": {"spacing_mm": [_PAIR] * 3, "extent_mm": [_PAIR] * 3},
     "voxel_size_mm": (None, [(None, _check_voxel_side)] * 3),
     "training_cases": [str],
     "training_patients?": [str],

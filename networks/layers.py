@@ -21,7 +21,8 @@ def convolve_volumes(
     For small single images, PyTorch uses its own implementation instead of oneDNN, which is two to four times slower.
     """
     if (
-        len(images) == 1
+        not torch.jit.is_tracing()  # for another engine
+        and len(images) == 1
         and images.device.type == "cpu"
         and images.dtype == torch.float32
         and torch.backends.mkldnn.is_available()

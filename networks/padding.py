@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional
 
+from base.padding import voxels_to_add
+
 
 def pad_to_multiple(image: torch.Tensor, multiple: int) -> tuple[torch.Tensor, tuple]:
     """Pad an image (n, channels, sides...) so that its sides are multiples of `multiple`.
@@ -18,10 +20,9 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> tuple[torch.Tensor, t
         the padded image (the image itself if it needs no padding), and the index of the image in it.
     """
     sides = image.shape[2:]
-    missing = [max(2 * multiple, -(-side // multiple) * multiple) - side for side in sides]
-    before = [count // 2 for count in missing]
-    position = (..., *(slice(low, low + side) for low, side in zip(before, sides)))
-    if not any(missing):
+    amounts = [voxels_to_add(side, multiple) for side in sides]
+    position = (..., *(slice(before, before + side) for (before, _), side in zip(amounts, sides)))
+    if not any(map(any, amounts)):
         return image, position
-    amounts = [amount for low, count in zip(before, missing) for amount in (count - low, low)]
-    return functional.pad(image, amounts[::-1], mode="replicate"), position  # pad() begins with the last axis
+    ends = [end for before_and_after in amounts[::-1] for end in before_and_after]  # pad() begins with the last axis
+    return functional.pad(image, ends, mode="replicate"), position

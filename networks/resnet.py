@@ -28,6 +28,8 @@ class ResNet(nn.Module):
         channels: of the images.
     """
 
+    multiple = 2**_STRIDED  # that the sides of images are padded to
+
     def __init__(
         self, dimensions: int, number_of_classes: int, features: int = 16, dropout: float = 0.2, channels: int = 1
     ):
@@ -47,8 +49,12 @@ class ResNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes, sides...) of images (n, channels, sides...) of any size."""
-        padded, position = pad_to_multiple(image, 2**_STRIDED)
+        padded, position = pad_to_multiple(image, self.multiple)
         return self.layers(padded)[position]
+
+    def without_padding(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits of images whose sides are multiples of `multiple`, at least twice it."""
+        return self.layers(image)
 
 
 class _ResidualBlock(nn.Module):

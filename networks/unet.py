@@ -29,6 +29,8 @@ class UNet(nn.Module):
         channels: of the images.
     """
 
+    multiple = 2**_POOLINGS  # that the sides of images are padded to
+
     def __init__(
         self,
         dimensions: int,
@@ -58,7 +60,17 @@ class UNet(nn.Module):
         In training with deep supervision, return a list of logits, finest level first. Those of coarser levels are
         interpolated to the same shape, so that any loss can be applied to each of them.
         """
-        x, position = pad_to_multiple(image, 2**_POOLINGS)
+        padded, position = pad_to_multiple(image, self.multiple)
+        logits = [level[position] for level in self._levels(padded)]
+        return logits if len(logits) > 1 else logits[0]
+
+    def without_padding(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits of evaluation for images whose sides are multiples of `multiple`, at least twice it."""
+        (logits,) = self._levels(image)
+        return logits
+
+    def _levels(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return logits of padded images, finest level first; of all supervised levels in training."""
         padded_sides = x.shape[2:]
         skipped = []
         for encoder in self.encoders[:-1]:
@@ -72,8 +84,7 @@ class UNet(nn.Module):
         logits = [head(level) for head, level in zip(self.heads if self.training else self.heads[:1], levels)]
         for number, coarse in enumerate(logits[1:], start=1):
             logits[number] = functional.interpolate(coarse, size=padded_sides, mode=self._interpolation)
-        logits = [padded[position] for padded in logits]
-        return logits if len(logits) > 1 else logits[0]
+        return logits
 
 
 def _level(layers: Layers, channels: int, features: int) -> nn.Sequential:

@@ -19,12 +19,13 @@ from base.run_record import EnsembleSettings, RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.clipping import Clip, clip_of_reference
+from data.components import keep_components
 from data.intensities import normalize
-from data.predictions import Scan
+from data.predictions import Scan, reference_labels
 from data.soft_labels import SoftLabels, soft_label_folder
 from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
 from networks.weights import TrainedNetwork
-from stages.component_choice import keep_components, settle_components
+from stages.component_choice import settle_components
 from stages.computation import Computation
 from stages.ensemble_options import EnsembleOptions
 from stages.split_run import check_intensities, check_networks, clip_of_run, picture_window, record_of
@@ -154,7 +155,7 @@ class EnsembleRun:
 
     def average(self, case: Case, bar: tqdm) -> None:
         """Average the members' predictions of a case, and measure the mean; `bar` counts the members."""
-        remove_maps(self._folder, case.name, self._classes.names)  # of an earlier prediction
+        remove_maps(self._folder, case.name, self._classes.shown)  # of an earlier prediction
         began, storing = time.perf_counter(), 0.0
         clip = self._clip_of(case)
         average, agreement = EnsembleAverage(self._options.temperature), MemberAgreement()
@@ -171,7 +172,7 @@ class EnsembleRun:
                     store.add(member.experiment, probabilities)
                 storing += time.perf_counter() - stored
                 bar.update()
-            scan = Scan(case)
+            scan = Scan.of_case(case)
             prediction = scan.decide(average.mean, self._classes)
             if clip:
                 prediction[~clip.on_scan] = 0
@@ -192,10 +193,10 @@ class EnsembleRun:
                     maps,
                     reference,
                     case.spacing_mm,
-                    self._classes.names,
+                    self._classes.shown,
                 )
                 self._reports.add(ensembled)
-        truth = scan.reference(self._classes)
+        truth = reference_labels(case, self._classes)
         segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(average.mean, reference, case.spacing_mm)
         window = picture_window(members, case, images)
@@ -211,11 +212,11 @@ class EnsembleRun:
         images = read_images(case, members)
         for member in members:
             moments.add(self._predict(member, images, mask), self._weights[member.experiment])
-        scan = Scan(case)
+        scan = Scan.of_case(case)
         labels = scan.decide(moments.mean, self._classes)
         if clip:
             labels[~clip.on_scan] = 0
-        return labels, scan.reference(self._classes)
+        return labels, reference_labels(case, self._classes)
 
     def _clip_of(self, case: Case) -> Clip | None:
         """Return the masks that foreground is clipped to; None for no clipping."""
@@ -225,7 +226,8 @@ class EnsembleRun:
         """Return a member's probabilities, float32 (classes, z, y, x), of resampled images; in `mask` if given."""
         if member.experiment not in self._predictors:  # weights are small
             inference = self._computation.inference(self._options)
-            predictor = predictor_of(member.build(), self._computation.device, member.description, inference)
+            network = self._computation.run(member.build(), member.description.number_of_classes)
+            predictor = predictor_of(network, member.description, inference)
             self._predictors[member.experiment] = predictor
         own = [images[channel] for channel in member.description.channels]
         volume, padding_values = normalize(own, member.description.normalizations)

@@ -97,12 +97,3 @@ def _described(choice: ComponentChoice) -> str:
         gain = f" (Dice {before:.4f} to {after:.4f})" if count and known else ""
         parts.append(f"class {name}: {count or 'all'}{gain}")
     return ", ".join(parts)
-
-
-def keep_components(prediction: np.ndarray, kept: int | Mapping[str, int], classes: LabelClasses) -> np.ndarray:
-    """Return `prediction`, uint8 labels (z, y, x), with the components of `settle_components` alone."""
-    if isinstance(kept, int):
-        return keep_largest(prediction, kept)
-    return keep_largest(
-        prediction, {label: kept[name] for name, label in zip(classes.names, classes.written_labels) if name in kept}
-    )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from utils.cli.common_options import DeviceOptions, PredictionOptions
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import InferenceOptions
 from utils.runtime.devices import choose_device
 from utils.runtime.precision import choose_precision
@@ -41,5 +43,8 @@ class Computation:
 
     def inference(self, options: PredictionOptions) -> InferenceOptions:
         """Return how networks are run on whole volumes."""
-        limit = options.memory_limit_bytes
-        return InferenceOptions(options.overlap, limit, self.precision, self.compiled, options.views)
+        return InferenceOptions(options.overlap, options.memory_limit_bytes, options.views)
+
+    def run(self, network: nn.Module, number_of_classes: int) -> TorchNetwork:
+        """Return `network`, of `number_of_classes`, as a function from arrays to arrays on the device."""
+        return TorchNetwork(network, self.device, number_of_classes, self.precision, self.compiled)

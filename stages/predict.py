@@ -17,10 +17,11 @@ from base.regions import Region, regions_of
 from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
+from data.components import keep_components
 from data.intensities import normalize
-from data.predictions import Scan
+from data.predictions import Scan, reference_labels
 from networks.weights import TrainedNetwork, load_weights
-from stages.component_choice import keep_components, settle_components
+from stages.component_choice import settle_components
 from stages.computation import Computation
 from stages.split_run import check_intensities, check_networks, clip_of_run, picture_window, record_of
 from stages.testing_options import NetworkTestOptions
@@ -120,7 +121,8 @@ class NetworkRun:
         knows = trained.description.was_trained_on
         self._unseen = {case.name for case in cases if not knows(case.name, case.patient)}
         inference = computation.inference(options)
-        self._predict = predictor_of(trained.build(), computation.device, trained.description, inference)
+        network = computation.run(trained.build(), trained.description.number_of_classes)
+        self._predict = predictor_of(network, trained.description, inference)
         self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
         record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":
@@ -150,21 +152,24 @@ class NetworkRun:
             print(f"note: cases whose patients {name} was trained on: {len(known)}, such as {known[0]}")
 
     def _is_done(self, case: Case) -> bool:
-        wanted = self._classes.names if self._options.save_probabilities else ()
+        wanted = self._classes.shown if self._options.save_probabilities else ()
         paths = (probability_path(self._folder, case.name, name) for name in wanted)
         return self._results.is_done(case.name) and all(path.is_file() for path in paths)
 
     def predict(self, case: Case) -> None:
         """Predict one case, and measure the prediction."""
-        options, classes = self._options, self._classes
-        remove_maps(self._folder, case.name, classes.names)  # of an earlier prediction
+        classes = self._classes
+        remove_maps(self._folder, case.name, classes.shown)  # of an earlier prediction
         began = time.perf_counter()
         images = case.resampled_images(self._trained.description.channels)
         misses_intensities = check_intensities([self._trained], case, images)
-        predicted = self._segment(case, images, self._folder if options.save_probabilities else None)
+        predicted = self._segment(case, images)
         scan, probabilities = predicted.scan, predicted.probabilities
         prediction = keep_components(predicted.labels, self._kept, classes)
         scan.write(prediction, self._results.prediction_path(case.name))
+        if self._options.save_probabilities:
+            for name, share in zip(classes.shown, probabilities):
+                scan.write_map(share, probability_path(self._folder, case.name, name))
         for values in predicted.uncertainty:
             scan.write_map(values, map_path(self._folder, case.name, UNCERTAINTY))
         seconds = time.perf_counter() - began
@@ -173,7 +178,7 @@ class NetworkRun:
             for values in predicted.uncertainty:
                 area = ErrorRanking(argmax(probabilities), reference, case.spacing_mm).area(values)
                 self._ranking.add(case.name, [{"map": "uncertainty", "error_ranking": area}])
-        truth = scan.reference(classes)
+        truth = reference_labels(case, classes)
         segmentation = Segmentation(scan.array(), prediction, truth, scan.spacing_mm, scan.first_slice_mm)
         measured = Probabilities(probabilities, reference, case.spacing_mm)
         window = picture_window([self._trained], case, images)
@@ -182,17 +187,15 @@ class NetworkRun:
         result = CaseResult(case.name, segmentation, measured, seconds, misses_intensities, window, doubt, estimates)
         self._results.add(result)
 
-    def _segment(
-        self, case: Case, images: Mapping[str, np.ndarray], probability_folder: Path | None = None
-    ) -> Predicted:
+    def _segment(self, case: Case, images: Mapping[str, np.ndarray]) -> Predicted:
         """Predict the resampled `images` of a case, with all components of the prediction."""
         classes = self._classes
         volume, padding_values = normalize(list(images.values()), self._trained.description.normalizations)
         clip = clip_of_run(self._options, case)
         outputs = self._predict(volume, padding_values, clip.on_grid if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
-        scan = Scan(case)
-        labels = scan.decide(probabilities, classes, probability_folder)
+        scan = Scan.of_case(case)
+        labels = scan.decide(probabilities, classes)
         if clip:
             labels[~clip.on_scan] = 0
         return Predicted(scan, labels, probabilities, uncertainty)
@@ -200,7 +203,7 @@ class NetworkRun:
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
         predicted = self._segment(case, case.resampled_images(self._trained.description.channels))
-        return predicted.labels, predicted.scan.reference(self._classes)
+        return predicted.labels, reference_labels(case, self._classes)
 
     def report(self) -> None:
         """Merge the measures of all processes, and print a summary."""

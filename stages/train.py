@@ -21,6 +21,7 @@ from networks.weights import load_weights, save_weights
 from stages.computation import Computation
 from stages.training_data import Streams, TrainingData, describe, find_training_data, open_streams
 from stages.training_options import TrainingOptions
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import predictor_of
 from utils.reporting.training_report import FinishedTraining, write_training_report
 from utils.runtime.processes import Processes
@@ -153,7 +154,7 @@ def take_training(
     processes.wait()  # until every process has checked whether the experiment exists
     if processes.is_first:
         experiment.begin()
-    dice_columns = [f"dice_{name}" for name in description.classes.names[1:]]
+    dice_columns = [f"dice_{name}" for name in description.classes.shown[1:]]
     if experiment.checkpoint_path.exists():
         parameters = list(training.network.parameters())
         path, columns = experiment.checkpoint_path, ["iteration", *dice_columns]
@@ -218,7 +219,8 @@ def picture_slice(training: Trainer, description: NetworkDescription, shown: Sli
 
     None where the prediction does not fit into a GPU's memory: a training that fits goes on without a picture.
     """
-    predict = predictor_of(training.network, training.device, description)
+    network = TorchNetwork(training.network, training.device, description.number_of_classes)
+    predict = predictor_of(network, description)
     try:
         probabilities = predict(shown.image, shown.padding_values)
     except torch.OutOfMemoryError:

@@ -8,7 +8,8 @@ from functools import partial
 from tqdm import tqdm
 
 from base.errors import InputError
-from base.label_classes import LabelClasses, notice, resolve
+from base.label_classes import LabelClasses, notice, resolve, with_titles
+from base.scan_ranges import ScanRange
 from data.cases import Case, check_channels, find_cases, shared_patients, with_reference
 from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream, TensorBatch
@@ -101,6 +102,8 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
         _check_ignore_labels(options.classes, [*train_cases, *val_cases])
         classes = resolve(options.classes, labels, options.data / "train")
         train_cases = with_reference(train_cases)
+    if options.class_names:
+        classes = with_titles(classes, options.class_names, "--class-names")
     if message := notice(classes, labels):
         print(message)
     if shared := shared_patients(train_cases, val_cases):
@@ -172,6 +175,7 @@ def describe(options: TrainingOptions, data: TrainingData, processes: Processes)
             intensity_range(cache, one.kind, channel, data.train_cases)
             for channel, one in zip(data.channels, normalizations)
         ),
+        scans=ScanRange.of((case.original_grid.spacing_mm, case.original_grid.shape) for case in data.train_cases),
         voxel_size_mm=data.train_cases[0].voxel_size_mm,
         iterations=options.iterations,
         seed=options.seed,

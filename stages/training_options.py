@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from base.errors import InputError
-from base.label_classes import LabelClasses, parse_classes
+from base.label_classes import LabelClasses, parse_classes, parse_titles
 from networks import ARCHITECTURES, Architecture, find_architecture
 from utils.cli.common_options import DataOptions, DeviceOptions
 from utils.cli.options import flag, option
@@ -60,6 +60,15 @@ class NetworkOptions:
     )
     classes: LabelClasses = option(
         "--classes", parse=parse_classes, required=True, help="labels of the classes, such as 0,1,2 or 0,1+2 or 0,3"
+    )
+    class_names: tuple[tuple[str, str], ...] = option(
+        "--class-names",
+        parse=parse_titles,
+        default=(),
+        recorded=False,  # stored with the classes
+        metavar="NAMES",
+        help="what the classes are called in tables, pictures and files, such as 1=kidney,2=tumour; stored with the "
+        "weights (default: a student's are those of its soft labels, else their labels)",
     )
     features: int | None = option(
         "--features", parse=parse_positive_int, help="width of the network in channels (default: the architecture's)"

@@ -66,7 +66,7 @@ def _call(environments: list[dict[str, str]], function: Callable, arguments: tup
             process.kill()  # if it still runs
             process.join()
         return [
-            Ended(process.exitcode, *(path.read_text() if path.exists() else "" for path in files))
+            Ended(process.exitcode, *(path.read_text(encoding="utf-8") if path.exists() else "" for path in files))
             for process, files in zip(processes, outputs)
         ]
 

@@ -73,7 +73,7 @@ def test_the_page_of_options_matches_the_parsers():
 @pytest.mark.parametrize("script", write_options.SCRIPTS)
 def test_the_page_holds_each_option_and_its_help(script):
     section = write_options.page().split(f"## `{script}.py`", 1)[1].split("\n## ", 1)[0]
-    listed = re.findall(r"^\| [^|]*?`(--[a-z-]+)` \|", section, flags=re.MULTILINE)
+    listed = re.findall(r"^\| [^|]*?`(--[a-z0-9-]+)` \|", section, flags=re.MULTILINE)
     actions = importlib.import_module(script).build_parser()._actions
     assert sorted(listed) == sorted(action.option_strings[-1] for action in actions if action.dest != "help")
     for action in actions:

@@ -139,7 +139,7 @@ def read_component(path: Path, number: int, count: int) -> sitk.Image:
         except _SIMPLEITK_ERRORS as error:
             raise _unreadable(path, error) from None
     _check_geometry(path, image)
-    return _checked_values(path, image)
+    return checked_values(path, image)
 
 
 def read_known_image(path: Path, sha256: str, problem: str, remedy: str) -> sitk.Image:
@@ -173,11 +173,11 @@ def _read_checked(path: Path, size: tuple[int, ...]) -> sitk.Image:
             image = reader.Execute()
         except _SIMPLEITK_ERRORS as error:
             raise _unreadable(path, error) from None
-    return _checked_values(path, image)
+    return checked_values(path, image)
 
 
-def _checked_values(path: Path, image: sitk.Image) -> sitk.Image:
-    """Return the image; raise InputError if its values are not finite numbers."""
+def checked_values(path: Path, image: sitk.Image) -> sitk.Image:
+    """Return the image; raise InputError if its values are not plain, finite numbers."""
     if image.GetPixelID() not in _SCALARS:
         raise InputError(path, f"holds values of type {image.GetPixelIDTypeAsString()}", "store it as plain numbers")
     values = sitk.GetArrayViewFromImage(image)

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from base.label_classes import IGNORED, notice, parse_classes, resolve
+from base.label_classes import (
+    IGNORED,
+    LabelClasses,
+    check_classes,
+    notice,
+    parse_classes,
+    parse_titles,
+    resolve,
+    with_titles,
+)
 
 
 def indices(classes, labels):
@@ -54,3 +63,33 @@ def test_voxels_that_are_not_annotated_belong_to_no_class():
     for text in ("0,1,2", "0,3"):
         classes = resolve(parse_classes(text), {0, 1, 2}, "DATA")
         assert indices(classes, [IGNORED]) == [IGNORED]
+
+
+def test_titles_name_classes_in_what_is_shown_and_distinguish_none():
+    plain = parse_classes("0,1+2,5")
+    titled = with_titles(plain, parse_titles("1+2=kidney, 5=left cyst"), "--class-names")
+    assert (plain.shown, titled.shown) == (("0", "1+2", "5"), ("background", "kidney", "left cyst"))
+    assert titled == plain
+    assert resolve(titled, {0, 1, 5}, "DATA").shown == titled.shown
+    check_classes(titled.to_json())
+    assert LabelClasses.from_json(titled.to_json()).shown == titled.shown
+    assert plain.to_json().keys() == {"names", "labels"}  # as earlier versions read it
+    assert with_titles(plain, parse_titles("5=cyst"), "").shown == ("background", "1+2", "cyst")
+
+
+@pytest.mark.parametrize("text", ["1", "1=", "=kidney", "1=a/b", "1=..", "1=a+b", "1=a=b", ""])
+def test_invalid_titles_are_refused(text):
+    with pytest.raises(InputError, match="class names"):
+        parse_titles(text)
+
+
+@pytest.mark.parametrize("text", ["3=cyst", "1=a,2=a", "1=a,1=b", "1=2", "1=background"])
+def test_titles_that_do_not_suit_the_classes_are_refused(text):
+    with pytest.raises(InputError, match="--class-names"):
+        with_titles(parse_classes("0,1,2"), parse_titles(text), "--class-names")
+
+
+@pytest.mark.parametrize("titles", [["a"], ["a", "a"], ["a", "../b"], ["a", 1]])
+def test_stored_titles_are_checked(titles):
+    with pytest.raises(ValueError, match=r"titles|expected|plain"):
+        check_classes({**parse_classes("0,1").to_json(), "titles": titles})

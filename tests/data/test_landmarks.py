@@ -9,7 +9,7 @@ from base.label_classes import parse_classes
 from data.cases import Case
 from data.images.image_files import Grid
 from data.layouts import SourceCase
-from data.predictions import Scan
+from data.predictions import Scan, reference_labels
 from data.preparation import prepare_case
 from tests.material import image_of, write_case
 
@@ -36,7 +36,7 @@ def test_a_landmark_is_found_at_the_same_point(direction, voxel_size_mm, tmp_pat
 
     case = Case(folder)
     resampled = case.resampled_reference()
-    scan = Scan(case)
+    scan = Scan.of_case(case)
     certain = np.stack([resampled == index for index in range(3)]).astype(np.float32)
     prediction = scan.decide(certain, CLASSES)
     scan.write(prediction, tmp_path / "prediction.nii.gz")
@@ -52,7 +52,7 @@ def test_a_landmark_is_found_at_the_same_point(direction, voxel_size_mm, tmp_pat
         tolerance = 0.3 if voxel_size_mm else 1e-3
         np.testing.assert_allclose(before.GetCentroid(label), after.GetCentroid(label), atol=tolerance)
     np.testing.assert_array_equal(prediction.shape, scan.array().shape)
-    agreement = (scan.reference(CLASSES) == prediction).mean()
+    agreement = (reference_labels(case, CLASSES) == prediction).mean()
     assert agreement > 0.97 if voxel_size_mm else agreement == 1
 
 

@@ -24,9 +24,11 @@ def case(tmp_path, direction) -> Case:
 
 def test_the_prediction_is_the_argmax_of_the_written_probabilities(case, tmp_path):
     probabilities = np.random.default_rng(0).random((3, *case.grid.shape), np.float32)
-    scan = Scan(case)
-    scan.write(scan.decide(probabilities, CLASSES, tmp_path), tmp_path / "prediction.nii.gz")
+    scan = Scan.of_case(case)
+    scan.write(scan.decide(probabilities, CLASSES), tmp_path / "prediction.nii.gz")
     paths = [probability_path(tmp_path, case.name, name) for name in CLASSES.names]
+    for share, path in zip(probabilities, paths):
+        scan.write_map(share, path)
     written = np.stack([sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in paths])
     prediction = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "prediction.nii.gz")))
     np.testing.assert_array_equal(prediction, np.array([0, 2, 5])[written.argmax(axis=0)])
@@ -37,4 +39,4 @@ def test_a_scan_that_was_replaced_after_resampling_is_refused(case):
     image = sitk.ReadImage(str(path))
     sitk.WriteImage(image[:, :, 1:], str(path))
     with pytest.raises(InputError, match="is not the scan that was resampled"):
-        Scan(case)
+        Scan.of_case(case)

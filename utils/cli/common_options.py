@@ -70,26 +70,11 @@ class DeviceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionOptions:
-    """Split to predict, and options of prediction."""
+class VolumeOptions:
+    """How networks are run on whole volumes."""
 
-    TITLE: ClassVar[str] = "prediction"
+    TITLE: ClassVar[str] = "whole volumes"
 
-    evaluate: str = option("-e", "--evaluate", choices=("train", "val", "test"), required=True, help="split to predict")
-    run: str | None = option(
-        "-r",
-        "--run",
-        parse=parse_folder_name,
-        help="name of the run: results go to SAVE/<run>/<split>/ (default: the experiment's name; of an ensemble, a "
-        "name made of the options)",
-    )
-    clip_to: str | None = option(
-        "--clip-to",
-        parse=parse_folder_name,
-        metavar="RUN",
-        help="set foreground outside the foreground that RUN predicted for the split to background (default: no "
-        "clipping)",
-    )
     overlap: float = option(
         "--overlap",
         parse=parse_overlap,
@@ -111,6 +96,34 @@ class PredictionOptions:
         metavar="GB",
         help="limit of the activations of one pass over a volume, in GB",
     )
+
+    @property
+    def memory_limit_bytes(self) -> float:
+        """Limit of the activations of one pass, in bytes."""
+        return self.memory_limit * 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionOptions(VolumeOptions):
+    """Split to predict, and options of prediction."""
+
+    TITLE: ClassVar[str] = "prediction"
+
+    evaluate: str = option("-e", "--evaluate", choices=("train", "val", "test"), required=True, help="split to predict")
+    run: str | None = option(
+        "-r",
+        "--run",
+        parse=parse_folder_name,
+        help="name of the run: results go to SAVE/<run>/<split>/ (default: the experiment's name; of an ensemble, a "
+        "name made of the options)",
+    )
+    clip_to: str | None = option(
+        "--clip-to",
+        parse=parse_folder_name,
+        metavar="RUN",
+        help="set foreground outside the foreground that RUN predicted for the split to background (default: no "
+        "clipping)",
+    )
     keep_largest: int | str | None = option(
         "--keep-largest",
         parse=parse_components,
@@ -122,11 +135,6 @@ class PredictionOptions:
     overwrite: bool = flag(
         "--overwrite", recorded=False, help="predict finished cases again and replace all results of an earlier run"
     )
-
-    @property
-    def memory_limit_bytes(self) -> float:
-        """Limit of the activations of one pass, in bytes."""
-        return self.memory_limit * 1e9
 
     def settings(self, precision: str, kept: int | Mapping[str, int]) -> PredictionSettings:
         """Return the options that change predictions, as recorded with them.

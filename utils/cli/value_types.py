@@ -3,6 +3,7 @@
 import argparse
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from base.channels import channels_of
@@ -146,6 +147,21 @@ def one_file(option: str, patterns: list[str]) -> Path:
     if len(matches) > 1:
         raise InputError(option, f"{len(matches)} files match: {', '.join(matches)}", "name one of them")
     return Path(matches[0])
+
+
+def several_files(option: str, patterns: Sequence[str]) -> list[Path]:
+    """Return the files that `patterns` name, each once, in their order; those of a glob sorted.
+
+    Raises:
+        InputError: a pattern matches no file.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matches = sorted(_matches(pattern))
+        if not matches:
+            raise InputError(option, f"no file matches {pattern}", "check the path")
+        found |= dict.fromkeys(matches)
+    return [Path(name) for name in found]
 
 
 def _matches(pattern: str) -> list[str]:

@@ -87,7 +87,7 @@ class FinishedRun:
     @property
     def classes(self) -> list[str]:
         """Names of the foreground classes."""
-        return list(self.record.classes.names[1:])
+        return list(self.record.classes.shown[1:])
 
     @property
     def overall(self) -> str:
@@ -112,8 +112,9 @@ def check_alike(name: str, record: RunRecord, other: FinishedRun) -> None:
         record: of the run `name`.
     """
     theirs = other.record
-    if theirs.classes != record.classes:
-        problem = f"has classes {theirs.classes}, {name} {record.classes}"
+    if (theirs.classes, theirs.classes.shown) != (record.classes, record.classes.shown):
+        own, others = (",".join(one.classes.shown) for one in (record, theirs))
+        problem = f"has classes {others}, {name} {own}"
         raise InputError(other.folder, problem, "compare runs of the same classes")
     if theirs.tolerance_mm != record.tolerance_mm:
         problem = f"has --tolerance-mm {theirs.tolerance_mm:g}, {name} {record.tolerance_mm:g}"

@@ -24,11 +24,11 @@ class DiceEstimate:
     Attributes:
         agreement: mean Dice of each two members of an ensemble; of a network that predicts its uncertainty, Dice
             between its most cautious and its most generous segmentation; None for other networks.
-        expected: expected Dice under the probabilities, see `expected_dice`.
+        expected_dice: under the probabilities, see the function `expected_dice`.
     """
 
     agreement: float | None
-    expected: float
+    expected_dice: float
 
 
 def estimate_dice(
@@ -54,7 +54,7 @@ def _mean_of(estimates: Sequence[DiceEstimate]) -> dict[str, DiceEstimate]:
         return {}
     agreements = [one.agreement for one in estimates]
     agreement = None if None in agreements else fmean(agreements)
-    return {MEAN: DiceEstimate(agreement, fmean(one.expected for one in estimates))}
+    return {MEAN: DiceEstimate(agreement, fmean(one.expected_dice for one in estimates))}
 
 
 def expected_dice(probability: np.ndarray, prediction: np.ndarray) -> float:

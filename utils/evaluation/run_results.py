@@ -216,7 +216,7 @@ def _is_original(key: str) -> bool:
 def _remove_earlier(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:
     """Remove files of an earlier run: of the cases and classes of its record, and of those that are done now."""
     records = [one for one in (earlier, record) if one]
-    classes = {name for one in records if one.classes for name in one.classes.names}
+    classes = {name for one in records if one.classes for name in one.classes.shown}
     remove_results(folder, {name for one in records for name in one.cases or ()}, classes)
 
 

@@ -54,7 +54,7 @@ class TrustReport:
             return
         metrics = read_metrics(self._folder)
         dices = {region: known(values_of(metrics, region, "dice")) for region in table.regions if region != MEAN}
-        classes = self._record.classes.names[1:]
+        classes = self._record.classes.shown[1:]
         if MEAN in table.regions:
             dices[MEAN] = {
                 case: float(np.mean([dices[name][case] for name in classes]))

@@ -15,7 +15,8 @@ COLUMNS = ("case", "class", "predicted_dice", "predicted_dice_low", "bound_patie
 def rows_of(estimates: Mapping[str, DiceEstimate]) -> list[dict[str, str | float | None]]:
     """Return the rows of a case; predictions are added at the end of the run."""
     return [
-        {"class": name, "agreement": one.agreement, "expected_dice": one.expected} for name, one in estimates.items()
+        {"class": name, "agreement": one.agreement, "expected_dice": one.expected_dice}
+        for name, one in estimates.items()
     ]
 
 

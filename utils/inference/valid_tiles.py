@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from base.boxes import Box
+from utils.inference.array_networks import ValidNetwork
 from utils.inference.crop import crop
-from utils.inference.forward import ForwardPass
 
 # Networks are prepared for each new shape, which takes time and memory: boxes begin and end at multiples of this.
 _GRAIN = 8
@@ -21,17 +21,15 @@ class ValidTiles:
     input.
 
     Args:
-        network: result of a network's `for_padding_values`.
+        network: made for the padding values.
         padding_values: (channels,), of voxels beyond the images.
         memory_limit_bytes: limit of the features of one pass.
     """
 
-    def __init__(self, network, padding_values: np.ndarray, forward_pass: ForwardPass, memory_limit_bytes: float):
+    def __init__(self, network: ValidNetwork, padding_values: np.ndarray, memory_limit_bytes: float):
         self._network = network
         self._padding_values = padding_values
-        self._forward_pass = forward_pass
         self._memory_limit_bytes = memory_limit_bytes
-        self._constant = forward_pass.probabilities(network.constant_logits()[None])[0].cpu().numpy()
 
     def fill(self, images: np.ndarray, content: Box | None, wanted: Box | None, target: np.ndarray) -> None:
         """Write probabilities of the box `wanted` to `target` (classes, n, sides...).
@@ -44,13 +42,13 @@ class ValidTiles:
             return
         for block in self._blocks(wanted):
             here = target[(slice(None), slice(None), *block)]
-            here[:] = self._constant.reshape(-1, *[1] * (here.ndim - 1))
+            here[:] = self._network.constant.reshape(-1, *[1] * (here.ndim - 1))
             plans = [plan(*pair, self._network.margin) for pair in zip(content, block)] if content else [None]
             if None not in plans:
                 read, answered = zip(*plans)
                 parts = crop(images, read, self._padding_values)
                 relative = [slice(a.start - r.start, a.stop - r.start) for a, r in zip(answered, read)]
-                answers = np.moveaxis(self._forward_pass(self._network, parts, relative), 0, 1)
+                answers = np.moveaxis(self._network(parts, relative), 0, 1)
                 place = [_overlap(a, b) for a, b in zip(answered, block)]
                 here[(..., *_within(place, block))] = answers[(..., *_within(place, answered))]
 
@@ -68,7 +66,7 @@ class ValidTiles:
         return list(itertools.product(*rows))
 
     def _bytes_of(self, sides: Sequence[int]) -> int:
-        return self._network.bytes_per_voxel() * math.prod(sides)
+        return self._network.bytes_per_voxel * math.prod(sides)
 
 
 def plan(content: slice, wanted: slice, margin: int) -> tuple[slice, slice] | None:

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
-from torch import nn
 
 from base.planes import planes_of
-from utils.inference.forward import ForwardPass
+from utils.inference.array_networks import ArrayNetwork
 from utils.inference.mirrored_views import MirroredViews, mirrorings
 from utils.inference.slice_boxes import SliceBoxes
 from utils.inference.valid_tiles import ValidTiles
-from utils.inference.windows import VOXELS_AT_ONCE, SlidingWindows
-from utils.runtime.memory_layout import to_fastest_memory_format
+from utils.inference.windows import SlidingWindows
 from utils.runtime.resident_memory import FreeMemory
 
 _SLICES_BESIDE = 16  # at least: a line of a processor's cache holds as many voxels
@@ -52,15 +49,11 @@ class InferenceOptions:
     Attributes:
         overlap: least share of a sliding window's side that the next window covers, too.
         memory_limit_bytes: limit of the activations of one pass over a volume; slices always fit.
-        precision: of the network's arithmetic, ``fp32`` or ``bf16``.
-        compiled: whether PyTorch compiles the network when it first runs (only networks that pad).
         views: number of mirrored views of a volume whose predictions are averaged; 1 for the volume alone.
     """
 
     overlap: float = 0.5
     memory_limit_bytes: float = 4 * 2**30
-    precision: str = "fp32"
-    compiled: bool = False
     views: int = 1
 
 
@@ -68,7 +61,7 @@ _DEFAULTS = InferenceOptions()
 
 
 def predictor_of(
-    network: nn.Module, device: torch.device, description: Described, options: InferenceOptions = _DEFAULTS
+    network: ArrayNetwork, description: Described, options: InferenceOptions = _DEFAULTS
 ) -> "VolumePredictor | MirroredViews":
     """Return the predictor of whole volumes that suits `network`.
 
@@ -80,23 +73,20 @@ def predictor_of(
     Raises:
         ValueError: there are fewer views than asked for.
     """
-    network = to_fastest_memory_format(network.to(device)).eval()
-    if options.compiled and description.pads:
-        network.compile()
-    forward_pass = ForwardPass(device, description.number_of_classes, options.precision)
     limit = math.inf if description.dimensions == 2 else options.memory_limit_bytes
 
     def valid_tiles(padding_values: np.ndarray) -> ValidTiles:
-        return ValidTiles(network.for_padding_values(padding_values), padding_values, forward_pass, limit)
+        return ValidTiles(network.for_padding_values(padding_values), padding_values, limit)
 
     def sliding_windows(padding_values: np.ndarray) -> SlidingWindows:
         whole = 0 if description.fixed_size else limit
         side = description.sample_size
-        return SlidingWindows(network, padding_values, forward_pass, side, options.overlap, whole)
+        return SlidingWindows(network, padding_values, side, options.overlap, whole)
 
     way = sliding_windows if description.pads else valid_tiles
     outputs = description.number_of_classes + description.predicts_uncertainty
-    predictor = VolumePredictor(way, description.planes if description.dimensions == 2 else None, outputs, device)
+    planes = description.planes if description.dimensions == 2 else None
+    predictor = VolumePredictor(way, planes, outputs, network.voxels_at_once)
     return predictor if options.views == 1 else MirroredViews(predictor, mirrorings(description, options.views))
 
 
@@ -107,6 +97,7 @@ class VolumePredictor:
         ways: returns, for padding values (channels,), how images go through the network.
         planes: array axes along which slices are taken, each slice once; None for a network of volumes.
         number_of_outputs: classes, and the uncertainty if it is predicted.
+        voxels_at_once: slices run together up to this many voxels.
     """
 
     def __init__(
@@ -114,15 +105,14 @@ class VolumePredictor:
         ways: Callable[[np.ndarray], ValidTiles | SlidingWindows],
         planes: Sequence[int] | None,
         number_of_outputs: int,
-        device: torch.device,
+        voxels_at_once: int,
     ):
         self._ways = ways
         self._planes = planes
         self._number_of_outputs = number_of_outputs
-        self._slice_voxels_at_once = VOXELS_AT_ONCE[device.type]
+        self._voxels_at_once = voxels_at_once
         self._free_memory = FreeMemory()
 
-    @torch.inference_mode()
     def __call__(
         self, volume: np.ndarray, padding_values: Sequence[float], mask: np.ndarray | None = None
     ) -> np.ndarray:
@@ -172,7 +162,7 @@ class VolumePredictor:
         fetched at a time.
         """
         stack, target = np.moveaxis(volume, axis + 1, 0), np.moveaxis(total, axis + 1, 1)
-        at_once = max(1, self._slice_voxels_at_once // stack[0, 0].size)
+        at_once = max(1, self._voxels_at_once // stack[0, 0].size)
         beside = at_once * -(-_SLICES_BESIDE // at_once)  # whole groups
         for start in range(0, len(stack), beside):
             images = np.ascontiguousarray(stack[start : start + beside])

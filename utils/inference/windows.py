@@ -6,18 +6,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
 
 from base.boxes import Box
-from utils.inference.activation_memory import activation_bytes
+from utils.inference.array_networks import ArrayNetwork
 from utils.inference.crop import crop
-from utils.inference.forward import ForwardPass
 
 _SIGMAS_A_SIDE = 8  # Isensee et al., nnU-Net, 2021
-
-# Windows are run together up to this many voxels: below it, calls cost more than arithmetic; above it, caches overflow
-# and, on a GPU, its memory might.
-VOXELS_AT_ONCE = {"cpu": 60_000, "cuda": 4_000_000}
 
 
 class SlidingWindows:
@@ -32,16 +26,14 @@ class SlidingWindows:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: ArrayNetwork,
         padding_values: np.ndarray,
-        forward_pass: ForwardPass,
         side: int,
         overlap: float,
         memory_limit_bytes: float,
     ):
         self._network = network
         self._padding_values = padding_values
-        self._forward_pass = forward_pass
         self._side = side
         self._overlap = overlap
         self._memory_limit_bytes = memory_limit_bytes
@@ -68,7 +60,7 @@ class SlidingWindows:
         sides = extents if self._fits(images.shape[1], extents) else [self._side] * len(box)
         rows = (place_windows(extent, side, self._overlap) for extent, side in zip(extents, sides))
         windows = list(itertools.product(range(len(images)), *rows))
-        together = max(1, VOXELS_AT_ONCE[self._forward_pass.device.type] // math.prod(sides))
+        together = max(1, self._network.voxels_at_once // math.prod(sides))
         for some in (windows[first : first + together] for first in range(0, len(windows), together)):
             corners = [
                 [part.start - low + start for part, low, (start, _) in zip(box, before, row)] for _, *row in some
@@ -90,24 +82,24 @@ class SlidingWindows:
 
     def _fits(self, channels: int, sides: Sequence[int]) -> bool:
         """Tell whether memory allows to classify an image of `channels` and `sides` in one pass."""
-        if self._memory_limit_bytes in (0, math.inf):  # PyTorch takes a second to answer for the first time
+        if self._memory_limit_bytes in (0, math.inf):  # the first estimate may take a second
             return self._memory_limit_bytes > 0
-        return activation_bytes(self._network, channels, sides) <= self._memory_limit_bytes
+        return self._network.activation_bytes(channels, sides) <= self._memory_limit_bytes
 
     def _probabilities(self, parts: np.ndarray) -> np.ndarray:
         """Return probabilities of windows (n, channels, sides...), computed once for those of padding alone."""
         padding = self._padding_values.reshape(-1, *[1] * (parts.ndim - 2))
         bare = (parts == padding).reshape(len(parts), -1).all(axis=1)
         if not bare.any():
-            return self._forward_pass(self._network, parts)
+            return self._network(parts)
         sides = parts.shape[2:]
         if sides not in self._of_padding:
-            self._of_padding[sides] = self._forward_pass(self._network, parts[bare][:1])[0]
+            self._of_padding[sides] = self._network(parts[bare][:1])[0]
         known = self._of_padding[sides]
         answers = np.empty((len(parts), *known.shape), np.float32)
         answers[bare] = known
         if not bare.all():
-            answers[~bare] = self._forward_pass(self._network, parts[~bare])
+            answers[~bare] = self._network(parts[~bare])
         return answers
 
 

@@ -88,7 +88,7 @@ class RunFigures:
     @property
     def classes(self) -> list[str]:
         """Names of the foreground classes."""
-        return list(self.record.classes.names[1:])
+        return list(self.record.classes.shown[1:])
 
     @property
     def regions(self) -> list[str]:

@@ -246,7 +246,7 @@ def _made(run: RunFigures, made: Provenance) -> list[str]:
     rows += [[f"weights of {name}", f"SHA-256 {digest}"] for name, digest in (record.weights or {}).items()]
     settings = asdict(record.settings) if record.settings else {}
     rows += [[name.replace("_", " "), str(value)] for name, value in settings.items() if value is not None]
-    rows.append(["classes", ", ".join(record.classes.names)])
+    rows.append(["classes", ", ".join(record.classes.shown)])
     rows.append(["surface Dice", f"by {record.surface_dice or 'border voxels'}, tolerance {record.tolerance_mm} mm"])
     body = "".join(f'<tr><td>{safe(name)}</td><td class="long">{safe(text)}</td></tr>\n' for name, text in rows)
     return [f"<table>{body}</table>"]

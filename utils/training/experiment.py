@@ -25,9 +25,9 @@ _RECORD_SHAPE = {
     "soft_labels?": (None, {str: object}),
 }
 # Keys that may differ. Paths of soft labels and initial weights, which earlier versions recorded: content decides.
-# Patients and intensities, which earlier versions did not record: both follow from the cases.
+# Patients, intensities and sizes of scans, which earlier versions did not record: they follow from the cases.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
-_MAY_DIFFER |= {"intensities"}
+_MAY_DIFFER |= {"intensities", "scans"}
 _INITIAL = ("initial_weights", "initial_cases", "initial_patients")
 
 

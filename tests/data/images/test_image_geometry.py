@@ -12,10 +12,11 @@ from nibabel.processing import resample_to_output
 
 from base.errors import InputError
 from base.label_classes import parse_classes
+from base.run_files import probability_path
 from data.cases import Case
 from data.images.image_files import Grid, read_image
 from data.layouts import SourceCase
-from data.predictions import Scan, probability_path
+from data.predictions import Scan
 from data.preparation import prepare_case
 from tests.material import DIRECTIONS, image_of
 
@@ -69,8 +70,10 @@ def scans(tmp_path, direction):
 def test_predictions_have_the_geometry_of_the_scan(scans, tmp_path):
     """Check that the geometry agrees in nibabel, in SimpleITK, and in both matrices of the header."""
     for path, case in scans.items():
-        scan = Scan(case)
-        labels = scan.decide(np.random.default_rng(1).random((2, *case.grid.shape), np.float32), CLASSES, tmp_path)
+        scan = Scan.of_case(case)
+        probabilities = np.random.default_rng(1).random((2, *case.grid.shape), np.float32)
+        labels = scan.decide(probabilities, CLASSES)
+        scan.write_map(probabilities[1], probability_path(tmp_path, case.name, "1"))
         scan.write(labels, tmp_path / "prediction.nii.gz")
         scan.write_map(np.ones(case.grid.shape, np.float32), tmp_path / "map.nii.gz")
         written = [tmp_path / "prediction.nii.gz", tmp_path / "map.nii.gz", case.folder / "imaging.nii.gz"]
@@ -83,8 +86,8 @@ def test_predictions_have_the_geometry_of_the_scan(scans, tmp_path):
 
 def test_predictions_keep_their_values_and_type(scans, tmp_path):
     case = next(iter(scans.values()))
-    scan = Scan(case)
-    labels = np.random.default_rng(1).integers(0, 3, Scan(case).array().shape).astype(np.uint8)
+    scan = Scan.of_case(case)
+    labels = np.random.default_rng(1).integers(0, 3, Scan.of_case(case).array().shape).astype(np.uint8)
     scan.write(labels, tmp_path / "prediction.nii.gz")
     written = sitk.DICOMOrient(sitk.ReadImage(str(tmp_path / "prediction.nii.gz")), "LPS")
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), labels)
@@ -98,7 +101,7 @@ def test_scans_of_one_slice_or_with_singleton_dimensions_are_supported(tmp_path,
     image.header.set_xyzt_units("mm", "sec")
     nibabel.save(image, tmp_path / "imaging.nii.gz")
     assert not prepare_case(SourceCase("case", tmp_path / "imaging.nii.gz", None), tmp_path, None).problem
-    scan = Scan(Case(tmp_path))
+    scan = Scan.of_case(Case(tmp_path))
     scan.write(np.zeros(scan.array().shape, np.uint8), tmp_path / "prediction.nii.gz")
     written = nibabel.load(tmp_path / "prediction.nii.gz")
     np.testing.assert_allclose(written.affine, nibabel.load(tmp_path / "imaging.nii.gz").affine, rtol=1e-6)

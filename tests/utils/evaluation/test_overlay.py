@@ -119,7 +119,7 @@ def test_positions_are_those_that_viewers_show(direction, tmp_path):
     case = Case(tmp_path / "case")
     case.__dict__["record"] = {"original": grid, "resampled": grid}
     assert not (case.folder / RECORD).exists()
-    scan = Scan(case)
+    scan = Scan.of_case(case)
     segmentation = Segmentation(scan.array(), np.zeros(scan.array().shape, np.uint8), None, scan.spacing_mm)
     normals = np.reshape(lps.GetDirection(), (3, 3)).T
     for axis, letters in enumerate(("SI", "PA", "LR")):

@@ -76,7 +76,7 @@ def test_the_mean_over_several_classes_is_estimated_too():
     estimates = estimate_dice(probabilities_of(np.arange(8).reshape(2, 2, 2) % 3), REGIONS, [0.5, 0.7, 0.9])
     assert list(estimates) == ["1", "2", "1+2", MEAN]
     assert estimates[MEAN].agreement == pytest.approx(0.6)
-    assert estimates[MEAN].expected == pytest.approx(1)
+    assert estimates[MEAN].expected_dice == pytest.approx(1)
 
 
 def test_each_patient_counts_once_in_the_line():

@@ -8,6 +8,7 @@ import torch
 
 from networks import ARCHITECTURES
 from networks.dilated import DilatedNetwork
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import InferenceOptions, predictor_of
 
 PADDING_VALUES = [-1.5, 0.25, 3.0]
@@ -45,7 +46,7 @@ def test_dilated_networks_skip_empty_space_exactly(dimensions, box):
     with torch.no_grad():
         image = torch.from_numpy(padded)
         logits = network(image.movedim(1, 0)).movedim(0, 1) if dimensions == 2 else network(image[None])[0]
-    predict = predictor_of(network, torch.device("cpu"), described(dimensions, pads=False))
+    predict = predictor_of(TorchNetwork(network, torch.device("cpu"), 3), described(dimensions, pads=False))
     np.testing.assert_allclose(predict(volume, PADDING_VALUES), logits.softmax(dim=0).numpy(), atol=1e-5)
 
 
@@ -69,7 +70,7 @@ def test_windows_and_views_of_several_channels_equal_those_of_each_window():
         expected = network(torch.from_numpy(volume).movedim(1, 0)).softmax(dim=1).movedim(1, 0).numpy()
     for views in (1, 4):
         traits = described(2, pads=True, fixed_size=True, mirrored_axes=(1, 2))
-        predict = predictor_of(network, torch.device("cpu"), traits, InferenceOptions(views=views))
+        predict = predictor_of(TorchNetwork(network, torch.device("cpu"), 3), traits, InferenceOptions(views=views))
         mask = np.zeros(volume.shape[1:], bool)
         mask[1, 5:9] = True
         np.testing.assert_allclose(predict(volume, PADDING_VALUES), expected, atol=1e-5)

@@ -8,6 +8,7 @@ import torch
 
 from networks.unet import UNet
 from utils.inference.mirrored_views import MirroredViews, mirrorings
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import InferenceOptions, predictor_of
 
 
@@ -36,8 +37,9 @@ def test_the_mean_over_views_of_a_network_is_that_of_views_by_hand():
     )  # fmt: skip
     volume = np.random.default_rng(0).normal(size=(3, 21, 26)).astype(np.float32)
     mask = np.random.default_rng(1).random(volume.shape) < 0.7
-    once = predictor_of(network, torch.device("cpu"), described)
-    several = predictor_of(network, torch.device("cpu"), described, InferenceOptions(views=4))
+    arrays = TorchNetwork(network, torch.device("cpu"), 3)
+    once = predictor_of(arrays, described)
+    several = predictor_of(arrays, described, InferenceOptions(views=4))
     for part in (None, mask):
         expected = 0
         for flips in ("zyx", "zyX", "zYx", "zYX"):  # capitals are mirrored

@@ -16,8 +16,9 @@ from networks.dilated import DilatedNetwork
 from networks.resnet import ResNet
 from networks.unet import UNet
 from utils.inference.activation_memory import activation_bytes
+from utils.inference.torch_networks import VOXELS_AT_ONCE, TorchNetwork
 from utils.inference.volumes import InferenceOptions, predictor_of
-from utils.inference.windows import VOXELS_AT_ONCE, place_windows
+from utils.inference.windows import place_windows
 
 CPU = torch.device("cpu")
 SHAPES = [(9, 14, 11), (1, 13, 8), (3, 4, 2), (5, 30, 7)]  # windows of 8 fit along all axes, some, none
@@ -50,7 +51,8 @@ def _predictor(network, dimensions, planes, classes, settings):
     options = {name: value for name, value in settings.items() if name not in traits}
     traits |= {name: value for name, value in settings.items() if name in traits}
     described = SimpleNamespace(dimensions=dimensions, planes=planes, number_of_classes=classes, **traits)
-    predict = predictor_of(network, CPU, described, InferenceOptions(**options))
+    network = TorchNetwork(network, CPU, classes, options.pop("precision", "fp32"))
+    predict = predictor_of(network, described, InferenceOptions(**options))
     return lambda volume, padding_value, mask=None: predict(volume[None], [padding_value], mask)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from networks import find_architecture
 from tests.conftest import ROOT
+from utils.inference.torch_networks import TorchNetwork
 from utils.inference.volumes import predictor_of
 from utils.runtime import resident_memory
 from utils.runtime.resident_memory import FreeMemory, resident_bytes
@@ -79,7 +80,7 @@ def test_predictions_are_the_same(monkeypatch, name):
     def predictions() -> list[np.ndarray]:
         traits = {"planes": (0, 1, 2), "sample_size": 16, "number_of_classes": 3, "predicts_uncertainty": False}
         traits |= {name: getattr(architecture, name) for name in ("dimensions", "pads", "fixed_size")}
-        predict = predictor_of(network, torch.device("cpu"), SimpleNamespace(**traits))
+        predict = predictor_of(TorchNetwork(network, torch.device("cpu"), 3), SimpleNamespace(**traits))
         return [predict(volume[None], [0.0]) for volume in [*volumes, *volumes]]
 
     monkeypatch.setattr(resident_memory, "_SLACK_BYTES", -1e12)  # after every volume

@@ -1,0 +1,186 @@
+"""Predict scans, one after another, and report their volumes: the story of predict.py."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from tqdm import tqdm
+
+from base.errors import InputError, one_line
+from base.folder_lock import locked
+from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
+from base.version import VERSION, versions
+from data.scan_files import ScanSource, find_scans
+from stages.predictor import Prediction, Predictor
+from stages.scan_options import ScanPredictionOptions
+from stages.scan_record import ScanEntry, ScanRecord
+from utils.cli.options import recorded_options
+from utils.ensembling.entropy import entropy
+from utils.evaluation.shown_slices import DoubtMap
+
+_PACKAGES = ("numpy", "SimpleITK")
+_NOT_RECORDED = ("input", "output", "weights", "within")  # inputs and networks are known by their content
+
+
+def predict_scans(options: ScanPredictionOptions) -> None:
+    """Predict the scans that are not finished.
+
+    Raises:
+        InputError: networks do not suit the options, there is no scan, or some could not be predicted.
+    """
+    folder = None if options.output_file else options.output
+    found = find_scans(options.input, without=folder)
+    if options.output_file and len(found.scans) > 1:
+        problem = f"names one label map, and there are {len(found.scans)} scans"
+        raise InputError(options.output, problem, "name a folder with -o")
+    if found.note():
+        print(found.note())
+    if folder is None:
+        predictor = Predictor(options.weight_paths, options.within_paths, options)
+        _predict_one(predictor, found.scans[0], options.output_file)
+        return
+    ScanRecord.refuse_other_folder(folder)
+    predictor = Predictor(options.weight_paths, options.within_paths, options)
+    with locked(folder):
+        ScanRun(options, predictor, folder).predict(found.scans)
+
+
+def _predict_one(predictor: Predictor, source: ScanSource, path: Path) -> None:
+    """Predict one scan, and write its label map alone."""
+    images, placement = source.read()
+    prediction = predictor.predict(images, placement, source.path)
+    _warn(source, prediction)
+    prediction.scan.write(prediction.labels, path)
+    dice = {name: asdict(one) for name, one in prediction.predicted_dice.items()}
+    print(_volumes(source.name, prediction.volumes_ml, dice))
+
+
+class ScanRun:
+    """Prediction of scans into a folder."""
+
+    def __init__(self, options: ScanPredictionOptions, predictor: Predictor, folder: Path):
+        self._options = options
+        self._predictor = predictor
+        self._folder = folder
+        self._record = ScanRecord.read(folder)
+        networks = [*predictor.networks, *predictor.first]
+        recorded = {key: value for key, value in recorded_options(options).items() if key not in _NOT_RECORDED}
+        self._made_with = {
+            "weights": {network.description.experiment: network.sha256 for network in predictor.networks},
+            "within": {network.description.experiment: network.sha256 for network in predictor.first},
+            "classes": predictor.classes.to_json(),
+            "options": {**recorded, "keep_largest": predictor.kept},
+        }
+        engines = sorted({network.engine for network in networks})
+        self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
+        self._draws = find_spec("matplotlib") is not None
+        if not self._draws:
+            print("note: no overlays are drawn, as matplotlib is not installed")
+
+    def predict(self, sources: list[ScanSource]) -> None:
+        """Predict the scans that are not finished, and write tables of all.
+
+        Raises:
+            InputError: some could not be predicted.
+        """
+        print(f"predicting {self._predictor.place}")
+        failed, skipped = [], 0
+        for source in tqdm(sources, "predicting", unit="scan"):
+            try:
+                skipped += self._predict(source)
+            except (InputError, OSError) as error:
+                failed.append(source.name)
+                tqdm.write(f"error: {' '.join(one_line(error).split())}", file=sys.stderr)
+        for source in sources:
+            if entry := self._record.scans.get(source.name):
+                print(_volumes(source.name, entry.volumes_ml, entry.predicted_dice))
+        print(f"{len(sources) - skipped - len(failed)} predicted, {skipped} done before, {len(failed)} failed")
+        if failed:
+            some = ", ".join(failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
+            raise InputError(self._folder, f"holds no prediction of {some}", "see the lines above")
+
+    def _predict(self, source: ScanSource) -> bool:
+        """Predict a scan unless it is finished; return whether it was."""
+        sha256 = source.sha256()
+        if not self._options.overwrite and self._is_done(source.name, sha256):
+            return True
+        self._withdraw(source.name)
+        began = time.perf_counter()
+        images, placement = source.read()
+        prediction = self._predictor.predict(images, placement, source.path)
+        _warn(source, prediction)
+        prediction.scan.write(prediction.labels, prediction_path(self._folder, source.name))
+        seconds = time.perf_counter() - began
+        self._write_more(source.name, prediction)
+        entry = ScanEntry(
+            str(source.path),
+            sha256,
+            self._made_with,
+            self._versions,
+            round(seconds, 3),
+            list(prediction.warnings),
+            prediction.volumes_ml,
+            {name: asdict(one) for name, one in prediction.predicted_dice.items()},
+        )
+        self._record.add(source.name, entry)
+        return False
+
+    def _is_done(self, name: str, sha256: str) -> bool:
+        entry = self._record.scans.get(name)
+        same = entry is not None and entry.sha256 == sha256 and entry.made_with == self._made_with
+        return same and prediction_path(self._folder, name).is_file()
+
+    def _withdraw(self, name: str) -> None:
+        """Forget an earlier prediction of a scan, and remove the files that this one might not write."""
+        entry = self._record.scans.get(name)
+        if entry is None:
+            return
+        self._record.remove(name)
+        paths = [map_path(self._folder, name, UNCERTAINTY), overlay_path(self._folder, name)]
+        for path in [*paths, *(probability_path(self._folder, name, one) for one in entry.class_names)]:
+            path.unlink(missing_ok=True)
+
+    def _write_more(self, name: str, prediction: Prediction) -> None:
+        """Write the maps that the options ask for, and the overlay."""
+        scan, classes = prediction.scan, prediction.classes
+        if self._options.save_probabilities:
+            for title, share in zip(classes.shown, prediction.probabilities):
+                scan.write_map(share, probability_path(self._folder, name, title))
+        if self._options.save_uncertainty and prediction.uncertainty is not None:
+            scan.write_map(prediction.uncertainty, map_path(self._folder, name, UNCERTAINTY))
+        if self._draws:
+            from utils.evaluation.case_measures import Segmentation
+            from utils.evaluation.overlay import ShownCase, plot_overlay
+
+            segmentation = Segmentation(scan.array(), prediction.labels, None, scan.spacing_mm, scan.first_slice_mm)
+            foreground = list(zip(classes.shown, classes.written_labels))[1:]
+            doubt = _doubt(prediction)
+            run = ", ".join(network.description.experiment for network in self._predictor.networks)
+            shown = ShownCase(name, run, segmentation, foreground, (), prediction.window, doubt)
+            plot_overlay(overlay_path(self._folder, name), shown)
+
+
+def _doubt(prediction: Prediction) -> DoubtMap:
+    """Return where a prediction is doubtful, on the scan's grid."""
+    nearest = prediction.scan.nearest_voxels
+    if prediction.uncertainty is not None:
+        return DoubtMap("uncertainty", prediction.uncertainty, nearest)
+    return DoubtMap("entropy", entropy(prediction.probabilities), nearest)
+
+
+def _warn(source: ScanSource, prediction: Prediction) -> None:
+    for warning in prediction.warnings:
+        tqdm.write(f"warning: {source.name}: {warning}", file=sys.stderr)
+
+
+def _volumes(name: str, volumes_ml: Mapping[str, float], predicted_dice: Mapping[str, Mapping]) -> str:
+    """Return the volumes of a scan as a line, with the predicted Dice of each class where there is one."""
+    parts = []
+    for title, volume in volumes_ml.items():
+        dice = predicted_dice.get(title)
+        low = f", 90% lower bound {dice['low']:.2f}" if dice and dice["low"] is not None else ""
+        parts.append(f"{title} {volume:.4g} ml" + (f" (predicted Dice {dice['dice']:.2f}{low})" if dice else ""))
+    return f"{name}: {', '.join(parts)}"

@@ -1,0 +1,295 @@
+"""Prediction of single scans (predict.py) as a user runs it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from base.errors import InputError
+from data.images.dicom_series import same_locale
+from stages.predictor import Predictor
+from stages.scan_options import PredictorOptions
+from tests.material import SMALL, make_kidney, rows_of
+
+TEST_CASES = ("case_00004", "case_00005")
+
+
+def weights(save, name: str) -> list:
+    return [save / name / "FINAL*.pth"]
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory, call, kidneys, save):
+    """Return DATA and a copy of SAVE, where the test cases are predicted with network one, and with both."""
+    folder = tmp_path_factory.mktemp("tested") / "SAVE"
+    shutil.copytree(save, folder)
+    common = ["-d", kidneys, "-s", folder, "-e", "test"]
+    call("testing_network", *common, "--network-weights", *weights(folder, "one"), "--save-probabilities")
+    call("ensemble", *common, "--classes", "0,1,2")
+    return kidneys, folder
+
+
+def scan_of(data, name: str):
+    return data / "test" / name / "imaging.nii.gz"
+
+
+def test_scans_are_predicted_as_by_the_stages_bit_for_bit(call, tested, tmp_path):
+    data, save = tested
+    out = tmp_path / "out"
+    call("predict", "-i", data / "test", "-o", out, "-w", *weights(save, "one"), "--save-probabilities")
+    files = [f"{name}_prediction.nii.gz" for name in TEST_CASES]
+    files += [f"{name}_probability_{one}.nii.gz" for name in TEST_CASES for one in "012"]
+    for name in files:
+        assert (out / name).read_bytes() == (save / "one" / "test" / name).read_bytes(), name
+    record = json.loads((out / "predictions.json").read_text())
+    measured = {(row["case"], row["class"]): row["volume_ml"] for row in rows_of(save / "one" / "test" / "metrics.csv")}
+    for row in rows_of(out / "volumes.csv"):
+        assert (out / f"{row['scan']}_overlay.png").stat().st_size > 10_000
+        for label in "12":
+            assert float(row[f"{label}_ml"]) == pytest.approx(float(measured[row["scan"], label]), rel=1e-4)
+        entry = record["scans"][row["scan"]]
+        assert entry["made_with"]["weights"].keys() == {"one"}
+        assert entry["input"] == str(scan_of(data, row["scan"]))
+
+
+def test_several_networks_predict_as_their_ensemble(call, tested, tmp_path):
+    data, save = tested
+    scans = [scan_of(data, name) for name in TEST_CASES]
+    both = [*weights(save, "one"), *weights(save, "two")]
+    call("predict", "-i", *scans, "-o", tmp_path / "out", "-w", *both, "--save-uncertainty")
+    for name in TEST_CASES:
+        path = f"{name}_prediction.nii.gz"
+        assert (tmp_path / "out" / path).read_bytes() == (save / "ensemble_c0-1-2" / "test" / path).read_bytes()
+        deviation = sitk.ReadImage(str(tmp_path / "out" / f"{name}_uncertainty.nii.gz"))
+        assert 0 < sitk.GetArrayViewFromImage(deviation).max() <= 0.5  # of two numbers from 0 to 1
+
+
+def test_two_stages_predict_as_clipping_to_a_run_does(call, tested, tmp_path):
+    data, save = tested
+    common = ["-d", data, "-s", save, "-e", "test", "--network-weights", *weights(save, "two")]
+    call("testing_network", *common, "-r", "clipped", "--clip-to", "one")
+    scans = [scan_of(data, name) for name in TEST_CASES]
+    call(
+        "predict", "-i", *scans, "-o", tmp_path / "out", "-w", *weights(save, "two"), "--within", *weights(save, "one")
+    )
+    for name in TEST_CASES:
+        path = f"{name}_prediction.nii.gz"
+        assert (tmp_path / "out" / path).read_bytes() == (save / "clipped" / "test" / path).read_bytes()
+
+
+def test_five_lines_of_python_predict_the_same(tested):
+    data, save = tested
+    predictor = Predictor(save / "one" / "FINAL*.pth", options=PredictorOptions(classes_as=(("1", "kidney"),)))
+    scan = sitk.ReadImage(str(scan_of(data, "case_00004")))
+    prediction = predictor.predict(scan)
+    written = sitk.ReadImage(str(save / "one" / "test" / "case_00004_prediction.nii.gz"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(prediction.image), sitk.GetArrayFromImage(written))
+    assert prediction.image.GetDirection() == scan.GetDirection()
+    assert prediction.image.GetOrigin() == scan.GetOrigin()
+    voxel_ml = np.prod(scan.GetSpacing()) / 1000
+    assert prediction.volumes_ml["kidney"] == pytest.approx((prediction.labels == 1).sum() * voxel_ml)
+    assert set(prediction.volumes_ml) == {"kidney", "2"}
+    with pytest.raises(InputError, match="is no image of three dimensions"):
+        predictor.predict(scan[:, :, 0])
+    probability = sitk.GetArrayFromImage(prediction.probability("kidney"))
+    stored = sitk.ReadImage(str(save / "one" / "test" / "case_00004_probability_1.nii.gz"))
+    np.testing.assert_array_equal(probability, sitk.GetArrayFromImage(stored))
+
+
+def write_series(folder, image: sitk.Image, uid: str, prefix: str = "") -> None:
+    """Write the slices of an image along its third axis as DICOM files, in no order of their names."""
+    folder.mkdir(exist_ok=True, parents=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    direction = image.GetDirection()
+    cosines = [direction[index] for index in (0, 3, 6, 1, 4, 7)]
+    for number in range(image.GetDepth()):
+        part = sitk.Cast(image[:, :, number], sitk.sitkInt16)
+        for key, value in {
+            "0008|0060": "CT",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+            "0008|0018": f"{uid}.{number + 1}",
+            "0020|000e": uid,
+            "0020|000d": "1.2.826.0.1.3680043.2.1125.9",
+            "0020|0037": "\\".join(f"{value:.9g}" for value in cosines),
+            "0020|0032": "\\".join(f"{value:.9g}" for value in image.TransformIndexToPhysicalPoint((0, 0, number))),
+            "0020|0013": str(number + 1),
+            "0028|0030": "\\".join(f"{value:.9g}" for value in (image.GetSpacing()[1], image.GetSpacing()[0])),
+            "0018|0050": f"{image.GetSpacing()[2]:.9g}",
+        }.items():
+            part.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{prefix}{(7 * number) % 101:03d}.dcm"))
+        with same_locale():
+            writer.Execute(part)
+
+
+@pytest.fixture(scope="module")
+def volume(kidneys) -> sitk.Image:
+    """Return a scan with spacings and an origin that DICOM's decimal strings hold exactly."""
+    image, _ = make_kidney(4)
+    image.SetSpacing((1.5, 1.25, 3.0))
+    image.SetOrigin((-10.5, 20.25, 7.5))
+    return sitk.Cast(image, sitk.sitkInt16)
+
+
+def test_files_and_dicom_series_of_a_scan_are_predicted_alike(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
+    _, save = tested
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for ending in (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd"):
+        sitk.WriteImage(volume, str(scans / f"as{ending.replace('.', '_')}{ending}"))
+    write_series(scans / "patient", volume, "1.2.826.0.1.3680043.2.1125.1")
+    write_series(scans / "two", volume, "1.2.826.0.1.3680043.2.1125.2", "a")
+    write_series(scans / "two", volume + 5, "1.2.826.0.1.3680043.2.1125.3", "b")
+    (scans / "notes.txt").write_text("no image")
+    (scans / "empty").mkdir()
+    output = call("predict", "-i", scans, "-o", scans / "out", "-w", *weights(save, "one"))
+    assert "notes.txt" in output
+    assert "empty" in output
+    names = sorted(path.name.removesuffix("_prediction.nii.gz") for path in (scans / "out").glob("*_prediction.nii.gz"))
+    uids = ["1.2.826.0.1.3680043.2.1125.2", "1.2.826.0.1.3680043.2.1125.3"]
+    assert [name for name in names if not name.startswith("1.2")] == [
+        *("as_mha", "as_mhd", "as_nii", "as_nii_gz", "as_nrrd", "patient")
+    ]
+    assert [name for name in names if name.startswith("1.2")] == pytest.approx(uids)
+    expected = sitk.ReadImage(str(scans / "out" / "as_nii_gz_prediction.nii.gz"))
+    assert sitk.GetArrayViewFromImage(expected).any()
+    for name in names:
+        found = sitk.ReadImage(str(scans / "out" / f"{name}_prediction.nii.gz"))
+        if name != uids[1]:
+            np.testing.assert_array_equal(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(expected), name)
+        assert found.GetSize() == volume.GetSize()
+        np.testing.assert_allclose(found.GetOrigin(), volume.GetOrigin(), atol=1e-4)
+        np.testing.assert_allclose(found.GetSpacing(), volume.GetSpacing(), atol=1e-5)
+
+
+def test_a_series_that_lacks_a_slice_is_told_and_the_others_go_on(run, tested, volume, tmp_path):
+    _, save = tested
+    scans = tmp_path / "scans"
+    write_series(scans / "whole", volume, "1.2.826.0.1.3680043.2.1125.1")
+    write_series(scans / "lacking", volume, "1.2.826.0.1.3680043.2.1125.2")
+    (scans / "lacking" / "021.dcm").unlink()
+    sitk.WriteImage(volume, str(scans / "cut.nii"))
+    (scans / "cut.nii").write_bytes((scans / "cut.nii").read_bytes()[:-9])
+    ended = run("predict.py", "-i", scans, "-o", tmp_path / "out", "-w", *weights(save, "one"), status=2)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 3
+    assert "cut.nii: is damaged" in lines[0]
+    assert "lacking: holds a series whose slices lie" in lines[1]
+    assert "no prediction of cut, lacking" in lines[2]
+    assert (tmp_path / "out" / "whole_prediction.nii.gz").is_file()
+    assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
+
+
+def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
+    _, save = tested
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for name in ("a", "b"):
+        sitk.WriteImage(volume, str(scans / f"{name}.nii.gz"))
+    command = ["predict", "-i", scans, "-o", out, "-w", *weights(save, "one")]
+    assert "2 predicted, 0 done before" in call(*command)
+    assert "0 predicted, 2 done before" in call(*command)
+    (out / "a_prediction.nii.gz").unlink()
+    sitk.WriteImage(volume + 3, str(scans / "b.nii.gz"))
+    sitk.WriteImage(volume, str(scans / "c.nii.gz"))
+    assert "3 predicted, 0 done before" in call(*command)
+    assert "3 predicted" in call(*command, "--keep-largest", 1, "--save-probabilities")
+    assert (out / "a_probability_2.nii.gz").is_file()
+    assert "3 predicted" in call(*command, "--keep-largest", 1)
+    assert not (out / "a_probability_2.nii.gz").exists()
+    assert "0 predicted, 1 done before" in call("predict", "-i", scans / "c.nii.gz", *command[3:], "--keep-largest", 1)
+    assert [row["scan"] for row in rows_of(out / "volumes.csv")] == ["a", "b", "c"]
+    assert "3 predicted" in call(*command, "--keep-largest", 1, "--overwrite")
+
+
+def test_one_scan_can_be_written_to_a_file_of_its_own(call, tested, volume, tmp_path):
+    _, save = tested
+    sitk.WriteImage(volume, str(tmp_path / "scan.nii.gz"))
+    call("predict", "-i", tmp_path / "scan.nii.gz", "-o", tmp_path / "labels.nii.gz", "-w", *weights(save, "one"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.nii.gz", "scan.nii.gz"]
+    with pytest.raises(InputError, match="there are 2 scans"):
+        call("predict", "-i", tmp_path, "-o", tmp_path / "labels.nii.gz", "-w", *weights(save, "one"))
+
+
+def test_scans_unlike_those_of_the_training_are_told(run, tested, volume, tmp_path):
+    _, save = tested
+    large = sitk.Image(volume)
+    large.SetSpacing((12.5, 1.25, 3.0))
+    sitk.WriteImage(large, str(tmp_path / "large.nii.gz"))
+    sitk.WriteImage(sitk.Cast(volume, sitk.sitkFloat32) * 100, str(tmp_path / "bright.nii.gz"))
+    ended = run("predict.py", "-i", tmp_path, "-o", tmp_path / "out", "-w", *weights(save, "one"))
+    assert "warning: large: voxels are 12.5 mm along z, in training scans" in ended.stderr
+    assert "warning: large: the field of view is" in ended.stderr
+    assert "warning: bright: intensities are" in ended.stderr
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert "voxels are 12.5 mm" in record["scans"]["large"]["warnings"][0]
+
+
+def test_names_of_classes_are_stored_with_weights_and_used(call, kidneys, tmp_path):
+    save = tmp_path / "SAVE"
+    common = ["-d", kidneys, "-s", save]
+    titles = ["--class-names", "1=kidney,2=tumour"]
+    call("training_network", *SMALL, *common, "--classes", "0,1,2", "-i", 10, "-r", "named", *titles)
+    call("testing_network", *common, "-e", "test", "--network-weights", *weights(save, "named"), "--save-probabilities")
+    folder = save / "named" / "test"
+    assert {row["class"] for row in rows_of(folder / "metrics.csv")} == {"kidney", "tumour"}
+    assert (folder / "case_00004_probability_tumour.nii.gz").is_file()
+    assert "dice_kidney" in rows_of(save / "named" / "log.csv")[0]
+    scan = scan_of(kidneys, "case_00004")
+    call("predict", "-i", scan, "-o", tmp_path / "out", "-w", *weights(save, "named"), "--save-probabilities")
+    assert {"scan", "kidney_ml", "tumour_ml"} == set(rows_of(tmp_path / "out" / "volumes.csv")[0])
+    assert (tmp_path / "out" / "case_00004_probability_background.nii.gz").is_file()
+    with pytest.raises(InputError, match="the network calls its classes background, kidney, tumour"):
+        call("predict", "-i", scan, "-o", tmp_path / "out", "-w", *weights(save, "named"), "--classes-as", "1=organ")
+
+
+def test_inputs_that_cannot_be_predicted_are_refused(call, tested, volume, tmp_path):
+    _, save = tested
+    network = ["-w", *weights(save, "one")]
+    (tmp_path / "empty").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        sitk.WriteImage(volume, str(tmp_path / name / "scan.nii.gz"))
+    twice = ["-i", tmp_path / "a", tmp_path / "b" / "scan.nii.gz"]
+    for words, problem in (
+        (["-i", tmp_path / "none", "-o", tmp_path / "out"], "no such file or folder"),
+        (["-i", tmp_path / "empty", "-o", tmp_path / "out"], "holds no scan"),
+        ([*twice, "-o", tmp_path / "out"], "is called scan, as is"),
+        (["-i", tmp_path / "a", "-o", tmp_path / "b"], "holds scan.nii.gz and no predictions.json"),
+        (["-i", tmp_path / "a", "-o", save / "one" / "test"], "holds predictions of a split"),
+        (["-i", tmp_path / "a", "-o", tmp_path / "out", "--views", 2], "--views"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            call("predict", *words, *network)
+    with pytest.raises(InputError, match="no file matches"):
+        call("predict", "-i", tmp_path / "a", "-o", tmp_path / "out", "-w", tmp_path / "*.pth")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_dice_is_predicted_as_in_stage_3_with_weights_and_as_exported(call, kidneys, save, tmp_path):
+    """Calibrated on the validation case, which gives a line, and too few patients for a bound."""
+    folder = tmp_path / "SAVE"
+    shutil.copytree(save / "one", folder / "one")
+    for split in ("val", "test"):
+        call("testing_network", "-d", kidneys, "-s", folder, "-e", split, "--network-weights", *weights(folder, "one"))
+    expected = {
+        (row["case"], row["class"]): row["predicted_dice"]
+        for row in rows_of(folder / "one" / "test" / "trust.csv")
+        if row["class"] != "mean"
+    }
+    call("export_network", "-w", *weights(folder, "one"), "-o", tmp_path / "one.onnx")
+    assert "case_" not in (tmp_path / "one.onnx").read_bytes().decode("latin-1")
+    for path in (*weights(folder, "one"), tmp_path / "one.onnx"):
+        out = tmp_path / path.suffix.strip(".")
+        printed = call("predict", "-i", kidneys / "test", "-o", out, "-w", path)
+        assert "(predicted Dice 0." in printed
+        found = {(row["case"], row["class"]): row for row in rows_of(out / "trust.csv")}
+        assert found.keys() == expected.keys()
+        for key, row in found.items():
+            assert float(row["predicted_dice"]) == pytest.approx(float(expected[key]), abs=1e-3)
+            assert row["predicted_dice_low"] == ""
