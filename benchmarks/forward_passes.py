@@ -16,7 +16,7 @@ class ForwardPasses:
         classify = ForwardPass.__call__
 
         def recording(classifier, network, images, *rest):
-            self._calls.append((network, torch.from_numpy(images.copy()), rest))
+            self._calls.append((network, torch.from_numpy(images.copy()).to(classifier.device), rest))
             return classify(classifier, network, images, *rest)
 
         with mock.patch.object(ForwardPass, "__call__", recording):

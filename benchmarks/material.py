@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from base.json_files import write_json
@@ -31,7 +32,11 @@ def raw_cases(data_folder: Path | None, work_folder: Path) -> list[Path]:
 
 def prepared_cases(data_folder: Path | None, work_folder: Path) -> Path:
     """Return a DATA folder with the `raw_cases` after stage 1 (one in val, one in test, others in train), made once."""
-    folders = raw_cases(data_folder, work_folder)
+    return prepare(raw_cases(data_folder, work_folder), work_folder)
+
+
+def prepare(folders: Sequence[Path], work_folder: Path) -> Path:
+    """Resample case folders to the default voxel size, one in val, one in test and others in train, once."""
     output = work_folder / "prepared"
     names = [folder.name for folder in folders]
     split_path = work_folder / "split_of_prepared.json"

@@ -20,6 +20,7 @@ from utils.training.trainer import Trainer
 
 CLASSES = parse_classes("0,1,2")
 NEVER = 10**9
+_CPU = torch.device("cpu")
 
 
 def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None = None) -> list[TrainingCase]:
@@ -30,9 +31,14 @@ def open_cases(cases: Sequence[Case], cache: Path, labels: TrainingLabels | None
 
 
 def stream_of(
-    cases: Sequence[TrainingCase], network: str, receptive_field: int, sample_size: int, batch_size: int
+    cases: Sequence[TrainingCase],
+    network: str,
+    receptive_field: int,
+    sample_size: int,
+    batch_size: int,
+    pinned: bool = False,
 ) -> BatchStream:
-    """Return a stream of batches with the defaults of `training_network.py`."""
+    """Return a stream of batches with the defaults of `training_network.py`; `pinned` for a CUDA device."""
     architecture = find_architecture(network)
     options = PatchOptions(
         architecture.dimensions,
@@ -45,17 +51,22 @@ def stream_of(
         inside=architecture.pads,
     )
     augmentation = partial(sample_augmentation, STRENGTHS["light"], channels=len(cases[0].images))
-    return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), augmentation))
+    return BatchStream(PatchSampler(cases, CLASSES.names, options, (TRAINING_STREAM, 0), augmentation), pinned=pinned)
 
 
 def training_of(
-    network: str, receptive_field: int, soft: bool = False, channels: int = 1
+    network: str,
+    receptive_field: int,
+    soft: bool = False,
+    channels: int = 1,
+    features: int | None = None,
+    device: torch.device = _CPU,
 ) -> tuple[Trainer, TrainingLoss]:
-    """Return a new training on the CPU, and its loss."""
+    """Return a new training, and its loss."""
     torch.manual_seed(0)
     loss = TrainingLoss("CE+dice", "KL" if soft else None, 0.1)
-    model = find_architecture(network).build(receptive_field, len(CLASSES), channels=channels)
-    return Trainer(model, loss, len(CLASSES), NEVER, torch.device("cpu"), 0.003), loss
+    model = find_architecture(network).build(receptive_field, len(CLASSES), features, channels=channels)
+    return Trainer(model, loss, len(CLASSES), NEVER, device, 0.003), loss
 
 
 def block_of_steps(training: Trainer, stream: BatchStream, steps: int) -> Callable[[], None]:

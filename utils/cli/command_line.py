@@ -88,7 +88,7 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
             raise
         fail(one_line(error))
     except RuntimeError as error:
-        problem = _problem_of_device(error)
+        problem = problem_of_device(error)
         if args.debug or not problem:
             raise
         fail(problem)
@@ -102,7 +102,7 @@ def _terminate(signal_number, frame) -> NoReturn:
     raise SystemExit(128 + signal_number)  # runs every `finally`, so that no partial files stay
 
 
-def _problem_of_device(error: RuntimeError) -> str:
+def problem_of_device(error: RuntimeError) -> str:
     """Return the problem and remedy for a full GPU memory or a failed compilation; empty for all other errors."""
     if type(error).__name__ == "OutOfMemoryError":
         return (

@@ -68,7 +68,7 @@ class ForwardPass:
     """Runs networks on a device, and converts their outputs to probabilities; see `TorchNetwork`."""
 
     def __init__(self, device: torch.device, number_of_classes: int, precision: str = "fp32"):
-        self._device = device
+        self.device = device
         self._number_of_classes = number_of_classes
         self._precision = precision
 
@@ -78,8 +78,8 @@ class ForwardPass:
 
         `rest` is for the network.
         """
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            outputs = network(torch.from_numpy(images).to(self._device), *rest)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            outputs = network(torch.from_numpy(images).to(self.device), *rest)
         return self.probabilities(outputs).cpu().numpy()
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:

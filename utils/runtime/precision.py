@@ -9,8 +9,11 @@ from torch import nn
 def choose_precision(name: str, device: torch.device) -> str:
     """Return ``fp32`` or ``bf16`` for ``--precision`` auto, fp32 or bf16; auto is bf16 on a GPU that supports it.
 
-    Warns on standard error if the CPU only emulates bfloat16.
+    Warns on standard error if the CPU only emulates bfloat16. On a GPU, fp32 is made to be single precision: otherwise,
+    PyTorch rounds the inputs of convolutions to TF32, with 10 bits in place of 23.
     """
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         is_supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if is_supported else "fp32"
