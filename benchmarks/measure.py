@@ -45,7 +45,7 @@ class Row:
 
     @property
     def is_met(self) -> bool:
-        return (self.value if self.ratio is None else self.ratio) <= self.target
+        return bool((self.value if self.ratio is None else self.ratio) <= self.target)
 
 
 def side_by_side(first: Callable[[], object], second: Callable[[], object], repeats: int) -> tuple[float, float]:

@@ -5,6 +5,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as every
@@ -83,3 +84,8 @@ def test_a_failed_benchmark_does_not_stop_the_others(tmp_path, monkeypatch, caps
     assert exit_status.value.code == 1
     assert "failing failed: ValueError: no such scan" in capsys.readouterr().out.splitlines()[-1]
     assert len(json.loads((tmp_path / "benchmarks.json").read_text())["rows"]) == 1
+
+
+def test_rows_of_numpy_numbers_are_written(tmp_path):
+    report("a title", [Row("ours", "theirs", np.float64(1.0), np.float64(4.0), 0.3, "s")], tmp_path / "rows.json")
+    assert json.loads((tmp_path / "rows.json").read_text())["rows"][0]["met"] is True
