@@ -1,7 +1,6 @@
 """The file that holds how many connected components of each class are kept, as chosen on validation cases.
 
-It lies beside the weights of a network, FINAL_<...>.keep_largest.json, or in the folder of an ensemble's run,
-SAVE/<run>/keep_largest.json.
+See `base.run_files` for where it lies.
 """
 
 from collections.abc import Mapping
@@ -9,18 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from base.json_files import check_shape, read_json, write_json
-
-_RUN_FILE, _SUFFIX = "keep_largest.json", ".keep_largest.json"
-
-
-def path_beside_weights(weights: Path) -> Path:
-    """Return the path of the file of a network."""
-    return weights.with_suffix(_SUFFIX)
-
-
-def path_of_run(folder: Path) -> Path:
-    """Return the path of the file of an ensemble, whose run has the folder `folder` (SAVE/<run>)."""
-    return folder / _RUN_FILE
 
 
 def _check_count(value) -> None:

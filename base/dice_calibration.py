@@ -1,7 +1,6 @@
 """The file that holds how estimates of the Dice become predictions of it, as calibrated on validation cases.
 
-It lies beside the weights of a network, FINAL_<...>.trust.json, or in the folder of an ensemble's run,
-SAVE/<run>/trust.json.
+See `base.run_files` for where it lies.
 """
 
 from collections.abc import Mapping
@@ -11,19 +10,8 @@ from pathlib import Path
 from base.errors import InputError
 from base.json_files import check_shape, read_json, write_json
 
-_RUN_FILE, _SUFFIX = "trust.json", ".trust.json"
 _REMEDY = "remove it, and predict the validation cases again (-e val)"
 ESTIMATORS = ("agreement", "expected_dice")
-
-
-def path_beside_weights(weights: Path) -> Path:
-    """Return the path of the file of a network."""
-    return weights.with_suffix(_SUFFIX)
-
-
-def path_of_run(folder: Path) -> Path:
-    """Return the path of the file of an ensemble, whose run has the folder `folder` (SAVE/<run>)."""
-    return folder / _RUN_FILE
 
 
 def _check_estimator(value) -> None:

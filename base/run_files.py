@@ -1,4 +1,8 @@
-"""Names of the files that a run writes into SAVE/<run>/<split>/, and recognition of such a folder."""
+"""Names of the files that a run writes into SAVE/<run>/<split>/, and recognition of such a folder.
+
+What was found on validation cases lies beside the weights of a network, FINAL_<...>.<name>, or in the folder of an
+ensemble's run, SAVE/<run>/<name>.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +15,7 @@ METRICS, MEMBERS, RANKINGS = "metrics.csv", "members.csv", "uncertainty.csv"
 COMPARISON, COMPARISON_PICTURE, KEPT = "comparison.csv", "comparison.png", "kept.csv"
 CALIBRATION, TRUST, QUALITY, ANNOTATE_NEXT = "calibration.csv", "trust.csv", "quality.csv", "annotate_next.csv"
 REPORT, SUMMARY = "report.html", "summary.json"
+COMPONENT_CHOICE, DICE_CALIBRATION = "keep_largest.json", "trust.json"
 TABLES = (METRICS, MEMBERS, RANKINGS, COMPARISON, COMPARISON_PICTURE, KEPT)
 TABLES += (CALIBRATION, TRUST, QUALITY, ANNOTATE_NEXT, REPORT, SUMMARY)
 UNCERTAINTY, ENTROPY, MUTUAL_INFORMATION = "uncertainty", "entropy", "mutual_information"
@@ -25,6 +30,11 @@ def refuse_other_folder(folder: Path) -> None:
 def holds_results(folder: Path) -> bool:
     """Return whether `folder` contains the results of a run or is empty."""
     return folder.is_dir() and ((folder / RECORD).is_file() or all(is_of_a_system(p.name) for p in folder.iterdir()))
+
+
+def beside_weights(weights: Path, name: str) -> Path:
+    """Return the path of what was found for a network, COMPONENT_CHOICE or DICE_CALIBRATION."""
+    return weights.with_suffix(f".{name}")
 
 
 def prediction_path(folder: Path, case_name: str) -> Path:

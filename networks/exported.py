@@ -16,6 +16,7 @@ from base.errors import InputError
 from base.json_files import check_shape, parse_json
 from networks.description import NetworkDescription
 from networks.onnx_files import OnnxModel, check_model, with_metadata
+from networks.validation_findings import KeptComponents, ValidationFindings
 
 KEY = "ensemble-distillation"
 VERSION = 1
@@ -78,9 +79,7 @@ class ExportedNetwork:
         sha256: of the content.
         description: of the weights; without names of cases and patients.
         needs: of images.
-        keep_largest: number of components by name of the class, and the run that predictions were clipped to when it
-            was chosen; None if nothing was chosen.
-        trust: how estimates of the Dice become predictions of it; None if that was not calibrated.
+        findings: on validation cases.
         document: everything that the metadata says (plain values).
     """
 
@@ -89,16 +88,14 @@ class ExportedNetwork:
     sha256: str
     description: NetworkDescription
     needs: ImageNeeds
-    keep_largest: tuple[Mapping[str, int], str | None] | None
-    trust: DiceCalibration | None
+    findings: ValidationFindings
     document: Mapping
 
 
 def document_of(
     description: NetworkDescription,
     needs: ImageNeeds,
-    keep_largest: tuple[Mapping[str, int], str | None] | None,
-    trust: DiceCalibration | None,
+    findings: ValidationFindings,
     weights_sha256: str,
     more: Mapping,
 ) -> dict:
@@ -119,7 +116,7 @@ def document_of(
         initial_cases=None,
         initial_patients=None,
     )
-    kept = keep_largest and {"kept": dict(keep_largest[0]), "clip_to": keep_largest[1]}
+    components, calibration = findings.components, findings.calibration
     return {
         "format": _FORMAT,
         "version": VERSION,
@@ -127,8 +124,8 @@ def document_of(
         "network": nameless.to_json(),
         "number_of_training_cases": cases,
         "images": vars(needs),
-        "keep_largest": kept,
-        "trust": trust and replace(trust, cases={}).to_json(),
+        "keep_largest": components and {"kept": dict(components.kept), "clip_to": components.clip_to},
+        "trust": calibration and replace(calibration, cases={}).to_json(),
         "weights_sha256": weights_sha256,
     }
 
@@ -210,10 +207,11 @@ def _checked(path: Path, content: bytes, model: OnnxModel, document: Mapping) ->
                 shown = "any length" if expected is None else expected
                 raise ValueError(f"{name}: its side {number} is {found}, not {shown}")
     choice = document["keep_largest"]
-    kept = (choice["kept"], choice["clip_to"]) if choice else None
-    trust = DiceCalibration.from_json(document["trust"]) if document.get("trust") else None
+    components = KeptComponents(choice["kept"], choice["clip_to"]) if choice else None
+    calibration = DiceCalibration.from_json(document["trust"]) if document.get("trust") else None
+    findings = ValidationFindings(components, calibration)
     sha256 = hashlib.sha256(content).hexdigest()
-    return ExportedNetwork(path, content, sha256, description, needs, kept, trust, document)
+    return ExportedNetwork(path, content, sha256, description, needs, findings, document)
 
 
 def _reason(error: Exception) -> str:

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from base import dice_calibration
-from base.component_choice import path_of_run
 from base.errors import InputError
 from base.folder_lock import locked
 from base.regions import regions_of
-from base.run_files import ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
+from base.run_files import COMPONENT_CHOICE, DICE_CALIBRATION, ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from base.run_record import EnsembleSettings, RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
@@ -98,7 +96,7 @@ class EnsembleRun:
             raise InputError("--clip", problem, "leave --clip out")
         for case in cases:
             self.members_of(case)  # raises where there is none
-        choice = path_of_run(options.run_folder.parent)
+        choice, calibration = (self._folder.parent / name for name in (COMPONENT_CHOICE, DICE_CALIBRATION))
         self._kept = settle_components(options, choice, self._members, cases, self._labelled)
         ensemble = EnsembleSettings(self._weights, options.cross_fit, options.clip)
         record = record_of(options, cases, self._members, self._regions, computation.precision, self._kept, ensemble)
@@ -108,8 +106,8 @@ class EnsembleRun:
         if processes.is_first:  # may refuse: before earlier results are touched
             self._soft_labels.check(soft_record, options.overwrite)
         self._results = RunResults(self._folder, record, self._regions, options.overwrite, processes)
-        calibration, is_validation = dice_calibration.path_of_run(self._folder.parent), options.evaluate == "val"
-        self._trust = TrustReport(self._folder, record, calibration, is_validation, self._unseen(cases))
+        unseen, is_validation = self._unseen(cases), options.evaluate == "val"
+        self._trust = TrustReport(self._folder, record, calibration, is_validation, unseen)
         fingerprints = {case.name: case.fingerprint for case in cases}
         self._soft_labels.begin(soft_record, fingerprints, options.overwrite, record.clips)
         if processes.is_first:

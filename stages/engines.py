@@ -1,6 +1,5 @@
 """Networks loaded for prediction, each with what computes it: PyTorch for weights, OpenVINO for exported networks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -8,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from base.component_choice import ComponentChoice, path_beside_weights
-from base.dice_calibration import DiceCalibration
-from base.dice_calibration import path_beside_weights as trust_beside
 from base.errors import InputError
 from networks.description import NetworkDescription
 from networks.exported import ExportedNetwork, read_exported
+from networks.validation_findings import ValidationFindings
 from stages.scan_options import PredictorOptions
 from utils.inference.array_networks import ArrayNetwork
 from utils.inference.mirrored_views import MirroredViews, mirrorings
@@ -25,22 +22,13 @@ from utils.runtime.threads import describe_place, network_threads, use_image_thr
 
 
 @dataclass(frozen=True)
-class KeptComponents:
-    """Number of largest components to keep by name of the class, in predictions clipped to the run `clip_to`."""
-
-    kept: Mapping[str, int]
-    clip_to: str | None
-
-
-@dataclass(frozen=True)
 class LoadedNetwork:
     """A network that is ready to predict.
 
     Attributes:
         path: of its file.
         sha256: of its file.
-        choice: components to keep, as chosen for it on validation cases; None if nothing was chosen.
-        trust: how estimates of the Dice become predictions of it; None if that was not calibrated.
+        findings: on validation cases.
         predict: predicts a normalized volume.
         engine: package that computes it.
     """
@@ -48,8 +36,7 @@ class LoadedNetwork:
     path: Path
     description: NetworkDescription
     sha256: str
-    choice: KeptComponents | None
-    trust: DiceCalibration | None
+    findings: ValidationFindings
     predict: VolumePredictor | MirroredViews
     engine: str
 
@@ -121,17 +108,11 @@ class Engines:
 
         trained = load_weights(path)
         description = trained.description
-        found = ComponentChoice.read(path_beside_weights(path))
-        own, choice = {trained.experiment: trained.sha256}, None
-        if found and found.suits(own, found.clip_to, description.classes.names[1:]):
-            choice = KeptComponents(found.kept, found.clip_to)
-        trust = DiceCalibration.read(trust_beside(path))
-        if trust and not trust.suits(own, trust.clip_to):
-            trust = None
+        findings = ValidationFindings.read(path, description, trained.sha256)
         network = self._computation.run(trained.build(), description.number_of_classes)
         self._places[self._computation.place] = None
         predict = self._predictor(path, network, description)
-        return LoadedNetwork(path, description, trained.sha256, choice, trust, predict, "torch")
+        return LoadedNetwork(path, description, trained.sha256, findings, predict, "torch")
 
     def _load_exported(self, path: Path) -> LoadedNetwork:
         exported = read_exported(path)
@@ -141,11 +122,10 @@ class Engines:
         use_image_threads(threads)
         run = open_graph(exported, engine, threads, self._options.precision)
         network = array_network(exported, run)
-        choice = KeptComponents(*exported.keep_largest) if exported.keep_largest else None
         slower = "" if engine == ENGINES[0] else f" ({ENGINES[0]} would be faster)"
         self._places[describe_place(engine, threads) + slower] = None
         predict = self._predictor(path, network, description)
-        return LoadedNetwork(path, description, exported.sha256, choice, exported.trust, predict, engine)
+        return LoadedNetwork(path, description, exported.sha256, exported.findings, predict, engine)
 
     def _engine_of(self, path: Path) -> str:
         """Return the package that runs exported networks; raise InputError without one, or if options exclude it."""

@@ -8,9 +8,6 @@ import numpy as np
 import torch
 
 from base.atomic_file import replacing
-from base.component_choice import ComponentChoice, path_beside_weights
-from base.dice_calibration import DiceCalibration
-from base.dice_calibration import path_beside_weights as trust_beside
 from base.errors import InputError
 from base.version import VERSION, versions
 from data.cases import Case, check_channels, check_voxel_size, find_cases, with_reference
@@ -18,6 +15,7 @@ from data.intensities import normalize, scaling_of
 from networks.description import NetworkDescription
 from networks.exported import ExportedNetwork, ImageNeeds, document_of, pack, read_exported, unpack
 from networks.onnx_export import sides_multiple, to_onnx
+from networks.validation_findings import ValidationFindings
 from networks.weights import TrainedNetwork, load_weights
 from stages.engines import array_network, open_graph
 from stages.export_options import ExportOptions
@@ -102,11 +100,7 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
     else:
         bytes_per_voxel = network.for_padding_values([0.0] * channels).bytes_per_voxel()
     needs = ImageNeeds(sides_multiple(network), margin, float(bytes_per_voxel))
-    choice = ComponentChoice.read(path_beside_weights(trained.path))
-    own = {trained.experiment: trained.sha256}
-    if choice and not choice.suits(own, choice.clip_to, description.classes.names[1:]):
-        choice = None
-    kept = (choice.kept, choice.clip_to) if choice else None
+    findings = ValidationFindings.read(trained.path, description, trained.sha256)
     more = {
         "made_by": {"program": VERSION, **versions()},
         "licence": options.licence,
@@ -118,10 +112,7 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
         "window": {"side": description.sample_size, "overlap": _OVERLAP} if description.fixed_size else None,
         "precision": "fp32",
     }
-    trust = DiceCalibration.read(trust_beside(trained.path))
-    if trust and not trust.suits(own, trust.clip_to):
-        trust = None
-    document = document_of(description, needs, kept, trust, trained.sha256, more)
+    document = document_of(description, needs, findings, trained.sha256, more)
     model = to_onnx(network, dimensions, channels, description.number_of_classes, margin)
     return unpack(options.output, pack(model, document))
 

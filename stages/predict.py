@@ -9,12 +9,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from base import dice_calibration
 from base.argmax import argmax
-from base.component_choice import path_beside_weights
 from base.folder_lock import locked
 from base.regions import Region, regions_of
-from base.run_files import RANKINGS, UNCERTAINTY, map_path, probability_path, remove_maps
+from base.run_files import (
+    COMPONENT_CHOICE,
+    DICE_CALIBRATION,
+    RANKINGS,
+    UNCERTAINTY,
+    beside_weights,
+    map_path,
+    probability_path,
+    remove_maps,
+)
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.components import keep_components
@@ -123,7 +130,8 @@ class NetworkRun:
         inference = computation.inference(options)
         network = computation.run(trained.build(), trained.description.number_of_classes)
         self._predict = predictor_of(network, trained.description, inference)
-        self._kept = settle_components(options, path_beside_weights(trained.path), [trained], cases, self._labelled)
+        choice, calibration = (beside_weights(trained.path, name) for name in (COMPONENT_CHOICE, DICE_CALIBRATION))
+        self._kept = settle_components(options, choice, [trained], cases, self._labelled)
         record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":
             self._note_known(cases)
@@ -133,8 +141,7 @@ class NetworkRun:
             compared = replace(record, surface_dice=definition)
             self._comparison = ComparisonReport(options.save, name, options.evaluate, options.compare, compared)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
-        calibration, is_validation = dice_calibration.path_beside_weights(trained.path), options.evaluate == "val"
-        self._trust = TrustReport(folder, record, calibration, is_validation, self._unseen)
+        self._trust = TrustReport(folder, record, calibration, options.evaluate == "val", self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]
         if processes.is_first:  # the originals of all other cases are checked when they are read

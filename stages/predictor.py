@@ -148,8 +148,8 @@ class Predictor:
 
     def _predicted_dice(self, prediction: Prediction) -> dict[str, PredictedDice]:
         """Return the predicted Dice of each class, with the calibration that suits the networks."""
-        trust = self.networks[0].trust if len(self.networks) == 1 else None
-        if not trust or not _suits(trust.clip_to, self.first):
+        calibration = self.networks[0].findings.calibration if len(self.networks) == 1 else None
+        if not calibration or not _suits(calibration.clip_to, self.first):
             return {}
         own = self.networks[0].description.classes
         regions, agreements = regions_of(own), None
@@ -158,7 +158,7 @@ class Predictor:
         estimates = estimate_dice(prediction.probabilities, regions, agreements)
         found = {}
         for name, shown in list(zip(own.shown, self.classes.shown))[1:]:
-            line, value = trust.lines.get(name), getattr(estimates[name], trust.estimator)
+            line, value = calibration.lines.get(name), getattr(estimates[name], calibration.estimator)
             if line and value is not None:
                 found[shown] = PredictedDice(line.predict(value), line.bound(value), line.patients)
         return found
@@ -301,8 +301,8 @@ def _kept(
     """Return the number of components to keep: that given, else what was chosen for a single network, else 0."""
     if given is not None:
         return given
-    choice = networks[0].choice if len(networks) == 1 else None
-    return choice.kept if choice and _suits(choice.clip_to, first) else 0
+    components = networks[0].findings.components if len(networks) == 1 else None
+    return components.kept if components and _suits(components.clip_to, first) else 0
 
 
 def _suits(clip_to: str | None, first: Sequence[LoadedNetwork]) -> bool:

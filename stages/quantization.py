@@ -115,8 +115,8 @@ def quantized_model(content: bytes, images: Sequence[np.ndarray]) -> bytes:
 def dices_of(exported: ExportedNetwork, run: Run, cases: Sequence[Case], title: str) -> dict[str, float]:
     """Predict cases whole; return the mean Dice over the foreground classes of each, on the scan's grid."""
     description = exported.description
-    classes, choice = description.classes, exported.keep_largest
-    kept = choice[0] if choice and choice[1] is None else 0
+    classes, components = description.classes, exported.findings.components
+    kept = components.kept if components and components.clip_to is None else 0
     predict = predictor_of(array_network(exported, run), description)
     dices = {}
     for case in tqdm(cases, title, unit="case"):

@@ -124,7 +124,7 @@ def test_the_file_describes_the_network_and_names_no_patient(call, save, kidneys
     assert exported.document["weights_sha256"] == trained.sha256
     assert exported.document["licence"] == "CC BY 4.0"
     assert exported.document["number_of_training_cases"] == 3
-    assert exported.keep_largest[0].keys() == {"1", "2"}
+    assert exported.findings.components.kept.keys() == {"1", "2"}
     assert b"case_0000" not in path.read_bytes()
     with pytest.raises(InputError, match="exists"):
         call("export_network", "-w", weights, "-o", path)
