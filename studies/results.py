@@ -3,6 +3,7 @@
 RESULTS/<part>/part.json      settings, machine, date, chosen options
                runs.csv       one row per run and split
                cases.csv      one row per run, split, case and class
+               trust.csv      predicted Dice, one row per run, split and case; absent where none was predicted
                choices.csv    options that were tried on validation cases, and the chosen ones
 """
 
@@ -25,6 +26,8 @@ from utils.evaluation.case_measures import MEASURES
 RUN_COLUMNS = ("group", "run", "seed", "split", "cases", "networks", "parameters", "training_cases", "iterations")
 RUN_COLUMNS += ("minutes", "mean_dice", "dice_by_class", "asd_mm", "hausdorff95_mm", "ece", "seconds", "peak_memory_mb")
 CASE_COLUMNS = ("group", "run", "split", "case", "class", *MEASURES)
+TRUST_COLUMNS = ("group", "run", "split", "case", "predicted_dice", "predicted_dice_low", "bound_patients")
+TRUST_COLUMNS += ("agreement", "expected_dice")
 CHOICE_COLUMNS = ("question", "option", "run", "mean_dice", "chosen")
 
 
@@ -34,6 +37,7 @@ class Part:
 
     runs: list[dict] = field(default_factory=list)
     cases: list[dict] = field(default_factory=list)
+    trust: list[dict] = field(default_factory=list)
     choices: list[dict] = field(default_factory=list)
     chosen: dict = field(default_factory=dict)
 
@@ -45,20 +49,23 @@ class Part:
             for split in splits:
                 training = {"seed": network.seed, "minutes": scripts.minutes(network)}
                 training |= {"iterations": scripts.iterations(network), "training_cases": scripts.cases(network)}
-                self._add(group, scripts.result(network.name + suffix, split), split, training)
+                self._add(group, scripts, network.name + suffix, split, training)
 
     def add_ensemble(self, group: str, scripts: Scripts, name: str, *splits: str) -> None:
         """Add the results of an ensemble on some splits."""
         for split in splits:
-            self._add(group, scripts.result(name, split), split, {})
+            self._add(group, scripts, name, split, {})
 
-    def _add(self, group: str, run: FinishedRun, split: str, training: Mapping) -> None:
+    def _add(self, group: str, scripts: Scripts, name: str, split: str, training: Mapping) -> None:
+        run, trust = scripts.result(name, split), scripts.trust(name, split)
         key = {"group": group, "run": run.name, "split": split}
         self.runs.append({**key, **training, **_summary(run)})
         for region in run.classes:
             for case in run.rows:
                 values = {measure: run.values[region, measure].get(case) for measure in MEASURES}
                 self.cases.append({**key, "case": case, "class": region, **values})
+        overall = {case: row for (case, region), row in trust.rows.items() if region == run.overall}
+        self.trust += [{**key, "case": case, **row} for case, row in overall.items()]
 
     def choose(self, question: str, options: Mapping[object, str], scripts: Scripts, split: str):
         """Record and return the option whose run has the highest mean Dice on `split`; the first of equal ones."""
@@ -126,6 +133,8 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         write_table(folder / "runs.csv", RUN_COLUMNS, map(rounded, part.runs))
         write_table(folder / "cases.csv", CASE_COLUMNS, map(rounded, part.cases))
+        if part.trust:
+            write_table(folder / "trust.csv", TRUST_COLUMNS, map(rounded, part.trust))
         if part.choices:
             write_table(folder / "choices.csv", CHOICE_COLUMNS, map(rounded, part.choices))
         record = {"settings": settings, "chosen": part.chosen, "machine": describe_machine()}
@@ -143,7 +152,7 @@ class Results:
         return read_json(path, {"chosen": {str: object}}, "remove it, and run the part again")["chosen"]
 
     def read(self, table: str) -> list[dict]:
-        """Return the rows of a table (``runs``, ``cases`` or ``choices``) of all parts, each with its ``part``."""
+        """Return the rows of a table, such as ``runs``, of all parts, each with its ``part``."""
         rows = []
         for path in sorted(self.folder.glob(f"*/{table}.csv")):
             rows += [{"part": path.parent.name, **row} for row in read_table(path)]

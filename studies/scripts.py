@@ -9,6 +9,7 @@ from base.csv_files import read_table
 from base.json_files import read_json
 from studies.steps import Step, Steps
 from utils.comparison.finished_runs import FinishedRun
+from utils.evaluation.trust_table import TrustTable
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,10 @@ class Scripts:
     def result(self, name: str, split: str) -> FinishedRun:
         """Read the results of a network or an ensemble on a split."""
         return FinishedRun.read(self.save, name, split)
+
+    def trust(self, name: str, split: str) -> TrustTable:
+        """Read the predicted Dice of a network or an ensemble on a split."""
+        return TrustTable.read(self.save / name / split)
 
     def minutes(self, network: Network) -> float:
         """Return the minutes of its training steps from its log, without start-up, validation and interruptions."""

@@ -71,11 +71,16 @@ class Figures:
         return paired(*(self.values(group)[MEAN, PRIMARY] for group in groups))
 
 
+def patient_of(case: str) -> str:
+    """Return the patient of a case, which is one frame of a scan."""
+    return case.split("_frame")[0]
+
+
 def _by_patient(cases: dict[str, float | None]) -> dict[str, float | None]:
     """Average the values of the frames of each patient; None where no frame has one."""
     patients: dict[str, list[float]] = {}
     for case, value in cases.items():
-        known = patients.setdefault(case.split("_frame")[0], [])
+        known = patients.setdefault(patient_of(case), [])
         if value is not None:
             known.append(value)
     return {patient: fmean(known) if known else None for patient, known in patients.items()}

@@ -17,6 +17,7 @@ from studies.acdc.claims import (
     SECONDARY_CLAIMS,
     TARGET_COLUMNS,
     Figures,
+    patient_of,
     targets_of,
     trained_once,
 )
@@ -25,6 +26,7 @@ from studies.claims import CLAIM_COLUMNS
 from studies.pictures import plot_means
 from studies.results import Results
 from studies.tables import claim_row, markdown_table
+from studies.trust import TRUST_HEADINGS, trust_rows
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
 
@@ -63,6 +65,7 @@ def report(results: Results) -> None:
         "Groups of runs": markdown_table(GROUP_HEADINGS, [group_row(figures, group) for group in figures.groups]),
         "Primary claim": markdown_table(CLAIM_HEADINGS, map(claim_row, primary)),
         "Secondary claims": markdown_table(CLAIM_HEADINGS, map(claim_row, secondary)),
+        "Trust without a reference": markdown_table(TRUST_HEADINGS, trust_rows(results, figures.groups, patient_of)),
         "By part": markdown_table(*_part_table(figures)),
         "Choices on validation patients": markdown_table(
             {name: name for name in ("part", "option", "mean_dice", "chosen")}, figures.choices

@@ -30,6 +30,7 @@ from studies.hippocampus.targets import (
 )
 from studies.pictures import plot_means
 from studies.results import Results
+from studies.trust import trust_rows
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval, paired
 from utils.comparison.picture import plot_comparison
 
@@ -45,7 +46,8 @@ def report(results: Results) -> None:
     alone_claims = decide_claims(alone_claims_of(figures), figures.values)
     narrow_claims = decide_claims(narrow_claims_of(figures), figures.values)
     ten_claims = decide_claims(ten_claims_of(figures), figures.values)
-    text = tables_of(figures, claims, ten_claims, alone_claims, narrow_claims, loss_claims, targets)
+    trust = trust_rows(results, figures.groups, patient_of=str)  # a case is a patient
+    text = tables_of(figures, claims, ten_claims, alone_claims, narrow_claims, loss_claims, targets, trust)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

@@ -7,6 +7,7 @@ import numpy as np
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
 from studies.tables import claim_row, markdown_table
+from studies.trust import TRUST_HEADINGS
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 
 GROUP_HEADINGS = {
@@ -69,6 +70,7 @@ def tables_of(
     narrow_claims: list[dict],
     loss_claims: list[dict],
     targets: list[dict],
+    trust: list[dict],
 ) -> str:
     """Return all tables.
 
@@ -77,6 +79,7 @@ def tables_of(
         alone_claims: about networks without soft labels.
         narrow_claims: about students of half and a quarter of the width.
         loss_claims: about validation cases.
+        trust: predicted Dice against Dice.
     """
     tables = {
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
@@ -90,6 +93,7 @@ def tables_of(
             CLAIM_HEADINGS, [claim_row(row) for row in narrow_claims]
         ),
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
+        "Trust without a reference": markdown_table(TRUST_HEADINGS, trust),
         "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in loss_claims]),
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
         "Runs": markdown_table(RUN_HEADINGS, _run_rows(figures)),
