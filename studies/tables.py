@@ -1,10 +1,21 @@
 """Markdown tables of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 
-def markdown_table(columns: Mapping[str, str], rows: Sequence[Mapping]) -> str:
-    """Return a table of `rows`; `columns` are headings by key, and missing or None values are left empty."""
+def sections(tables: Mapping[str, str]) -> str:
+    """Return tables below their titles, without those that are empty."""
+    return "\n".join(f"## {title}\n\n{table}" for title, table in tables.items() if table)
+
+
+def markdown_table(columns: Mapping[str, str], rows: Iterable[Mapping]) -> str:
+    """Return a table of `rows`; `columns` are headings by key, and missing or None values are left empty.
+
+    Without rows, the text is empty.
+    """
+    rows = list(rows)
+    if not rows:
+        return ""
     lines = [list(columns.values()), ["---"] * len(columns)]
     lines += [["" if row.get(key) is None else str(row[key]) for key in columns] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -25,7 +25,7 @@ from studies.acdc.settings import FOREGROUND, PARTS
 from studies.claims import CLAIM_COLUMNS
 from studies.pictures import plot_means
 from studies.results import Results
-from studies.tables import claim_row, markdown_table
+from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS, trust_rows
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
@@ -79,7 +79,7 @@ def report(results: Results) -> None:
             ],
         ),
     }
-    text = "\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
+    text = sections(tables)
     write_text(results.folder / "tables.md", text)
     print(text)
     _draw(figures, results)

@@ -6,7 +6,7 @@ import numpy as np
 
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
-from studies.tables import claim_row, markdown_table
+from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS
 from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
 
@@ -98,7 +98,7 @@ def tables_of(
         "Choices on validation cases": markdown_table(CHOICE_HEADINGS, _choice_rows(figures)),
         "Runs": markdown_table(RUN_HEADINGS, _run_rows(figures)),
     }
-    return "\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
+    return sections(tables)
 
 
 def _kept_rows(figures: Figures) -> list[dict]:

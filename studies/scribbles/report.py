@@ -11,7 +11,7 @@ from studies.acdc.report import CLAIM_HEADINGS, GROUP_HEADINGS, group_row
 from studies.claims import CLAIM_COLUMNS, Claim
 from studies.results import Results
 from studies.scribbles.parts import LABEL
-from studies.tables import claim_row, markdown_table
+from studies.tables import claim_row, markdown_table, sections
 
 PRIMARY_CLAIM = Claim(f"student, {LABEL}", f"alone, {LABEL}", 0.01)
 SECONDARY_CLAIMS = (
@@ -35,6 +35,6 @@ def report(results: Results) -> None:
         "Choices on validation patients": markdown_table(_CHOICES, figures.choices),
         "Trainings": markdown_table(_TRAININGS, trained_once(figures, "scribbles")),
     }
-    text = "\n".join(f"## {title}\n\n{table}" for title, table in tables.items())
+    text = sections(tables)
     write_text(results.folder / "tables.md", text)
     print(text)

@@ -10,7 +10,7 @@ from studies.hippocampus.report import report
 from studies.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "docs" / "results"
+RESULTS = ROOT / "docs" / "results" / "hippocampus"
 WRITTEN = ("claims.csv", "targets.csv", "tables.md")
 
 
