@@ -68,7 +68,8 @@ def export_network(options: ExportOptions) -> None:
 
     if options.int8:
         compare(exported)
-        exported = quantize(exported, cases, engine, threads, options.settled_margin, options.evaluate)
+        plain = model_of(description, network, blockwise=False)
+        exported = quantize(exported, plain, cases, engine, threads, options.settled_margin, options.evaluate)
     with replacing(options.output, verify) as temporary:
         temporary.write_bytes(exported.content)
     before, after = (path.stat().st_size / 1e6 for path in (trained.path, options.output))
@@ -93,13 +94,12 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
     """Convert a network with its description."""
     description = trained.description
     channels, dimensions = len(description.channels), description.dimensions
-    margin = 0 if description.pads else description.receptive_field // 2
     if description.pads:
         sides = [_MEASURED_SIDE[dimensions]] * dimensions
         bytes_per_voxel = activation_bytes(network, channels, sides) / np.prod(sides)
     else:
         bytes_per_voxel = network.for_padding_values([0.0] * channels).bytes_per_voxel()
-    needs = ImageNeeds(sides_multiple(network), margin, float(bytes_per_voxel))
+    needs = ImageNeeds(sides_multiple(network), _margin(description), float(bytes_per_voxel))
     findings = ValidationFindings.read(trained.path, description, trained.sha256)
     more = {
         "made_by": {"program": VERSION, **versions()},
@@ -113,8 +113,18 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
         "precision": "fp32",
     }
     document = document_of(description, needs, findings, trained.sha256, more)
-    model = to_onnx(network, dimensions, channels, description.number_of_classes, margin)
-    return unpack(options.output, pack(model, document))
+    return unpack(options.output, pack(model_of(description, network), document))
+
+
+def model_of(description: NetworkDescription, network: torch.nn.Module, blockwise: bool = True) -> bytes:
+    """Return a network as the bytes of an ONNX model; see `to_onnx`."""
+    channels, classes = len(description.channels), description.number_of_classes
+    return to_onnx(network, description.dimensions, channels, classes, _margin(description), blockwise)
+
+
+def _margin(description: NetworkDescription) -> int:
+    """Return how many voxels the network takes away at each end of an axis."""
+    return 0 if description.pads else description.receptive_field // 2
 
 
 def patches_of(description: NetworkDescription, cases: Sequence[Case]) -> list[np.ndarray]:
