@@ -27,6 +27,7 @@ from data.intensities import normalize
 from networks.exported import pack, read_exported
 from networks.weights import load_weights, save_weights
 from stages.engines import array_network, open_graph
+from stages.export import model_of
 from stages.quantization import RecordedInputs, quantized_model
 from utils.inference.onnx_engines import installed_engine
 from utils.inference.torch_networks import TorchNetwork
@@ -75,7 +76,8 @@ def quantized(weights: Path, case: Case, folder: Path) -> Path:
     inputs = RecordedInputs(open_graph(whole, installed_engine(), 2, "fp32"), 64)
     predictor_of(array_network(whole, inputs), whole.description)(*_normalized(case, whole.description))
     path = folder / f"{weights.parent.name}_int8.onnx"
-    model = quantized_model(whole.content, inputs.images)
+    plain = model_of(whole.description, load_weights(weights).build(), blockwise=False)
+    model = quantized_model(plain, inputs.images)
     path.write_bytes(pack(model, {**whole.document, "precision": "int8"}))
     return path
 

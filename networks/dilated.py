@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from networks.dilated_inference import DilatedInference
 from networks.layers import LAYERS
@@ -74,6 +75,20 @@ class DilatedNetwork(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes, side - receptive field + 1, ...) of images (n, channels, side, ...)."""
         return self.layers(image)
+
+    def with_surroundings(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, classes, side + receptive field - 1, ...) of images and of all voxels that see them.
+
+        The outermost voxels of an image hold the values that all voxels beyond it have. So have, at their values, the
+        outermost voxels of each layer's features, because the image influences none beyond them; see also
+        `DilatedInference`.
+        """
+        for layer in self.layers:
+            if getattr(layer, "kernel_size", (1,))[0] > 1:
+                amounts = [2 * dilation for dilation in layer.dilation for _ in range(2)]
+                image = functional.pad(image, amounts, mode="replicate")
+            image = layer(image)
+        return image
 
     def for_padding_values(self, values: Sequence[float]) -> DilatedInference:
         """Return a fast version of the network in evaluation mode, for images padded with a constant a channel."""

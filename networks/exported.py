@@ -19,7 +19,7 @@ from networks.onnx_files import OnnxModel, check_model, with_metadata
 from networks.validation_findings import KeptComponents, ValidationFindings
 
 KEY = "ensemble-distillation"
-VERSION = 1
+VERSION = 2
 _FORMAT = "ensemble-distillation network"
 _LARGEST_BYTES = 2**31  # of a file
 _REMEDY = "name an intact file of export_network.py"
@@ -60,7 +60,8 @@ class ImageNeeds:
 
     Attributes:
         multiple: that their sides must be, at least twice it; 1 for any sides.
-        margin: voxels that the graph takes away at each end of an axis; 0 if it pads.
+        margin: voxels that the graph answers beyond each end of an axis, as if the outermost voxels of the image went
+            on; 0 if it pads.
         activation_bytes_per_voxel: memory of one pass, per voxel of the input.
     """
 

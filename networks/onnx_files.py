@@ -15,8 +15,8 @@ from networks.protobuf import Value, field, fields_of, numbers_of, text_of
 OPSETS = range(13, 22)  # that the engines know, and in which the accepted operators mean the same
 OPERATORS = {
     *("Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
-    *("DequantizeLinear", "Div", "Identity", "InstanceNormalization", "LeakyRelu", "MaxPool", "Mul", "QuantizeLinear"),
-    *("ReduceMean", "Relu", "Slice", "Softmax", "Softplus", "Sqrt", "Sub"),
+    *("DequantizeLinear", "Div", "Identity", "InstanceNormalization", "LeakyRelu", "MaxPool", "Mul", "Pad"),
+    *("QuantizeLinear", "ReduceMean", "Relu", "Slice", "Softmax", "Softplus", "Sqrt", "Sub"),
 }
 _MODEL = {"ir": 1, "graph": 7, "opsets": 8, "metadata": 14}
 _HARMLESS = {2, 3, 4, 5, 6}  # of a model: producer, version, domain, model version, documentation

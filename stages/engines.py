@@ -48,7 +48,7 @@ def open_graph(exported: ExportedNetwork, engine: str, threads: int, precision: 
         InputError: the engine cannot read or run it, or its answers are not of the shape that its description says.
     """
     path, needs, again = exported.path, exported.needs, "export the network again"
-    least_side = max(2 * needs.margin + 1, 2 * needs.multiple if needs.multiple > 1 else 1)
+    least_side = 2 * needs.multiple if needs.multiple > 1 else 3 if needs.margin else 1
     try:
         run = open_with(engine, exported.content, least_side, threads, precision)
     except EngineError as error:
@@ -59,7 +59,7 @@ def open_graph(exported: ExportedNetwork, engine: str, threads: int, precision: 
             answers = run(images)
         except EngineError as error:
             raise InputError(path, f"cannot be run by {engine} ({error})", again) from None
-        sides = [side - 2 * needs.margin for side in images.shape[2:]]
+        sides = [side + 2 * needs.margin for side in images.shape[2:]]
         if answers.shape != (len(images), exported.description.number_of_outputs, *sides):
             raise InputError(path, f"answers images of {images.shape} with {answers.shape}", again)
         return answers

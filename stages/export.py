@@ -99,7 +99,9 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
         bytes_per_voxel = activation_bytes(network, channels, sides) / np.prod(sides)
     else:
         bytes_per_voxel = network.for_padding_values([0.0] * channels).bytes_per_voxel()
-    needs = ImageNeeds(sides_multiple(network), _margin(description), float(bytes_per_voxel))
+    needs = ImageNeeds(
+        sides_multiple(network), 0 if description.pads else description.receptive_field // 2, float(bytes_per_voxel)
+    )
     findings = ValidationFindings.read(trained.path, description, trained.sha256)
     more = {
         "made_by": {"program": VERSION, **versions()},
@@ -119,12 +121,7 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
 def model_of(description: NetworkDescription, network: torch.nn.Module, blockwise: bool = True) -> bytes:
     """Return a network as the bytes of an ONNX model; see `to_onnx`."""
     channels, classes = len(description.channels), description.number_of_classes
-    return to_onnx(network, description.dimensions, channels, classes, _margin(description), blockwise)
-
-
-def _margin(description: NetworkDescription) -> int:
-    """Return how many voxels the network takes away at each end of an axis."""
-    return 0 if description.pads else description.receptive_field // 2
+    return to_onnx(network, description.dimensions, channels, classes, blockwise)
 
 
 def patches_of(description: NetworkDescription, cases: Sequence[Case]) -> list[np.ndarray]:

@@ -84,10 +84,9 @@ class Prediction:
     @property
     def volumes_ml(self) -> dict[str, float]:
         """Volume of each foreground class in ml, by its title or name."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)
         voxel_ml = float(np.prod(self.scan.spacing_mm)) / _MM3_PER_ML
         foreground = list(zip(self.classes.shown, self.classes.written_labels))[1:]
-        return {name: float(counts[label]) * voxel_ml for name, label in foreground}
+        return {name: np.count_nonzero(self.labels == label) * voxel_ml for name, label in foreground}
 
     def probability(self, name: str) -> sitk.Image:
         """Return the probability of a class, by its title or name, as a float32 image on the scan's grid."""

@@ -186,7 +186,7 @@ def test_a_graph_whose_answers_have_another_shape_is_refused(model, tmp_path):
     ("changes", "problem"),
     [
         ({"format": "other"}, "format 'other'"),
-        ({"version": 2}, "was exported in version 2 of the format, and this is 1"),
+        ({"version": 3}, "was exported in version 3 of the format, and this is 2"),
         ({"network": {}}, "is missing"),
         ({"images": {"multiple": 8, "margin": 9, "activation_bytes_per_voxel": 1.0}}, "do not fit the network"),
         ({"images": {"multiple": 1, "margin": 4, "activation_bytes_per_voxel": 1.0}}, "do not fit the network"),

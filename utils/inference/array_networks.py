@@ -35,12 +35,13 @@ class ValidNetwork(Protocol):
     Attributes:
         margin: half of the receptive field, in voxels.
         constant: float32 (outputs,), the probabilities of a voxel whose receptive field holds only the padding values.
-        bytes_per_voxel: memory for a voxel of an input.
     """
 
     margin: int
     constant: np.ndarray
-    bytes_per_voxel: float
+
+    def activation_bytes(self, sides: Sequence[int]) -> float:
+        """Estimate the memory in bytes that classifying a box of these sides takes at most, beside the weights."""
 
     def __call__(self, images: np.ndarray, wanted: Sequence[slice]) -> np.ndarray:
         """Return probabilities, float32 (n, outputs, sides of `wanted`...), of images, float32 (n, channels, sides...).

@@ -11,6 +11,7 @@ from utils.inference.crop import crop
 Run = Callable[[np.ndarray], np.ndarray]  # images to probabilities, float32, as the graph defines them
 
 _VOXELS_AT_ONCE = 60_000  # of images that run together
+_RING = 1  # voxels around an image, from which the graph knows the padding values
 
 
 class OnnxNetwork:
@@ -20,7 +21,7 @@ class OnnxNetwork:
         run: runs the graph.
         dimensions: of the images.
         multiple: that the sides of images must be, at least twice it; 1 for any sides.
-        margin: voxels that valid convolutions take away at each end of an axis.
+        margin: voxels that a graph of valid convolutions answers beyond each end of an axis.
         activation_bytes_per_voxel: memory of one pass, per voxel of the input.
     """
 
@@ -58,10 +59,15 @@ class ValidOnnxNetwork:
         self._run = run
         self._padding_values = np.float32(padding_values)
         self.margin = margin
-        self.bytes_per_voxel = bytes_per_voxel
-        nothing = np.zeros((1, len(self._padding_values), *[0] * dimensions), np.float32)
-        self.constant = self(nothing, [slice(0, 1)] * dimensions).reshape(-1)
+        self._bytes_per_voxel = bytes_per_voxel
+        voxel = self._padding_values.reshape(1, -1, *[1] * dimensions)
+        self.constant = self(voxel, [slice(0, 1)] * dimensions).reshape(-1)
+
+    def activation_bytes(self, sides: Sequence[int]) -> float:
+        return self._bytes_per_voxel * prod(side + 4 * self.margin for side in sides)
 
     def __call__(self, images: np.ndarray, wanted: Sequence[slice]) -> np.ndarray:
-        box = [slice(part.start - self.margin, part.stop + self.margin) for part in wanted]
-        return self._run(crop(images, box, self._padding_values))
+        sides = images.shape[2:]
+        answers = self._run(crop(images, [slice(-_RING, side + _RING) for side in sides], self._padding_values))
+        before = _RING + self.margin
+        return answers[(..., *(slice(part.start + before, part.stop + before) for part in wanted))]

@@ -1,5 +1,6 @@
 """Networks of PyTorch as functions from arrays to arrays."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,7 +59,10 @@ class ValidTorchNetwork:
         self._forward_pass = forward_pass
         self.margin = network.margin
         self.constant = forward_pass.probabilities(network.constant_logits()[None])[0].cpu().numpy()
-        self.bytes_per_voxel = network.bytes_per_voxel()
+        self._bytes_per_voxel = network.bytes_per_voxel()
+
+    def activation_bytes(self, sides: Sequence[int]) -> float:
+        return self._bytes_per_voxel * math.prod(side + 2 * self.margin for side in sides)
 
     def __call__(self, images: np.ndarray, wanted: Sequence[slice]) -> np.ndarray:
         return self._forward_pass(self._network, images, wanted)

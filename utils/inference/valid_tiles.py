@@ -1,7 +1,6 @@
 """Tiles for networks of valid (unpadded) convolutions: the same answers however an image is cut."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,8 +54,7 @@ class ValidTiles:
     def _blocks(self, box: Box) -> list[Box]:
         """Return blocks that cover a box, as large as memory allows."""
         sides = [part.stop - part.start for part in box]
-        margin = self._network.margin
-        while max(sides) > 1 and self._bytes_of([side + 2 * margin for side in sides]) > self._memory_limit_bytes:
+        while max(sides) > 1 and self._network.activation_bytes(sides) > self._memory_limit_bytes:
             longest = sides.index(max(sides))
             sides[longest] = -(-sides[longest] // 2)
         rows = (
@@ -64,9 +62,6 @@ class ValidTiles:
             for part, side in zip(box, sides)
         )
         return list(itertools.product(*rows))
-
-    def _bytes_of(self, sides: Sequence[int]) -> int:
-        return self._network.bytes_per_voxel * math.prod(sides)
 
 
 def plan(content: slice, wanted: slice, margin: int) -> tuple[slice, slice] | None:
