@@ -1,4 +1,4 @@
-"""What was found for a network on validation cases, and predictions of new scans need."""
+"""What was found for a network, or an ensemble, on validation cases, and predictions of new scans need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class KeptComponents:
 
 @dataclass(frozen=True)
 class ValidationFindings:
-    """Findings for a network.
+    """Findings for a network or an ensemble.
 
     Attributes:
         components: to keep; None if nothing was chosen.
@@ -31,18 +31,38 @@ class ValidationFindings:
     calibration: DiceCalibration | None
 
     @classmethod
-    def read(cls, weights: Path, description: NetworkDescription, sha256: str) -> "ValidationFindings":
+    def of_weights(cls, weights: Path, description: NetworkDescription, sha256: str) -> "ValidationFindings":
         """Read what lies beside `weights` of this description and SHA-256, and was found for them.
 
         Raises:
             InputError: a file is damaged.
         """
-        own = {description.experiment: sha256}
-        choice = ComponentChoice.read(beside_weights(weights, COMPONENT_CHOICE))
+        paths = (beside_weights(weights, name) for name in (COMPONENT_CHOICE, DICE_CALIBRATION))
+        return cls._read(*paths, {description.experiment: sha256}, description)
+
+    @classmethod
+    def of_run(cls, folder: Path, member: NetworkDescription, weights: Mapping[str, str]) -> "ValidationFindings":
+        """Read what lies in the folder of an ensemble's run, and was found for it.
+
+        Args:
+            folder: SAVE/<run>.
+            member: description of one.
+            weights: SHA-256 of those of all members, by experiment.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        return cls._read(folder / COMPONENT_CHOICE, folder / DICE_CALIBRATION, weights, member)
+
+    @classmethod
+    def _read(
+        cls, choice_path: Path, calibration_path: Path, weights: Mapping[str, str], description: NetworkDescription
+    ) -> "ValidationFindings":
+        choice = ComponentChoice.read(choice_path)
         components = None
-        if choice and choice.suits(own, choice.clip_to, description.classes.names[1:]):
+        if choice and choice.suits(weights, choice.clip_to, description.classes.names[1:]):
             components = KeptComponents(choice.kept, choice.clip_to)
-        calibration = DiceCalibration.read(beside_weights(weights, DICE_CALIBRATION))
-        if calibration and not calibration.suits(own, calibration.clip_to):
+        calibration = DiceCalibration.read(calibration_path)
+        if calibration and not calibration.suits(weights, calibration.clip_to):
             calibration = None
         return cls(components, calibration)

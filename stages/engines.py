@@ -108,7 +108,7 @@ class Engines:
 
         trained = load_weights(path)
         description = trained.description
-        findings = ValidationFindings.read(path, description, trained.sha256)
+        findings = ValidationFindings.of_weights(path, description, trained.sha256)
         network = self._computation.run(trained.build(), description.number_of_classes)
         self._places[self._computation.place] = None
         predict = self._predictor(path, network, description)

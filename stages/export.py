@@ -102,7 +102,7 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
     needs = ImageNeeds(
         sides_multiple(network), 0 if description.pads else description.receptive_field // 2, float(bytes_per_voxel)
     )
-    findings = ValidationFindings.read(trained.path, description, trained.sha256)
+    findings = ValidationFindings.of_weights(trained.path, description, trained.sha256)
     more = {
         "made_by": {"program": VERSION, **versions()},
         "licence": options.licence,

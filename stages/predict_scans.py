@@ -14,6 +14,7 @@ from base.folder_lock import locked
 from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
 from base.version import VERSION, versions
 from data.scan_files import ScanSource, find_scans
+from stages.network_groups import NetworkGroup
 from stages.predictor import Prediction, Predictor
 from stages.scan_options import ScanPredictionOptions
 from stages.scan_record import ScanEntry, ScanRecord
@@ -39,11 +40,11 @@ def predict_scans(options: ScanPredictionOptions) -> None:
     if found.note():
         print(found.note())
     if folder is None:
-        predictor = Predictor(options.weight_paths, options.within_paths, options)
+        predictor = Predictor(options.weights, options.within, options)
         _predict_one(predictor, found.scans[0], options.output_file)
         return
     ScanRecord.refuse_other_folder(folder)
-    predictor = Predictor(options.weight_paths, options.within_paths, options)
+    predictor = Predictor(options.weights, options.within, options)
     with locked(folder):
         ScanRun(options, predictor, folder).predict(found.scans)
 
@@ -66,15 +67,15 @@ class ScanRun:
         self._predictor = predictor
         self._folder = folder
         self._record = ScanRecord.read(folder)
-        networks = [*predictor.networks, *predictor.first]
+        networks, first = predictor.group.networks, predictor.first.networks if predictor.first else []
         recorded = {key: value for key, value in recorded_options(options).items() if key not in _NOT_RECORDED}
         self._made_with = {
-            "weights": {network.description.experiment: network.sha256 for network in predictor.networks},
-            "within": {network.description.experiment: network.sha256 for network in predictor.first},
+            "weights": {network.description.experiment: network.sha256 for network in networks},
+            "within": {network.description.experiment: network.sha256 for network in first},
             "classes": predictor.classes.to_json(),
-            "options": {**recorded, "keep_largest": predictor.kept},
+            "options": {**recorded, "keep_largest": predictor.kept, **_unequal(predictor.group)},
         }
-        engines = sorted({network.engine for network in networks})
+        engines = sorted({network.engine for network in (*networks, *first)})
         self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
@@ -158,9 +159,15 @@ class ScanRun:
             segmentation = Segmentation(scan.array(), prediction.labels, None, scan.spacing_mm, scan.first_slice_mm)
             foreground = list(zip(classes.shown, classes.written_labels))[1:]
             doubt = _doubt(prediction)
-            run = ", ".join(network.description.experiment for network in self._predictor.networks)
+            group = self._predictor.group
+            run = group.run or ", ".join(network.description.experiment for network in group.networks)
             shown = ShownCase(name, run, segmentation, foreground, (), prediction.window, doubt)
             plot_overlay(overlay_path(self._folder, name), shown)
+
+
+def _unequal(group: NetworkGroup) -> dict[str, list[float]]:
+    """Return the weights of an ensemble's members where they differ."""
+    return {} if len(set(group.weights)) == 1 else {"member_weights": group.weights}
 
 
 def _doubt(prediction: Prediction) -> DoubtMap:

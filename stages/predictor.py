@@ -30,8 +30,9 @@ from data.predictions import Scan
 from data.resampled_scan import resample_scan
 from data.resampling import VoxelSize, checked_grid
 from stages.engines import Engines, LoadedNetwork
+from stages.network_groups import NetworkGroup, load_group
 from stages.scan_options import PredictorOptions
-from utils.cli.value_types import several_files
+from utils.ensembling.agreement import MemberAgreement
 from utils.ensembling.running_average import RunningMoments
 from utils.evaluation.dice_estimates import agreement_of_uncertainty, estimate_dice
 
@@ -97,12 +98,12 @@ class Predictor:
     """Predicts scans with one network or the mean of several, everywhere or inside what a first stage finds.
 
     Args:
-        weights: files of the networks (.pth or .onnx), or globs of them.
-        within: files of the first stage's networks; nothing for one stage.
+        weights: files of the networks (.pth or .onnx), or globs of them; or the folder of an ensemble's run.
+        within: the same of the first stage; nothing for one stage.
         options: see the options of predict.py.
 
     Attributes:
-        networks, first: networks of the prediction, and of the first stage.
+        group, first: networks of the prediction, and of the first stage; None for one stage.
         classes: of the predictions.
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
         place: device and threads, for the user.
@@ -113,10 +114,10 @@ class Predictor:
 
     def __init__(self, weights: Paths, within: Paths = (), options: PredictorOptions = _DEFAULTS):
         engines = Engines(options)
-        self.networks = _load(engines, "--weights", weights)
-        self.first = _load(engines, "--within", within) if _listed(within) else []
-        self.classes = _titled(self.networks[0].description.classes, options)
-        self.kept = _kept(self.networks, self.first, options.keep_largest)
+        self.group = load_group(engines, "--weights", _listed(weights))
+        self.first = load_group(engines, "--within", _listed(within)) if _listed(within) else None
+        self.classes = _titled(self.group.networks[0].description.classes, options)
+        self.kept = _kept(self.group, self.first, options.keep_largest)
         self.place = engines.place
 
     def predict(
@@ -141,18 +142,19 @@ class Predictor:
         if any(image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 for image in images.values()):
             raise InputError(path, "is no image of three dimensions and one value a voxel", "extract one from it")
         inside, warnings = self._first_stage(images, placement, path) if self.first else (None, ())
-        prediction = _segment(self.networks, self.classes, self.kept, images, placement, path, inside)
+        prediction, members = _segment(self.group, self.classes, self.kept, images, placement, path, inside)
         warnings = tuple(dict.fromkeys([*warnings, *prediction.warnings]))
-        return replace(prediction, warnings=warnings, predicted_dice=self._predicted_dice(prediction))
+        return replace(prediction, warnings=warnings, predicted_dice=self._predicted_dice(prediction, members))
 
-    def _predicted_dice(self, prediction: Prediction) -> dict[str, PredictedDice]:
+    def _predicted_dice(self, prediction: Prediction, members: MemberAgreement) -> dict[str, PredictedDice]:
         """Return the predicted Dice of each class, with the calibration that suits the networks."""
-        calibration = self.networks[0].findings.calibration if len(self.networks) == 1 else None
+        calibration = self.group.findings.calibration
         if not calibration or not _suits(calibration.clip_to, self.first):
             return {}
-        own = self.networks[0].description.classes
-        regions, agreements = regions_of(own), None
-        if self.networks[0].description.predicts_uncertainty:
+        own = self.group.networks[0].description.classes
+        regions = regions_of(own)
+        agreements = members.pairwise_dice(regions)
+        if len(self.group.networks) == 1 and self.group.networks[0].description.predicts_uncertainty:
             agreements = agreement_of_uncertainty(prediction.probabilities, prediction.uncertainty, regions)
         estimates = estimate_dice(prediction.probabilities, regions, agreements)
         found = {}
@@ -166,27 +168,32 @@ class Predictor:
         self, images: Mapping[str, sitk.Image], placement: Placement | None, path: Path | str
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the foreground that the first stage finds, boolean (z, y, x) on the scan's grid, and its warnings."""
-        classes, kept = self.first[0].description.classes, _kept(self.first, [], None)
-        found = _segment(self.first, classes, kept, images, placement, path)
+        classes, kept = self.first.networks[0].description.classes, _kept(self.first, None, None)
+        found, _ = _segment(self.first, classes, kept, images, placement, path)
         return found.labels > 0, found.warnings
 
 
 def _segment(
-    networks: Sequence[LoadedNetwork],
+    group: NetworkGroup,
     classes: LabelClasses,
     kept: int | Mapping[str, int],
     images: Mapping[str, sitk.Image],
     placement: Placement | None,
     path: Path | str,
     inside: np.ndarray | None = None,
-) -> Prediction:
-    """Predict a scan with the mean of `networks`; background beyond `inside`, a mask on its grid along LPS."""
+) -> tuple[Prediction, MemberAgreement]:
+    """Predict a scan with the mean of a group; background beyond `inside`, a mask on its grid along LPS.
+
+    Returns:
+        prediction; segmentations of the single networks, where several predict.
+    """
+    networks = group.networks
     wanted = dict.fromkeys(channel for network in networks for channel in network.description.channels)
     own = _channels_of(images, list(wanted), path)
     arrays, grid, notes = _resampled(images, own, networks[0].description.voxel_size_mm, path)
     scan = Scan(next(iter(images.values())), grid, placement)
     clip = None if inside is None else clip_of_mask(inside, scan.grid, grid)
-    probabilities, uncertainty = _mean(networks, arrays, clip)
+    probabilities, uncertainty, members = _mean(group, arrays, clip)
     labels = scan.decide(probabilities, classes)
     if clip:
         labels[~clip.on_scan] = 0
@@ -194,7 +201,7 @@ def _segment(
     warnings = (*notes, *_warnings(networks, arrays, scan.grid))
     shown = next((channel for channel, image in own.items() if image is next(iter(images.values()))), None)
     window = None if shown is None else _window(networks, shown, arrays[shown])
-    return Prediction(scan, classes, labels, probabilities, uncertainty, warnings, window=window)
+    return Prediction(scan, classes, labels, probabilities, uncertainty, warnings, window=window), members
 
 
 def _window(networks: Sequence[LoadedNetwork], channel: str, array: np.ndarray) -> Range:
@@ -234,19 +241,20 @@ def _resampled(
 
 
 def _mean(
-    networks: Sequence[LoadedNetwork], arrays: Mapping[str, np.ndarray], clip: Clip | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the mean probabilities of networks, and the uncertainty: see `Prediction`."""
-    moments = RunningMoments()
-    for network in networks:
+    group: NetworkGroup, arrays: Mapping[str, np.ndarray], clip: Clip | None
+) -> tuple[np.ndarray, np.ndarray | None, MemberAgreement]:
+    """Return mean probabilities and uncertainty, see `Prediction`, and the segmentations of several networks."""
+    moments, members = RunningMoments(), MemberAgreement()
+    for network, weight in zip(group.networks, group.weights):
         own = [arrays[channel] for channel in network.description.channels]
         volume, padding_values = normalize(own, network.description.normalizations)
         outputs = network.predict(volume, padding_values, clip.on_grid if clip else None)
         classes = network.description.number_of_classes
-        if len(networks) == 1:
-            return outputs[:classes], outputs[classes] if len(outputs) > classes else None
-        moments.add(outputs[:classes])
-    return moments.mean, moments.deviation().max(axis=0)
+        if len(group.networks) == 1:
+            return outputs[:classes], outputs[classes] if len(outputs) > classes else None, members
+        moments.add(outputs[:classes], weight)
+        members.add(outputs[:classes])
+    return moments.mean, moments.deviation().max(axis=0), members
 
 
 def _warnings(networks: Sequence[LoadedNetwork], arrays: Mapping[str, np.ndarray], grid: Grid) -> tuple[str, ...]:
@@ -266,24 +274,6 @@ def _listed(paths: Paths) -> list[str]:
     return [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
 
 
-def _load(engines: Engines, option: str, paths: Paths) -> list[LoadedNetwork]:
-    """Load networks that predict together."""
-    files = several_files(option, _listed(paths))
-    if not files:
-        raise InputError(option, "names no network", "name a file of one")
-    networks = [engines.load(path) for path in files]
-    first = networks[0].description
-    for network in networks[1:]:
-        one = network.description
-        if one.classes != first.classes:
-            problem = f"has classes {one.classes}, {networks[0].path} {first.classes}"
-            raise InputError(network.path, problem, "name networks of the same classes")
-        if one.voxel_size_mm != first.voxel_size_mm:
-            problem = f"was trained on voxels of {one.voxel_size_mm} mm, {networks[0].path} of {first.voxel_size_mm} mm"
-            raise InputError(network.path, problem, "name networks of the same voxel size")
-    return networks
-
-
 def _titled(classes: LabelClasses, options: PredictorOptions) -> LabelClasses:
     """Return the classes with the titles of the network, or those given."""
     if not options.classes_as:
@@ -294,16 +284,14 @@ def _titled(classes: LabelClasses, options: PredictorOptions) -> LabelClasses:
     return with_titles(classes, options.classes_as, "--classes-as")
 
 
-def _kept(
-    networks: Sequence[LoadedNetwork], first: Sequence[LoadedNetwork], given: int | None
-) -> int | Mapping[str, int]:
-    """Return the number of components to keep: that given, else what was chosen for a single network, else 0."""
+def _kept(group: NetworkGroup, first: NetworkGroup | None, given: int | None) -> int | Mapping[str, int]:
+    """Return the number of components to keep: that given, else what was chosen for the group, else 0."""
     if given is not None:
         return given
-    components = networks[0].findings.components if len(networks) == 1 else None
+    components = group.findings.components
     return components.kept if components and _suits(components.clip_to, first) else 0
 
 
-def _suits(clip_to: str | None, first: Sequence[LoadedNetwork]) -> bool:
+def _suits(clip_to: str | None, first: NetworkGroup | None) -> bool:
     """Tell whether what was found for predictions clipped to a run holds inside of what the `first` stage finds."""
-    return [one.description.experiment for one in first] == ([clip_to] if clip_to else [])
+    return (first is None and clip_to is None) or (first is not None and first.run is not None and first.run == clip_to)

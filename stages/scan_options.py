@@ -69,7 +69,8 @@ class ScanOptions:
         nargs="+",
         required=True,
         metavar="FILE",
-        help="networks: weights (.pth), or files of export_network.py (.onnx); of several, the mean predicts",
+        help="networks: weights (.pth), or files of export_network.py (.onnx), whose mean predicts if there are "
+        "several; or the folder of an ensemble's run, SAVE/RUN",
     )
     within: tuple[str, ...] = option(
         "--within",
@@ -96,23 +97,13 @@ class ScanPredictionOptions(ScanOptions, PredictorOptions):
 
     def check(self) -> None:
         """Raise InputError where files are missing or options contradict each other."""
-        self.weight_paths  # noqa: B018 - raises
-        self.within_paths  # noqa: B018 - raises
+        several_files("--weights", self.weights)
+        several_files("--within", self.within)
         if self.output_file and (self.save_probabilities or self.save_uncertainty):
             problem = "names the label map of one scan, and more is to be written"
             raise InputError(self.output, problem, "name a folder with -o")
         if self.output.exists() and self.output.is_dir() == bool(self.output_file):
             raise InputError(self.output, "is a folder" if self.output_file else "is not a folder", "check -o")
-
-    @property
-    def weight_paths(self) -> list[Path]:
-        """Files of the networks."""
-        return several_files("--weights", self.weights)
-
-    @property
-    def within_paths(self) -> list[Path]:
-        """Files of the networks of the first stage."""
-        return several_files("--within", self.within)
 
     @property
     def output_file(self) -> Path | None:

@@ -66,6 +66,47 @@ def test_several_networks_predict_as_their_ensemble(call, tested, tmp_path):
         assert 0 < sitk.GetArrayViewFromImage(deviation).max() <= 0.5  # of two numbers from 0 to 1
 
 
+def test_the_folder_of_an_ensemble_stands_for_its_members_and_what_was_found_for_it(call, kidneys, save, tmp_path):
+    folder = tmp_path / "SAVE"
+    shutil.copytree(save, folder)
+    common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both", "--keep-largest", "auto"]
+    for split in ("val", "test"):
+        call("ensemble", *common, "-e", split)
+    (folder / "both" / "keep_largest.json").write_text(
+        (folder / "both" / "keep_largest.json").read_text().replace('"1": 0', '"1": 1')
+    )
+    call("ensemble", *common, "-e", "test", "--overwrite")
+    call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
+    for name in TEST_CASES:
+        path = f"{name}_prediction.nii.gz"
+        assert (tmp_path / "out" / path).read_bytes() == (folder / "both" / "test" / path).read_bytes()
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())["scans"][TEST_CASES[0]]["made_with"]
+    assert record["weights"].keys() == {"one", "two"}
+    assert record["options"]["keep_largest"]["1"] == 1
+    expected = {(row["case"], row["class"]): row for row in rows_of(folder / "both" / "test" / "trust.csv")}
+    found = rows_of(tmp_path / "out" / "trust.csv")
+    assert len(found) == 2 * len(TEST_CASES)
+    for row in found:
+        own = float(expected[row["case"], row["class"]]["predicted_dice"])
+        assert float(row["predicted_dice"]) == pytest.approx(own, abs=1e-5)
+    next((folder / "two").glob("FINAL_*.pth")).unlink()
+    with pytest.raises(InputError, match="its member two is not in"):
+        call("predict", "-i", kidneys / "test", "-o", tmp_path / "later", "-w", folder / "both")
+    with pytest.raises(InputError, match=r"holds no run of ensemble\.py"):
+        call("predict", "-i", kidneys / "test", "-o", tmp_path / "later", "-w", folder / "one")
+
+
+def test_members_count_by_the_weights_of_their_ensemble(call, kidneys, save, tmp_path):
+    folder = tmp_path / "SAVE"
+    shutil.copytree(save, folder)
+    common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both", "--member-weights", "validation"]
+    call("ensemble", *common, "-e", "test")
+    call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
+    for name in TEST_CASES:
+        path = f"{name}_prediction.nii.gz"
+        assert (tmp_path / "out" / path).read_bytes() == (folder / "both" / "test" / path).read_bytes()
+
+
 def test_two_stages_predict_as_clipping_to_a_run_does(call, tested, tmp_path):
     data, save = tested
     common = ["-d", data, "-s", save, "-e", "test", "--network-weights", *weights(save, "two")]
