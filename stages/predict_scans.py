@@ -39,12 +39,12 @@ def predict_scans(options: ScanPredictionOptions) -> None:
         raise InputError(options.output, problem, "name a folder with -o")
     if found.note():
         print(found.note())
+    if folder:
+        ScanRecord.refuse_other_folder(folder)
+    predictor = Predictor(options.weights, options.within, options)
     if folder is None:
-        predictor = Predictor(options.weights, options.within, options)
         _predict_one(predictor, found.scans[0], options.output_file)
         return
-    ScanRecord.refuse_other_folder(folder)
-    predictor = Predictor(options.weights, options.within, options)
     with locked(folder):
         ScanRun(options, predictor, folder).predict(found.scans)
 
