@@ -7,7 +7,7 @@ from base.json_files import read_json, write_json
 from base.text_files import decode
 from studies.acdc.distillation import distil, distil_again
 from studies.acdc.folds import Fold, folds_of, published_fold
-from studies.acdc.settings import PARTS, VOXEL_SIZE
+from studies.acdc.settings import AGAIN, PARTS, VOXEL_SIZE
 from studies.results import Part
 from studies.scripts import Scripts
 
@@ -61,10 +61,11 @@ def group_of(info: Path) -> str:
 
 
 def study_part(study: Study, name: str) -> Part:
-    """Distil an ensemble of the references of a part; of the first fold, once more with students as members."""
-    part = Part()
-    study.resample(name)
-    distilled = distil(study.scripts, part, name, f"{PARTS[name]} labelled")
-    if name == "fold1":
-        distil_again(study.scripts, part, distilled)
-    return part
+    """Distil an ensemble of the references of a part; in the part `AGAIN`, students of the first fold."""
+    part, again = Part(), Part()
+    data = "fold1" if name == AGAIN else name
+    study.resample(data)
+    distilled = distil(study.scripts, part, data, f"{PARTS[name]} labelled")
+    if name == AGAIN:
+        distil_again(study.scripts, again, distilled)
+    return again if name == AGAIN else part

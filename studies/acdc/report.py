@@ -21,7 +21,7 @@ from studies.acdc.claims import (
     targets_of,
     trained_once,
 )
-from studies.acdc.settings import FOREGROUND, PARTS
+from studies.acdc.settings import AGAIN, FOREGROUND, PARTS
 from studies.claims import CLAIM_COLUMNS
 from studies.pictures import plot_means
 from studies.results import Results
@@ -117,7 +117,7 @@ def group_row(figures: Figures, group: str) -> dict:
 def _part_table(figures: Figures) -> tuple[dict, list[dict]]:
     """Return columns and rows of the mean Dice of each role in each part."""
     rows = []
-    for part in dict.fromkeys(row["part"] for row in figures.runs):
+    for part in dict.fromkeys(row["part"] for row in figures.runs if row["part"] != AGAIN):
         labelled = f"{PARTS[part]} labelled"
         means = {role: f"{figures.mean(f'{role}, {labelled}', part=part):.4f}" for role in _ROLES}
         patients = len(figures.values(f"student, {labelled}", part)[MEAN, PRIMARY])

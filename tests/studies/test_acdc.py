@@ -135,7 +135,7 @@ def work(scans, tmp_path_factory):
     for script in ("resample_data", "training_network", "testing_network", "ensemble"):
         (folder / "scripts").mkdir(exist_ok=True)
         (folder / "scripts" / f"{script}.py").write_text(STAND_IN)
-    parts = ["--parts", "fold1", "fold2", "three"]
+    parts = ["--parts", "fold1", "fold2", "three", "again"]
     command = ["--data", str(scans), "--work", str(folder / "work"), "--share", "0.001", "--at-once", "2", *parts]
     main(command, folder / "scripts")
     return folder / "work"
@@ -160,9 +160,9 @@ def test_a_second_round_distils_the_students_of_the_first_fold(work):
     chosen = {
         path.parent.name: json.loads(path.read_text())["chosen"] for path in (work / "results").glob("*/part.json")
     }
-    assert set(chosen["fold1"]) == {"kind", "kinds together", "round"}
-    assert set(chosen["fold2"]) == {"kind", "kinds together"}
-    rows = rows_of(work / "results" / "fold1" / "runs.csv")
+    assert set(chosen["fold1"]) == set(chosen["fold2"]) == {"kind", "kinds together"}
+    assert set(chosen["again"]) == {"round"}
+    rows = rows_of(work / "results" / "again" / "runs.csv")
     runs = {row["run"] for row in rows if row["group"] == "second student, 7 labelled"}
     assert runs == {"fold1_second_student_ResNet2D_1"}
 
