@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studies.acdc.settings import KINDS, KINDS_TOGETHER, MEMBERS, PREDICTION, SEEDS, SOFT, VIEWS
+from studies.acdc.settings import KINDS, KINDS_TOGETHER, LONG, MEMBERS, PREDICTION, SEEDS, SOFT, VIEWS
 from studies.results import Part
 from studies.scripts import Network, Scripts
 
@@ -50,7 +50,7 @@ def distil(scripts: Scripts, part: Part, data: str, label: str) -> Distilled:
     ensemble = tried[together]
     teachers = [one for (kind_of_one, _), one in members.items() if kind_of_one in KINDS_TOGETHER[together]]
     scripts.average(ensemble, teachers, "train", *IN_VIEWS, data=data)
-    alone = [member(data, kind, "CE+dice", seed) for seed in SEEDS]  # the first is a member of the ensemble
+    alone = [network_alone(data, kind, seed) for seed in SEEDS]
     students = [student(data, kind, ensemble, seed) for seed in SEEDS]
     scripts.train([*alone, *students])
     scripts.predict([*alone, *students], "val", *PREDICTION, *CHOOSE_COMPONENTS)
@@ -102,7 +102,11 @@ def member(data: str, kind: str, loss: str, seed: int) -> Network:
     return Network(f"{data}_{kind}_{loss}_{seed}", f"{recipe.options} --loss {loss}", recipe.iterations, seed, data)
 
 
+def network_alone(data: str, kind: str, seed: int) -> Network:
+    """Return a network that is trained on references alone, with the default loss, and as long as the students."""
+    return Network(f"{data}_alone_{kind}_{seed}", KINDS[kind].options, LONG, seed, data)
+
+
 def student(data: str, kind: str, ensemble: str, seed: int, name: str = "student") -> Network:
     """Return a student of an ensemble, of the same options and length as the network alone."""
-    recipe = KINDS[kind]
-    return Network(f"{data}_{name}_{kind}_{seed}", f"{recipe.options} {SOFT}", recipe.iterations, seed, data, ensemble)
+    return Network(f"{data}_{name}_{kind}_{seed}", f"{KINDS[kind].options} {SOFT}", LONG, seed, data, ensemble)

@@ -14,6 +14,7 @@ KINDS = {
 }
 KINDS_TOGETHER = {"all kinds": tuple(KINDS), "without dil2D": ("UNet2D", "ResNet2D")}  # in the ensembles tried
 MEMBERS = {"CE+dice": 1, "dice": 2}  # losses of each kind's members, and their seeds
+LONG = 12000  # steps of the students, and of the networks alone
 SEEDS = (1,)  # of the students, and of the networks alone: five folds are five trainings of each
 PREDICTION = ("--precision", "bf16")
 VIEWS = 4  # mirrored views of the ensembles
@@ -26,6 +27,7 @@ SETTINGS = {
     "members": MEMBERS,
     "views": VIEWS,
     "seeds": SEEDS,
+    "long": LONG,
     "soft": SOFT,
     "prediction": PREDICTION,
     "voxel_size": VOXEL_SIZE,
