@@ -4,7 +4,7 @@ See `base.run_files` for where it lies.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from base.errors import InputError
@@ -26,6 +26,8 @@ _SHAPE = {
     "weights": {str: str},
     "clip_to": (None, str),
     "cases": {str: {str: str}},
+    "views?": (None, int),
+    "keep_largest?": (None, int, {str: int}),
 }
 
 
@@ -65,6 +67,8 @@ class DiceCalibration:
         weights: SHA-256 of the weights of each network whose predictions it holds for, by experiment.
         clip_to: name of the run that these predictions were clipped to, or None.
         cases: SHA-256 of the content of the validation cases that it was calibrated on, by name.
+        views: number of mirrored views of these predictions; None where an earlier version did not record it.
+        keep_largest: number of components that they kept, of every class or of each by its name; None as `views`.
     """
 
     estimator: str
@@ -72,6 +76,8 @@ class DiceCalibration:
     weights: Mapping[str, str]
     clip_to: str | None
     cases: Mapping[str, Mapping[str, str]]
+    views: int | None = None
+    keep_largest: int | Mapping[str, int] | None = None
 
     @classmethod
     def read(cls, path: Path) -> "DiceCalibration | None":
@@ -92,7 +98,7 @@ class DiceCalibration:
     def from_json(cls, value) -> "DiceCalibration":
         """Read what `to_json` gives; raise ValueError for anything else."""
         check_shape(value, _SHAPE)
-        known = {name: value[name] for name in _SHAPE}
+        known = {one.name: value.get(one.name) for one in fields(cls)}
         names = ("intercept", "slope", "margin", "patients")
         lines = {name: DiceLine(*(line[key] for key in names)) for name, line in value["lines"].items()}
         return cls(**{**known, "lines": lines})
@@ -108,3 +114,14 @@ class DiceCalibration:
     def suits(self, weights: Mapping[str, str], clip_to: str | None) -> bool:
         """Tell whether it holds for predictions of these networks, clipped to `clip_to`."""
         return (dict(self.weights), self.clip_to) == (dict(weights), clip_to)
+
+    def holds_with(self, views: int, keep_largest: int | Mapping[str, int]) -> bool:
+        """Tell whether it holds for predictions of so many mirrored views that keep so many components."""
+        return self.views == views and _of_classes(self.keep_largest) == _of_classes(keep_largest)
+
+
+def _of_classes(kept: int | Mapping[str, int] | None) -> int | dict[str, int] | None:
+    """Return a number of components for each class, or for all where it is the same."""
+    if not isinstance(kept, Mapping):
+        return kept
+    return next(iter(kept.values())) if len(set(kept.values())) == 1 else dict(kept)

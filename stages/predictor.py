@@ -119,6 +119,7 @@ class Predictor:
         self.classes = _titled(self.group.networks[0].description.classes, options)
         self.kept = _kept(self.group, self.first, options.keep_largest)
         self.place = engines.place
+        self._views = options.views
 
     def predict(
         self,
@@ -150,6 +151,8 @@ class Predictor:
         """Return the predicted Dice of each class, with the calibration that suits the networks."""
         calibration = self.group.findings.calibration
         if not calibration or not _suits(calibration.clip_to, self.first):
+            return {}
+        if not calibration.holds_with(self._views, self.kept):
             return {}
         own = self.group.networks[0].description.classes
         regions = regions_of(own)

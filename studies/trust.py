@@ -23,9 +23,10 @@ TRUST_HEADINGS = {
 
 
 def trust_rows(results: Results, groups: Iterable[str], patient_of: Callable[[str], str]) -> list[dict[str, str]]:
-    """Return a row of `TRUST_HEADINGS` for each group and seed with a predicted Dice of its test cases.
+    """Return a row of `TRUST_HEADINGS` for each group and seed that predicted the Dice of each of its test cases once.
 
-    Ranks are those of cases; the bound holds for a patient if it does in all cases of `patient_of` name.
+    Ranks are those of cases; the bound holds for a patient if it does in all cases of `patient_of` name. Groups of
+    several kinds of networks have several predictions of a case, and are left out.
     """
     trust = [row for row in results.read("trust") if row["split"] == "test" and row["predicted_dice"]]
     seeds = {row["run"]: row["seed"] for row in results.read("runs")}
@@ -35,6 +36,8 @@ def trust_rows(results: Results, groups: Iterable[str], patient_of: Callable[[st
         own = [row for row in trust if row["group"] == group]
         for seed in dict.fromkeys(seeds[row["run"]] for row in own):
             rows = [row for row in own if seeds[row["run"]] == seed]
+            if len({row["case"] for row in rows}) < len(rows):
+                continue
             dices: dict[str, float] = {}
             for run in dict.fromkeys(row["run"] for row in rows):
                 dices |= values_of((row for row in all_dices if row["group"] == group), run, "test")[MEAN, PRIMARY]

@@ -110,7 +110,8 @@ def targets_of(figures: Figures, primary: Sequence[dict]) -> list[dict]:
     if set(names) <= set(figures.groups):
         kept, low, high = share_kept(*figures.dices(*names))
         shown = "nothing to keep" if kept is None else f"{kept:.2f} ({_limit(low)} to {_limit(high)})"
-        add("share of the ensemble's gain kept", "≥ 0.8", shown, kept is not None and kept >= 0.8)
+        # Without a lower limit, there may be no gain to keep.
+        add("share of the ensemble's gain kept", "≥ 0.8", shown, kept is not None and low is not None and kept >= 0.8)
         errors = [figures.mean(name, "ece") for name in names[1:]]
         add(
             "student's calibration error",

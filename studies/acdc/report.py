@@ -7,6 +7,7 @@ RESULTS/claims.csv     differences between groups of runs, with intervals and te
         student.png    paired differences of the students to the ensembles and the networks alone, by patient
 """
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from base.atomic_file import write_text
@@ -65,7 +66,9 @@ def report(results: Results) -> None:
         "Groups of runs": markdown_table(GROUP_HEADINGS, [group_row(figures, group) for group in figures.groups]),
         "Primary claim": markdown_table(CLAIM_HEADINGS, map(claim_row, primary)),
         "Secondary claims": markdown_table(CLAIM_HEADINGS, map(claim_row, secondary)),
-        "Trust without a reference": markdown_table(TRUST_HEADINGS, trust_rows(results, figures.groups, patient_of)),
+        "Trust without a reference": markdown_table(
+            TRUST_HEADINGS, trust_rows(results, _as_calibrated(figures.groups), patient_of)
+        ),
         "By part": markdown_table(*_part_table(figures)),
         "Choices on validation patients": markdown_table(
             {name: name for name in ("part", "option", "mean_dice", "chosen")}, figures.choices
@@ -83,6 +86,11 @@ def report(results: Results) -> None:
     write_text(results.folder / "tables.md", text)
     print(text)
     _draw(figures, results)
+
+
+def _as_calibrated(groups: Sequence[str]) -> list[str]:
+    """Return the groups that predict test patients with the options of the validation patients: no variants."""
+    return [group for group in groups if group.count(",") == 1]
 
 
 def _draw(figures: Figures, results: Results) -> None:

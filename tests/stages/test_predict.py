@@ -70,12 +70,11 @@ def test_the_folder_of_an_ensemble_stands_for_its_members_and_what_was_found_for
     folder = tmp_path / "SAVE"
     shutil.copytree(save, folder)
     common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both", "--keep-largest", "auto"]
+    call("ensemble", *common, "-e", "val")
+    choice = folder / "both" / "keep_largest.json"
+    choice.write_text(choice.read_text().replace('"1": 0', '"1": 1'))
     for split in ("val", "test"):
-        call("ensemble", *common, "-e", split)
-    (folder / "both" / "keep_largest.json").write_text(
-        (folder / "both" / "keep_largest.json").read_text().replace('"1": 0', '"1": 1')
-    )
-    call("ensemble", *common, "-e", "test", "--overwrite")
+        call("ensemble", *common, "-e", split, "--overwrite")
     call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
     for name in TEST_CASES:
         path = f"{name}_prediction.nii.gz"
@@ -89,6 +88,8 @@ def test_the_folder_of_an_ensemble_stands_for_its_members_and_what_was_found_for
     for row in found:
         own = float(expected[row["case"], row["class"]]["predicted_dice"])
         assert float(row["predicted_dice"]) == pytest.approx(own, abs=1e-5)
+    call("predict", "-i", kidneys / "test", "-o", tmp_path / "all", "-w", folder / "both", "--keep-largest", 0)
+    assert not (tmp_path / "all" / "trust.csv").exists()  # calibrated with other components
     next((folder / "two").glob("FINAL_*.pth")).unlink()
     with pytest.raises(InputError, match="its member two is not in"):
         call("predict", "-i", kidneys / "test", "-o", tmp_path / "later", "-w", folder / "both")

@@ -46,6 +46,7 @@ class TrustReport:
         self._is_validation = is_validation
         self._unseen = unseen
         self._patients = record.patients or {}
+        self._options = (record.settings.views or 1, record.settings.keep_largest)
 
     def write(self) -> None:
         """Calibrate on a validation split, predict the Dice of all cases, and write the tables."""
@@ -66,6 +67,9 @@ class TrustReport:
         own = self._calibrated(table, dices) if self._is_validation and not is_clipped else None
         calibration = own or (None if is_clipped else DiceCalibration.read(self._path))
         if calibration and not calibration.suits(self._record.weights, self._record.clip_to):
+            calibration = None
+        if calibration and not calibration.holds_with(*self._options):
+            print("note: the predicted Dice was calibrated with other --views or with other components kept")
             calibration = None
         table = self._predicted(table, calibration, dices, holds_out=own is not None)
         rows = ({"case": case, "class": region, **row} for (case, region), row in table.rows.items())
@@ -88,7 +92,8 @@ class TrustReport:
                 cases |= {case: self._record.cases[case] for case in estimates if case in self._record.cases}
         if not lines:
             return None
-        calibration = DiceCalibration(table.estimator, lines, self._record.weights, self._record.clip_to, cases)
+        own = self._record.weights, self._record.clip_to
+        calibration = DiceCalibration(table.estimator, lines, *own, cases, *self._options)
         try:
             if DiceCalibration.read(self._path) != calibration:
                 calibration.write(self._path)

@@ -1,5 +1,6 @@
 """Predicted Dice: raw estimates, calibration by patient, lower bound, and how good they are."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -169,13 +170,22 @@ def test_near_duplicates_do_not_follow_each_other():
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path):
     line = DiceLine(0.1, 0.8, None, 3)
-    calibration = DiceCalibration("agreement", {"1": line}, {"one": "ab"}, None, {"case": {"image": "1"}})
+    cases, kept = {"case": {"image": "1"}}, {"1": 1, "2": 0}
+    calibration = DiceCalibration("agreement", {"1": line}, {"one": "ab"}, None, cases, views=4, keep_largest=kept)
     calibration.write(tmp_path / "trust.json")
     assert DiceCalibration.read(tmp_path / "trust.json") == calibration
     assert DiceCalibration.read(tmp_path / "none.json") is None
     assert calibration.suits({"one": "ab"}, None)
     assert not calibration.suits({"one": "ac"}, None)
     assert not calibration.suits({"one": "ab"}, "organ")
+    assert calibration.holds_with(4, {"2": 0, "1": 1})
+    assert not calibration.holds_with(1, kept)
+    assert not calibration.holds_with(4, {"1": 1, "2": 1})
+    assert replace(calibration, keep_largest={"1": 0, "2": 0}).holds_with(4, 0)
+    earlier = {key: value for key, value in calibration.to_json().items() if key not in ("views", "keep_largest")}
+    before = DiceCalibration.from_json(earlier)
+    assert not before.holds_with(4, kept)
+    assert DiceCalibration.from_json(before.to_json()) == before
     (tmp_path / "trust.json").write_text('{"estimator": "luck"}')
     with pytest.raises(InputError, match="luck is not one of agreement, expected_dice"):
         DiceCalibration.read(tmp_path / "trust.json")
