@@ -72,7 +72,8 @@ def test_the_folder_of_an_ensemble_stands_for_its_members_and_what_was_found_for
     common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both", "--keep-largest", "auto"]
     call("ensemble", *common, "-e", "val")
     choice = folder / "both" / "keep_largest.json"
-    choice.write_text(choice.read_text().replace('"1": 0', '"1": 1'))
+    chosen = json.loads(choice.read_text())
+    choice.write_text(json.dumps({**chosen, "kept": {**chosen["kept"], "1": 1}}))
     for split in ("val", "test"):
         call("ensemble", *common, "-e", split, "--overwrite")
     call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
@@ -102,10 +103,19 @@ def test_members_count_by_the_weights_of_their_ensemble(call, kidneys, save, tmp
     shutil.copytree(save, folder)
     common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both", "--member-weights", "validation"]
     call("ensemble", *common, "-e", "test")
-    call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
-    for name in TEST_CASES:
-        path = f"{name}_prediction.nii.gz"
-        assert (tmp_path / "out" / path).read_bytes() == (folder / "both" / "test" / path).read_bytes()
+    shares = json.loads((folder / "both" / "test" / "predictions.json").read_text())["member_weights"]
+    assert shares["one"] != shares["two"]
+    outputs = {"both": folder / "both", "one": folder / "one" / "FINAL*.pth", "two": folder / "two" / "FINAL*.pth"}
+    maps = {}
+    for name, networks in outputs.items():
+        out = tmp_path / name
+        call("predict", "-i", scan_of(kidneys, TEST_CASES[0]), "-o", out, "-w", networks, "--save-probabilities")
+        (path,) = out.glob("*_probability_1.nii.gz")
+        maps[name] = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(float)
+    weighted = sum(shares[name] * maps[name] for name in ("one", "two")) / sum(shares.values())
+    plain = (maps["one"] + maps["two"]) / 2
+    np.testing.assert_allclose(maps["both"], weighted, atol=1e-5)
+    assert np.abs(plain - weighted).max() > 1e-4
 
 
 def test_two_stages_predict_as_clipping_to_a_run_does(call, tested, tmp_path):
