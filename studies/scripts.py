@@ -7,6 +7,7 @@ from pathlib import Path
 from base.atomic_file import write_text
 from base.csv_files import read_table
 from base.json_files import read_json
+from base.run_files import ANNOTATE_NEXT
 from studies.steps import Step, Steps
 from utils.comparison.finished_runs import FinishedRun
 from utils.evaluation.trust_table import TrustTable
@@ -108,6 +109,10 @@ class Scripts:
     def trust(self, name: str, split: str) -> TrustTable:
         """Read the predicted Dice of a network or an ensemble on a split."""
         return TrustTable.read(self.save / name / split)
+
+    def annotation_order(self, name: str, split: str) -> list[str]:
+        """Read the cases without a reference in the order in which an ensemble proposes to annotate them."""
+        return [row["case"] for row in read_table(self.save / name / split / ANNOTATE_NEXT)]
 
     def minutes(self, network: Network) -> float:
         """Return the minutes of its training steps from its log, without start-up, validation and interruptions."""

@@ -37,6 +37,10 @@ GROUPS += ("few references alone", "ensemble of few references", "student of few
 GROUPS += ("student of few references, KL+dice",)
 GROUPS += ("few references alone, fp32", "few diverse member", "few diverse ensemble", "few diverse student")
 GROUPS += ("ten references alone", "ten references member", "ensemble of ten references", "student of ten references")
+GROUPS += ("ten references alone, dil2D", "student of ten references, dil2D")
+GROUPS += ("ten references alone, dil2D, axial", "student of ten references, dil2D, axial")
+ORDERED, AT_RANDOM = "thirty references, ordered", "thirty references, at random"
+GROUPS += (ORDERED, AT_RANDOM)
 ENSEMBLES = ("uniform", "diverse", "few diverse")
 DISTILLATIONS = (
     Distillation("uniform student", "uniform ensemble", "single"),

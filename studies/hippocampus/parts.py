@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from base.json_files import read_json
 from stages.training_options import SOFT_DEFAULTS
+from studies.hippocampus.figures import AT_RANDOM, ORDERED
 from studies.hippocampus.settings import (
     ANNOTATED,
     DICE_CHOICE,
@@ -20,6 +22,7 @@ from studies.hippocampus.settings import (
     KINDS,
     MEMBERS,
     MIRRORINGS,
+    MORE,
     QUESTIONS,
     SEEDS,
     SMALL_FIRST_CHOICE,
@@ -27,6 +30,7 @@ from studies.hippocampus.settings import (
     SMALL_UNET3D,
     SMALL_UNET3D_FP32,
     TEN,
+    TEN_DIVERSE,
     UNET3D,
     VIEWS,
     WIDTHS,
@@ -48,13 +52,19 @@ class Study:
         """Run stage 1 on all scans."""
         self._resample("ALL", "-d", self.scans)
 
-    def resample_few(self, count: int = ANNOTATED, data: str = "FEW") -> None:
-        """Run stage 1 with only the references of `count` random train cases, and of all val and test cases."""
-        split = read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
-        annotated = random.Random(0).sample(sorted(split["train"]), count)
+    @cached_property
+    def split(self) -> dict[str, list[str]]:
+        return read_json(self.scans / "split.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
+
+    def few_cases(self, count: int) -> list[str]:
+        """Return `count` random train cases."""
+        return random.Random(0).sample(sorted(self.split["train"]), count)
+
+    def resample_few(self, annotated: Sequence[str], data: str = "FEW") -> None:
+        """Run stage 1 with only the references of some train cases, and of all val and test cases."""
         references = self.work / f"{data.lower()}_references"
         references.mkdir(parents=True, exist_ok=True)
-        for case in (*annotated, *split["val"], *split["test"]):
+        for case in (*annotated, *self.split["val"], *self.split["test"]):
             link = references / f"{case}.nii.gz"
             if not link.is_symlink():
                 link.symlink_to((self.scans / "labelsTr" / link.name).resolve())
@@ -197,7 +207,7 @@ def study_few(study: Study) -> Part:
 def teach_from_few(study: Study) -> tuple[list[Network], str, dict]:
     """Train networks on few references and label all train cases; return networks, ensemble name, chosen options."""
     chosen = choice_for_few(study)
-    study.resample_few()
+    study.resample_few(study.few_cases(ANNOTATED))
     alone = [network(f"few_alone_{seed}", SMALL_UNET3D, seed, "FEW") for seed in SEEDS]
     study.scripts.train(alone)
     return alone, study.label("few", alone, chosen, "FEW"), chosen
@@ -225,7 +235,7 @@ def study_dice(study: Study) -> Part:
 def study_few_diverse(study: Study) -> Part:
     """Train a diverse ensemble on few references, each member on all of them, and its students."""
     chosen = choice_for_few(study) | DICE_CHOICE
-    study.resample_few()
+    study.resample_few(study.few_cases(ANNOTATED))
     alone = [network(f"few_UNet3D_{seed}", SMALL_UNET3D_FP32, seed, "FEW") for seed in SEEDS]
     members = [*alone, *(network(f"few_dil2D_{seed}", DIL2D_SHORT, seed, "FEW") for seed in SEEDS)]
     study.scripts.train(members)
@@ -272,27 +282,72 @@ def study_alone(study: Study) -> Part:
 def study_ten(study: Study) -> Part:
     """Train a diverse ensemble on ten references, and students on its labels of all scans; mirroring is chosen."""
     scripts, part = study.scripts, Part()
-    study.resample_few(TEN, "TEN")
-
-    def alone(mirroring: str, seed: int) -> Network:
-        recipe = SMALL_UNET3D.with_options(MIRRORINGS[mirroring])
-        return network(f"ten_{mirroring.replace(' ', '_')}_{seed}", recipe, seed, "TEN")
-
-    trials = {mirroring: alone(mirroring, SEEDS[0]) for mirroring in MIRRORINGS}
+    study.resample_few(study.few_cases(TEN), "TEN")
+    trials = {mirroring: alone_of_ten(mirroring, SEEDS[0]) for mirroring in MIRRORINGS}
     scripts.train(list(trials.values()))
     scripts.predict(list(trials.values()), "val")
     mirroring = part.choose("mirroring", {option: one.name for option, one in trials.items()}, scripts, "val")
-    singles = [alone(mirroring, seed) for seed in SEEDS]
-    dilated = DIL2D_SHORT_BF16.with_options(MIRRORINGS[mirroring])
-    members = [*singles, *(network(f"ten_dil2D_{seed}", dilated, seed, "TEN") for seed in SEEDS)]
-    scripts.train(members)
-    teacher = "ten_diverse"
-    scripts.average(teacher, members, "train", *(["--views", VIEWS[mirroring]]), data="TEN")
+    singles, dilated = teach_from_ten(study, mirroring)
     recipe = SMALL_UNET3D.with_options(MIRRORINGS[mirroring])
-    learners = [student(f"ten_student_{seed}", recipe, teacher, SOFT_DEFAULTS, seed, "TEN") for seed in SEEDS]
+    learners = [student(f"ten_student_{seed}", recipe, TEN_DIVERSE, SOFT_DEFAULTS, seed, "TEN") for seed in SEEDS]
     scripts.train(learners)
+    members = [*singles, *dilated]
     groups = {"ten references alone": singles, "ten references member": members, "student of ten references": learners}
     return study.evaluate(part, groups, {"ensemble of ten references": members}, VIEWS[mirroring])
+
+
+def alone_of_ten(mirroring: str, seed: int) -> Network:
+    """Return a small U-Net that is trained on ten references alone."""
+    recipe = SMALL_UNET3D.with_options(MIRRORINGS[mirroring])
+    return network(f"ten_{mirroring.replace(' ', '_')}_{seed}", recipe, seed, "TEN")
+
+
+def teach_from_ten(study: Study, mirroring: str) -> tuple[list[Network], list[Network]]:
+    """Train small U-Nets and dilated networks on ten references, and label all train cases; return both kinds."""
+    study.resample_few(study.few_cases(TEN), "TEN")
+    singles = [alone_of_ten(mirroring, seed) for seed in SEEDS]
+    recipe = DIL2D_SHORT_BF16.with_options(MIRRORINGS[mirroring])
+    dilated = [network(f"ten_dil2D_{seed}", recipe, seed, "TEN") for seed in SEEDS]
+    study.scripts.train([*singles, *dilated])
+    study.scripts.average(TEN_DIVERSE, [*singles, *dilated], "train", "--views", VIEWS[mirroring], data="TEN")
+    return singles, dilated
+
+
+def study_planes(study: Study) -> Part:
+    """Train dilated networks of one plane and of three, as students of the ensemble of ten references and alone."""
+    mirroring = study.results.chosen("ten")["mirroring"]
+    _, dilated = teach_from_ten(study, mirroring)
+    recipe = DIL2D_SHORT_BF16.with_options(MIRRORINGS[mirroring])
+    axial = recipe.with_options("--planes axial")
+
+    def students(name: str, recipe: Recipe) -> list[Network]:
+        return [student(f"{name}_{seed}", recipe, TEN_DIVERSE, SOFT_DEFAULTS, seed, "TEN") for seed in SEEDS]
+
+    groups = {
+        "ten references alone, dil2D": dilated,
+        "student of ten references, dil2D": students("ten_dil2D_student", recipe),
+        "ten references alone, dil2D, axial": [network(f"ten_axial_{seed}", axial, seed, "TEN") for seed in SEEDS],
+        "student of ten references, dil2D, axial": students("ten_axial_student", axial),
+    }
+    study.scripts.train([one for group in groups.values() for one in group])
+    return study.evaluate(Part(), groups)
+
+
+def study_next(study: Study) -> Part:
+    """Train networks on ten references and twenty more, in the order of annotate_next.csv and at random."""
+    mirroring = study.results.chosen("ten")["mirroring"]
+    teach_from_ten(study, mirroring)
+    recipe, known = SMALL_UNET3D.with_options(MIRRORINGS[mirroring]), study.few_cases(TEN)
+    others = study.scripts.annotation_order(TEN_DIVERSE, "train")
+    study.resample_few([*known, *others[:MORE]], "ORDERED")
+    for draw in SEEDS:
+        study.resample_few([*known, *random.Random(draw).sample(sorted(others), MORE)], f"DRAW_{draw}")
+    groups = {
+        ORDERED: [network(f"ordered_{seed}", recipe, seed, "ORDERED") for seed in SEEDS],
+        AT_RANDOM: [network(f"draw_{draw}", recipe, draw, f"DRAW_{draw}") for draw in SEEDS],
+    }
+    study.scripts.train([one for group in groups.values() for one in group])
+    return study.evaluate(Part(), groups)
 
 
 def study_narrow(study: Study) -> Part:
@@ -325,6 +380,8 @@ PARTS: dict[str, Callable[[Study], Part]] = {
     "uniform": study_uniform,
     "alone": study_alone,
     "ten": study_ten,
+    "planes": study_planes,
+    "next": study_next,
     "narrow": study_narrow,
     "defaults": study_defaults,
 }

@@ -21,12 +21,10 @@ from studies.hippocampus.tables import tables_of
 from studies.hippocampus.targets import (
     MARGIN,
     TARGET_COLUMNS,
-    alone_claims_of,
     claims_of,
     loss_claims_of,
-    narrow_claims_of,
+    secondary_claims_of,
     targets_of,
-    ten_claims_of,
 )
 from studies.pictures import plot_means
 from studies.results import Results
@@ -43,11 +41,9 @@ def report(results: Results) -> None:
     write_table(results.folder / "claims.csv", CLAIM_COLUMNS, map(rounded, claims))
     write_table(results.folder / "targets.csv", TARGET_COLUMNS, targets)
     loss_claims = decide_claims(loss_claims_of(figures), partial(figures.values, split="val"))
-    alone_claims = decide_claims(alone_claims_of(figures), figures.values)
-    narrow_claims = decide_claims(narrow_claims_of(figures), figures.values)
-    ten_claims = decide_claims(ten_claims_of(figures), figures.values)
+    secondary = {title: decide_claims(some, figures.values) for title, some in secondary_claims_of(figures).items()}
     trust = trust_rows(results, figures.groups, patient_of=str)  # a case is a patient
-    text = tables_of(figures, claims, ten_claims, alone_claims, narrow_claims, loss_claims, targets, trust)
+    text = tables_of(figures, claims, secondary, loss_claims, targets, trust)
     write_text(results.folder / "tables.md", text)
     print(text)
     draw(figures, results)

@@ -41,6 +41,8 @@ DICE_CHOICE = {"softloss": "KL+dice"}  # of the students of "dice", otherwise as
 TEN = 10  # train cases with a reference in the part "ten"
 MIRRORINGS = {"none": "", "all axes": "--flip"}  # of training patches, tried in the part "ten"
 VIEWS = {"none": 1, "all axes": 8}  # of the ensemble of the part "ten"
+TEN_DIVERSE = "ten_diverse"  # the ensemble of the part "ten", the teacher of the parts "planes" and "next"
+MORE = 20  # references that the part "next" adds to the ten
 
 _NETWORKS = {"dil2D": DIL2D.options, "UNet3D": UNET3D.options, "seeds": SEEDS}
 _LENGTHS = {"iterations": {"dil2D": DIL2D.iterations, "UNet3D": UNET3D.iterations}}
@@ -49,6 +51,14 @@ _DIVERSE = {**_NETWORKS, "member_iterations": _MEMBER_LENGTHS, "folds": FOLDS}
 _SMALL = {"small_UNet3D": SMALL_UNET3D.options, "small_iterations": SMALL_UNET3D.iterations, "seeds": SEEDS}
 _UNIFORM = {"dil2D": DIL2D_SHORT.options, "iterations": DIL2D_SHORT.iterations, "members": MEMBERS}
 _SMALL_CHOICES = {"first_choice": SMALL_FIRST_CHOICE, "questions": SMALL_QUESTIONS}
+_TEN = {
+    "dil2D": DIL2D_SHORT_BF16.options,
+    "iterations": DIL2D_SHORT_BF16.iterations,
+    **_SMALL,
+    "annotated": TEN,
+    "mirrorings": MIRRORINGS,
+    "views": VIEWS,
+}
 # By part, in the order of execution: parts that choose options come first.
 SETTINGS: dict[str, dict] = {
     "choices": {**_DIVERSE, "trial_iterations": DIL2D_TRIAL.iterations},
@@ -67,15 +77,9 @@ SETTINGS: dict[str, dict] = {
     },
     "uniform": {**_UNIFORM, "width": WIDTHS["half"], "seeds": SEEDS},
     "alone": {"dil2D": DIL2D_FP32.options, "iterations": DIL2D_FP32.iterations, "seeds": SEEDS},
-    "ten": {
-        "dil2D": DIL2D_SHORT_BF16.options,
-        "iterations": DIL2D_SHORT_BF16.iterations,
-        **_SMALL,
-        "annotated": TEN,
-        "mirrorings": MIRRORINGS,
-        "views": VIEWS,
-        **SOFT_DEFAULTS,
-    },
+    "ten": {**_TEN, **SOFT_DEFAULTS},
+    "planes": {**_TEN, **SOFT_DEFAULTS},
+    "next": {**_TEN, "more": MORE},
     "narrow": {"dil2D": DIL2D.options, "iterations": DIL2D.iterations, "widths": WIDTHS, "seeds": SEEDS},
     "defaults": {**_UNIFORM, **SOFT_DEFAULTS, "seeds": SEEDS[:1]},
 }

@@ -1,5 +1,6 @@
 """Markdown tables of the study."""
 
+from collections.abc import Mapping
 from statistics import mean
 
 import numpy as np
@@ -65,9 +66,7 @@ RUN_HEADINGS = {
 def tables_of(
     figures: Figures,
     claims: list[dict],
-    ten_claims: list[dict],
-    alone_claims: list[dict],
-    narrow_claims: list[dict],
+    secondary: Mapping[str, list[dict]],
     loss_claims: list[dict],
     targets: list[dict],
     trust: list[dict],
@@ -75,9 +74,7 @@ def tables_of(
     """Return all tables.
 
     Args:
-        ten_claims: about the student of ten references.
-        alone_claims: about networks without soft labels.
-        narrow_claims: about students of half and a quarter of the width.
+        secondary: claims beside the main ones, by the title of their table.
         loss_claims: about validation cases.
         trust: predicted Dice against Dice.
     """
@@ -85,13 +82,7 @@ def tables_of(
         "Targets": markdown_table({name: name for name in TARGET_COLUMNS}, targets),
         "Groups of runs": markdown_table(GROUP_HEADINGS, [_row_of_group(figures, group) for group in figures.groups]),
         "Claims": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in claims]),
-        "Ten references": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in ten_claims]),
-        "Networks alone against the ensembles": markdown_table(
-            CLAIM_HEADINGS, [claim_row(row) for row in alone_claims]
-        ),
-        "Narrow students against the same networks alone": markdown_table(
-            CLAIM_HEADINGS, [claim_row(row) for row in narrow_claims]
-        ),
+        **{title: markdown_table(CLAIM_HEADINGS, map(claim_row, rows)) for title, rows in secondary.items()},
         "What the students keep": markdown_table(KEPT_HEADINGS, _kept_rows(figures)),
         "Trust without a reference": markdown_table(TRUST_HEADINGS, trust),
         "Losses on validation cases": markdown_table(CLAIM_HEADINGS, [claim_row(row) for row in loss_claims]),

@@ -1,7 +1,15 @@
 """Targets of the study, compared with its stored results."""
 
 from studies.claims import Claim, median_run
-from studies.hippocampus.figures import DISTILLATIONS, ENSEMBLES, STUDENTS, WITH_AND_WITHOUT_DICE, Figures
+from studies.hippocampus.figures import (
+    AT_RANDOM,
+    DISTILLATIONS,
+    ENSEMBLES,
+    ORDERED,
+    STUDENTS,
+    WITH_AND_WITHOUT_DICE,
+    Figures,
+)
 from studies.tables import p_text
 
 MARGIN = 0.005
@@ -26,23 +34,37 @@ def claims_of(figures: Figures) -> list[Claim]:
     return [claim for claim in claims if {claim.group, claim.against} <= known]
 
 
-def alone_claims_of(figures: Figures) -> list[Claim]:
-    """Return claims that networks without soft labels are not inferior: if met, the students' claims mean little."""
-    pairs = dict.fromkeys((each.alone, each.ensemble) for each in DISTILLATIONS)
-    return [Claim(*pair, 0.05, MARGIN) for pair in pairs if set(pair) <= set(figures.groups)]
+def secondary_claims_of(figures: Figures) -> dict[str, list[Claim]]:
+    """Return the claims beside the main ones whose two groups have results, by the title of their table.
 
-
-def ten_claims_of(figures: Figures) -> list[Claim]:
-    """Return the claims about the student of ten references."""
+    If networks alone are not inferior to an ensemble, the claim that its student is not inferior means little.
+    """
     student, ensemble, alone = "student of ten references", "ensemble of ten references", "ten references alone"
-    claims = [Claim(student, alone, 0.01), Claim(ensemble, alone, 0.05), Claim(student, ensemble, 0.05, MARGIN)]
-    return [claim for claim in claims if {claim.group, claim.against} <= set(figures.groups)]
-
-
-def narrow_claims_of(figures: Figures) -> list[Claim]:
-    """Return the claims that narrow students are better than the same networks on references alone."""
-    pairs = [(f"{width}-width student", f"{width}-width dil2D alone") for width in ("half", "quarter")]
-    return [Claim(*pair, 0.05) for pair in pairs if set(pair) <= set(figures.groups)]
+    axial_student, axial_alone = f"{student}, dil2D, axial", f"{alone}, dil2D, axial"
+    by_title = {
+        "Ten references": [
+            Claim(student, alone, 0.01),
+            Claim(ensemble, alone, 0.05),
+            Claim(student, ensemble, 0.05, MARGIN),
+        ],
+        "Networks alone against the ensembles": [
+            Claim(*pair, 0.05, MARGIN) for pair in dict.fromkeys((each.alone, each.ensemble) for each in DISTILLATIONS)
+        ],
+        "Narrow students against the same networks alone": [
+            Claim(f"{width}-width student", f"{width}-width dil2D alone", 0.05) for width in ("half", "quarter")
+        ],
+        "Students of one plane": [
+            Claim(axial_student, f"{student}, dil2D", 0.05, MARGIN),
+            Claim(axial_student, axial_alone, 0.05),
+            Claim(f"{student}, dil2D", f"{alone}, dil2D", 0.05),
+        ],
+        "References in the order of annotate_next.csv": [Claim(ORDERED, AT_RANDOM, 0.05)],
+    }
+    known = set(figures.groups)
+    return {
+        title: [claim for claim in claims if {claim.group, claim.against} <= known]
+        for title, claims in by_title.items()
+    }
 
 
 def loss_claims_of(figures: Figures) -> list[Claim]:

@@ -76,6 +76,8 @@ else:
     (Path(args.soft_labels) / args.e).mkdir(parents=True, exist_ok=True)
     networks = {name: {"parameters": 50000, "is_student": False} for name in members}
     predict(args.r, networks, max(dice_of(name) for name in members) + 0.01)
+    order = "".join(f"train_{number}\\n" for number in range(39, -1, -1) if args.d.endswith("TEN"))
+    write(Path(args.s) / args.r / args.e / "annotate_next.csv", "case\\n" + order)
 """.replace("import argparse", f"COLUMNS = {COLUMNS!r}\nimport argparse", 1)
 
 
@@ -115,7 +117,20 @@ def test_all_parts_are_stored_and_options_chosen_on_validation_cases(study):
         "labels": "cross-fitted",
         "alpha": 0.1,
     }
-    for part in ("diverse", "small", "few", "dice", "few-diverse", "uniform", "alone", "ten", "narrow", "defaults"):
+    for part in (
+        "diverse",
+        "small",
+        "few",
+        "dice",
+        "few-diverse",
+        "uniform",
+        "alone",
+        "ten",
+        "narrow",
+        "defaults",
+        "planes",
+        "next",
+    ):
         rows = rows_of(results / part / "runs.csv")
         assert {row["split"] for row in rows} == {"val", "test"}
     rows = rows_of(results / "uniform" / "runs.csv")
@@ -140,6 +155,19 @@ def test_few_references_are_of_some_train_cases_and_all_other_cases(study):
     _, work = study
     links = [path.name.split("_")[0] for path in (work / "few_references").iterdir()]
     assert {split: links.count(split) for split in links} == {"train": 30, "val": 2, "test": 1}
+
+
+def test_the_next_references_are_the_first_of_the_proposed_order_or_drawn(study):
+    _, work = study
+
+    def annotated(data: str) -> set[str]:
+        return {path.name.split(".")[0] for path in (work / data).iterdir() if path.name.startswith("train")}
+
+    ten = annotated("ten_references")
+    proposed = {f"train_{number}" for number in range(20, 40)}  # the first 20
+    assert len(ten) == 10 and annotated("ordered_references") == ten | proposed
+    draws = [annotated(f"draw_{number}_references") for number in (1, 2, 3)]
+    assert all(ten < draw for draw in draws) and len(set(map(frozenset, draws))) == 3
 
 
 def test_measures_without_values_are_no_error(study):
