@@ -115,6 +115,12 @@ class DiceCalibration:
         """Tell whether it holds for predictions of these networks, clipped to `clip_to`."""
         return (dict(self.weights), self.clip_to) == (dict(weights), clip_to)
 
+    def note_with(self, views: int, keep_largest: int | Mapping[str, int]) -> str | None:
+        """Return why there is no predicted Dice with these options, for the user; None if it holds with them."""
+        if self.holds_with(views, keep_largest):
+            return None
+        return "note: the predicted Dice was calibrated with other --views or with other components kept"
+
     def holds_with(self, views: int, keep_largest: int | Mapping[str, int]) -> bool:
         """Tell whether it holds for predictions of so many mirrored views that keep so many components."""
         return self.views == views and _of_classes(self.keep_largest) == _of_classes(keep_largest)

@@ -107,6 +107,7 @@ class Predictor:
         classes: of the predictions.
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
         place: device and threads, for the user.
+        notes: what the options do without, for the user.
 
     Raises:
         InputError: a file is missing or damaged, or networks do not suit each other or the options.
@@ -119,7 +120,11 @@ class Predictor:
         self.classes = _titled(self.group.networks[0].description.classes, options)
         self.kept = _kept(self.group, self.first, options.keep_largest)
         self.place = engines.place
-        self._views = options.views
+        calibration = self.group.findings.calibration
+        suited = calibration if calibration and _suits(calibration.clip_to, self.first) else None
+        note = suited.note_with(options.views, self.kept) if suited else None
+        self.notes = (note,) if note else ()
+        self._calibration = None if note else suited
 
     def predict(
         self,
@@ -149,10 +154,8 @@ class Predictor:
 
     def _predicted_dice(self, prediction: Prediction, members: MemberAgreement) -> dict[str, PredictedDice]:
         """Return the predicted Dice of each class, with the calibration that suits the networks."""
-        calibration = self.group.findings.calibration
-        if not calibration or not _suits(calibration.clip_to, self.first):
-            return {}
-        if not calibration.holds_with(self._views, self.kept):
+        calibration = self._calibration
+        if not calibration:
             return {}
         own = self.group.networks[0].description.classes
         regions = regions_of(own)

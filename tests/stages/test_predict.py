@@ -89,8 +89,9 @@ def test_the_folder_of_an_ensemble_stands_for_its_members_and_what_was_found_for
     for row in found:
         own = float(expected[row["case"], row["class"]]["predicted_dice"])
         assert float(row["predicted_dice"]) == pytest.approx(own, abs=1e-5)
-    call("predict", "-i", kidneys / "test", "-o", tmp_path / "all", "-w", folder / "both", "--keep-largest", 0)
-    assert not (tmp_path / "all" / "trust.csv").exists()  # calibrated with other components
+    words = ["-i", kidneys / "test", "-o", tmp_path / "all", "-w", folder / "both", "--keep-largest", 0]
+    assert "the predicted Dice was calibrated with other --views" in call("predict", *words)
+    assert not (tmp_path / "all" / "trust.csv").exists()
     next((folder / "two").glob("FINAL_*.pth")).unlink()
     with pytest.raises(InputError, match="its member two is not in"):
         call("predict", "-i", kidneys / "test", "-o", tmp_path / "later", "-w", folder / "both")

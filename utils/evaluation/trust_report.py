@@ -68,8 +68,8 @@ class TrustReport:
         calibration = own or (None if is_clipped else DiceCalibration.read(self._path))
         if calibration and not calibration.suits(self._record.weights, self._record.clip_to):
             calibration = None
-        if calibration and not calibration.holds_with(*self._options):
-            print("note: the predicted Dice was calibrated with other --views or with other components kept")
+        if calibration and (note := calibration.note_with(*self._options)):
+            print(note)
             calibration = None
         table = self._predicted(table, calibration, dices, holds_out=own is not None)
         rows = ({"case": case, "class": region, **row} for (case, region), row in table.rows.items())
