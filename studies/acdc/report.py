@@ -28,8 +28,9 @@ from studies.pictures import plot_means
 from studies.results import Results
 from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS, trust_rows
-from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
+from utils.comparison.paired_tests import PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
+from utils.evaluation.case_measures import MEAN
 
 GROUP_HEADINGS = {
     "group": "",

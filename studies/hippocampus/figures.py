@@ -6,7 +6,8 @@ from math import nan
 from statistics import mean
 
 from studies.results import Results, values_of
-from utils.comparison.paired_tests import MEAN, PRIMARY, Values
+from utils.comparison.paired_tests import PRIMARY, Values
+from utils.evaluation.case_measures import MEAN
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from studies.hippocampus.targets import (
 from studies.pictures import plot_means
 from studies.results import Results
 from studies.trust import trust_rows
-from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval, paired
+from utils.comparison.paired_tests import PRIMARY, mean_interval, paired
 from utils.comparison.picture import plot_comparison
+from utils.evaluation.case_measures import MEAN
 
 
 def report(results: Results) -> None:

@@ -9,7 +9,8 @@ from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
 from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS
-from utils.comparison.paired_tests import MEAN, PRIMARY, mean_interval
+from utils.comparison.paired_tests import PRIMARY, mean_interval
+from utils.evaluation.case_measures import MEAN
 
 GROUP_HEADINGS = {
     "group": "",

@@ -9,8 +9,8 @@ import numpy as np
 from base.errors import InputError
 from base.run_files import METRICS, RECORD
 from base.run_record import NetworkSummary, RunRecord
-from utils.comparison.paired_tests import MEAN, Values, with_mean
-from utils.evaluation.case_measures import MEASURES
+from utils.comparison.paired_tests import Values, with_mean
+from utils.evaluation.case_measures import MEAN, MEASURES
 from utils.evaluation.run_results import name_of, read_metrics, same_content, values_of
 
 _NEEDED = ("cases", "classes", "networks", "regions", "tolerance_mm", "weights")

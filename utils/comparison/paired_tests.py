@@ -28,7 +28,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from utils.evaluation.case_measures import MEASURES
+from utils.evaluation.case_measures import MEAN, MEASURES
 
 Values = Mapping[tuple[str, str], Mapping[str, float | None]]  # by class (region) and measure, then by case
 
@@ -49,7 +49,6 @@ COLUMNS = (
     "p_non_inferior",
 )
 PRIMARY = "dice"
-MEAN = "mean"  # over the foreground classes, in place of a class name
 
 _RESAMPLES = 9999
 _SEED = 0

@@ -11,9 +11,9 @@ import numpy as np
 
 from base.argmax import argmax
 from base.regions import Region
+from utils.evaluation.case_measures import MEAN
 from utils.evaluation.metrics import dice
 
-MEAN = "mean"  # over the foreground classes, in place of a region's name
 _NEGLIGIBLE = 0.01  # probabilities below this, summed over millions of background voxels, would outweigh a structure
 
 

@@ -16,7 +16,7 @@ from base.errors import InputError
 from base.run_files import ANNOTATE_NEXT, QUALITY, TRUST
 from base.run_record import RunRecord
 from utils.evaluation.annotation_order import annotation_order
-from utils.evaluation.dice_estimates import MEAN
+from utils.evaluation.case_measures import MEAN
 from utils.evaluation.dice_prediction import fit_line, fit_without_each
 from utils.evaluation.run_results import read_metrics, values_of
 from utils.evaluation.trust_quality import Coverage, RiskCoverage, spearman

@@ -44,7 +44,8 @@ svg { width: 100%; height: auto; display: block; font-size: 12px; max-width: 620
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 8px; }
 figure { margin: 0; } figcaption { color: #595959; font-size: 13px; text-align: center; }
 @media (max-width: 560px) { svg { font-size: 15px; } body { padding: 8px; } section { padding: 10px 8px; }
-  tr.picture a { width: calc(100vw - 36px); } }
+  tr.picture a { width: calc(100vw - 36px); } th, td { padding: 3px 6px; }
+  th:first-child, td:first-child { white-space: normal; min-width: 7em; } }
 svg text { fill: #444; } .grid { stroke: #e4e4ea; } .guide { stroke: #555; fill: none; }
 polyline { fill: none; stroke-width: 1.8; } .box { fill: #dde3ec; } .median { stroke: #222; stroke-width: 2; }
 .mark { stroke: #fff; stroke-width: 0.6; fill-opacity: 0.85; }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from utils.pages.plain_text import safe
 
 _WIDTH, _HEIGHT = 480, 270
+_HALF_DIGIT = 4.5  # of the largest font, that of narrow windows
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 44
 
 
@@ -44,7 +45,9 @@ class Axes:
         for tick in _ticks(*self.x_range):
             x, _ = self.place(tick, self.y_range[0])
             frame.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-            frame.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{tick:.12g}</text>')
+            text = f"{tick:.12g}"
+            x = min(x, _WIDTH - _HALF_DIGIT * len(text))
+            frame.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{text}</text>')
         middle = (_TOP + _HEIGHT - _BOTTOM) / 2
         x = (_LEFT + _WIDTH - _RIGHT) / 2
         frame.append(f'<text x="{x}" y="{_HEIGHT - 5}" text-anchor="middle">{safe(self.x_label)}</text>')

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from base.run_files import overlay_path
-from utils.evaluation.dice_estimates import MEAN
+from utils.evaluation.case_measures import MEAN
 from utils.pages.page import embedded
 from utils.pages.plain_text import safe
 from utils.reporting.run_figures import RunFigures
@@ -99,9 +99,9 @@ def _heads(texts: Sequence[str], columns: Sequence[_Column]) -> str:
 
 def _row(name: str, more: Sequence[str], columns: Sequence[_Column], picture: str, is_open: bool) -> str:
     """Return the row of a case, and the row of its picture, hidden unless `is_open`."""
-    shown = safe(name)
+    shown = safe(name).replace("_", "_<wbr>")  # where a narrow window may break it
     first = f'<button type="button" aria-expanded="{str(is_open).lower()}">{shown}</button>' if picture else shown
-    cells = [f'<td class="name" data-value="{shown}">{first}</td>']
+    cells = [f'<td class="name" data-value="{safe(name)}">{first}</td>']
     cells += [f'<td data-value="{safe(text)}">{safe(text)}</td>' for text in more]
     for column in columns:
         value = column.value(name)

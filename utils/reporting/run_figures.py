@@ -21,10 +21,10 @@ from base.run_files import (
 from base.run_record import RunRecord
 from utils.comparison.paired_tests import mean_interval, paired
 from utils.evaluation.calibration import Reliability
-from utils.evaluation.case_measures import MEASURES
-from utils.evaluation.dice_estimates import MEAN
+from utils.evaluation.case_measures import MEAN, MEASURES
 from utils.evaluation.reliability_table import pooled
-from utils.evaluation.run_results import read_metrics, summarise_measure, values_of
+from utils.evaluation.run_results import read_metrics, values_of
+from utils.evaluation.summary import summarise
 from utils.evaluation.trust_table import TrustTable
 
 _LARGEST_BOOTSTRAP = 500  # patients; for more, the interval is that of the normal distribution
@@ -142,8 +142,9 @@ class RunFigures:
 
     @cached_property
     def headlines(self) -> list[Headline]:
-        """All measures of all regions."""
-        found = (self._headline(region, measure) for region in self.regions for measure in MEASURES)
+        """All measures of the mean over the classes, if there are several, and of all regions."""
+        regions = [MEAN, *self.regions] if len(self.classes) > 1 else self.regions
+        found = (self._headline(region, measure) for region in regions for measure in MEASURES)
         return [one for one in found if one]
 
     def headline(self, region: str, measure: str) -> Headline | None:
@@ -151,10 +152,11 @@ class RunFigures:
         return next((one for one in self.headlines if (one.region, one.measure) == (region, measure)), None)
 
     def _headline(self, region: str, measure: str) -> Headline | None:
-        summary = summarise_measure(self.rows, region, measure, MEASURES[measure])
+        values = self.values(region, measure)
+        summary = summarise(values, MEASURES[measure])
         if summary is None:
             return None
-        (of_patients,) = paired(values_of(self.rows, region, measure), patients=self.patients)
+        (of_patients,) = paired(values, patients=self.patients)
         low, high = _interval(of_patients, np.inf if measure.endswith("_mm") else 1.0)
         return Headline(
             region,

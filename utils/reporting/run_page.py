@@ -6,7 +6,7 @@ from statistics import fmean
 from urllib.parse import quote
 
 from base.run_files import COMPARISON_PICTURE, REPORT
-from utils.evaluation.case_measures import MEASURES
+from utils.evaluation.case_measures import MEAN, MEASURES
 from utils.pages.page import embedded, page, paragraph, section, table
 from utils.pages.plain_text import safe
 from utils.reporting import run_charts
@@ -68,10 +68,12 @@ def _warnings(run: RunFigures) -> str:
 
 
 def _headlines(run: RunFigures) -> str:
-    """Return the table of means: a row for each measure, a column for each region."""
+    """Return the table of means: a row for each measure, a column for all classes together and for each region."""
+    names = {MEAN: "mean of classes"} if len(run.classes) > 1 else {}
+    names |= {region: f"class {region}" for region in run.regions}
     rows = []
     for measure in MEASURES:
-        found = [run.headline(region, measure) for region in run.regions]
+        found = [run.headline(region, measure) for region in names]
         if not any(found):
             continue
         digits = digits_of(measure)
@@ -86,7 +88,7 @@ def _headlines(run: RunFigures) -> str:
         "Means over patients with 95% confidence intervals (studentized bootstrap over patients; none for fewer than "
         "6 patients or equal values). ↑: higher is better, ↓: lower."
     )
-    return table(["", *(f"class {region}" for region in run.regions)], rows) + paragraph(note, "small")
+    return table(["", *names.values()], rows) + paragraph(note, "small")
 
 
 def _cost(run: RunFigures) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from utils.comparison.paired_tests import MEAN, PRIMARY
+from utils.comparison.paired_tests import PRIMARY
+from utils.evaluation.case_measures import MEAN
 
 NAMES = {
     "dice": "Dice",

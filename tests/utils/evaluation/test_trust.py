@@ -13,7 +13,8 @@ from base.label_classes import parse_classes
 from base.regions import parse_regions, regions_of
 from utils.ensembling.agreement import MemberAgreement
 from utils.evaluation.annotation_order import annotation_order
-from utils.evaluation.dice_estimates import MEAN, agreement_of_uncertainty, estimate_dice, expected_dice
+from utils.evaluation.case_measures import MEAN
+from utils.evaluation.dice_estimates import agreement_of_uncertainty, estimate_dice, expected_dice
 from utils.evaluation.dice_prediction import conformal_margin, fit_line, fit_without_each
 from utils.evaluation.metrics import dice
 from utils.evaluation.trust_quality import Coverage, RiskCoverage, spearman

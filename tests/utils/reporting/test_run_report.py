@@ -21,7 +21,7 @@ NAMES = [
     "&lt;b&gt; $a_b$ %00 #1?",
     "名前 ü \u202e",
 ]
-VOID = {"meta", "img", "path", "circle", "rect", "polyline"}
+VOID = {"meta", "img", "wbr", "path", "circle", "rect", "polyline"}
 
 
 class Page(HTMLParser):
@@ -146,6 +146,17 @@ def test_a_class_that_is_always_empty_is_noted(tmp_path):
     more = {"reference_volume_ml": 0.0, "volume_ml": 0.0, "hausdorff_mm": None}
     page = write_run(tmp_path / "run" / "test", {"a": [1.0, 1.0], "b": [1.0, 1.0]}, b"picture", more=more)
     assert "Class 2 is empty in every reference" in "".join(page.texts)
+
+
+def test_the_mean_of_the_classes_comes_first(tmp_path):
+    """A case counts where every class has a value."""
+    page = write_run(tmp_path / "run" / "test", {"a": [0.9, 0.7], "b": [0.5, 0.3], "c": [0.1, None]}, b"picture")
+    summary = json.loads((tmp_path / "run" / "test" / "summary.json").read_text())
+    dice = next(one for one in summary["measures"] if one["measure"] == "dice")
+    assert (dice["region"], dice["cases"], dice["mean"]) == ("mean", 2, pytest.approx(0.6))
+    texts = [text.strip() for text in page.texts if text.strip()]
+    first = texts.index("mean of classes")
+    assert texts[first : first + 5] == ["mean of classes", "class 1", "class 2", "Dice ↑", "0.600"]
 
 
 def test_the_summary_holds_means_over_patients_with_intervals(tmp_path):
