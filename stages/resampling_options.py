@@ -18,7 +18,7 @@ from utils.cli.value_types import (
     parse_positive_number,
 )
 
-_VOXEL_SIZE = ["1.5", "1.5", "2.5"]
+_VOXEL_SIZE = ("1.5", "1.5", "2.5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,12 @@ class OutputOptions:
     output: Path | None = option(
         "-o", "--output", parse=Path, help="folder to write the case folders to, originals linked (default: in place)"
     )
-    voxel_size: tuple[str, ...] = option(
+    voxel_size: tuple[str, ...] | None = option(
         "--voxel-size",
         nargs="+",
-        default=_VOXEL_SIZE,
         metavar=("X Y Z | none", ""),
         help="size of the new voxels along x, y and z in mm; none keeps each scan's own, along all axes or, in place "
-        "of a number, along one: 1.5 1.5 none keeps the slices",
+        f"of a number, along one: 1.5 1.5 none keeps the slices (default: {' '.join(_VOXEL_SIZE)})",
     )
     split: tuple[float, ...] | None = option(
         "--split",
@@ -180,12 +179,13 @@ class ResamplingOptions(SourceOptions, OutputOptions, PlanOptions, WorkerOptions
         Raises:
             InputError: it is not a voxel size.
         """
+        words = self.voxel_size or _VOXEL_SIZE
         try:
-            sizes = tuple(None if word == "none" else parse_positive_number(word) for word in self.voxel_size)
+            sizes = tuple(None if word == "none" else parse_positive_number(word) for word in words)
             if len(sizes) != 3 and sizes != (None,):
                 raise ValueError
         except (ValueError, ArgumentTypeError):
-            problem = f"{' '.join(self.voxel_size)} is not a voxel size"
+            problem = f"{' '.join(words)} is not a voxel size"
             raise InputError("--voxel-size", problem, "give X Y Z in mm, or none in place of any, or of all") from None
         return sizes if any(sizes) else None
 
@@ -213,7 +213,7 @@ class ResamplingOptions(SourceOptions, OutputOptions, PlanOptions, WorkerOptions
     def _check_plan(self) -> None:
         if self.output:
             raise InputError("-o", "contradicts --plan", "leave it out: run.sh of the plan names its folders")
-        if self.voxel_size != tuple(_VOXEL_SIZE):
+        if self.voxel_size:
             raise InputError(
                 "--voxel-size", "contradicts --plan, which proposes one", "change it in run.sh of the plan"
             )

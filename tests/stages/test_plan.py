@@ -100,6 +100,7 @@ def test_a_changed_script_is_not_overwritten(plan, raw, call):
         (["--plan", "RAW/PLAN"], "lies in the data set"),
         (["--plan", "PLAN", "-o", "DATA"], "-o: contradicts --plan"),
         (["--plan", "PLAN", "--voxel-size", 1, 1, 1], "--voxel-size: contradicts --plan"),
+        (["--plan", "PLAN", "--voxel-size", 1.5, 1.5, 2.5], "--voxel-size: contradicts --plan"),  # the default
     ],
 )
 def test_options_that_contradict_a_plan_are_refused(call, raw, words, message):
