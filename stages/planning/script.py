@@ -32,7 +32,7 @@ SAVE=SAVE  # networks, predictions, tables
 # the student can be of any of them.
 train() {{
   "$PYTHON" "$TOOLKIT"/training_network.py -d "$DATA" -s "$SAVE" --classes {classes} --normalization {normalization} \\
-      --augmentation strong --flip --visdom-port 0 --resume "$@"
+      --augmentation strong{flip} --visdom-port 0 --resume "$@"
 }}
 {functions}
 for kind in {kinds}; do
@@ -63,9 +63,9 @@ best=${{best##* }}
 echo "best kind on the validation cases: $best"
 
 # 4. Average the members: predictions of the validation cases, and soft labels of the training cases, those without
-# references too. {views} mirrored views make the labels better, and take {views} times as long.
+# references too.{about_views}
 average() {{
-  "$PYTHON" "$TOOLKIT"/ensemble.py -d "$DATA" -s "$SAVE" --classes {classes} -r ensemble --views {views} "$@"
+  "$PYTHON" "$TOOLKIT"/ensemble.py -d "$DATA" -s "$SAVE" --classes {classes} -r ensemble{views} "$@"
 }}
 average -e val --keep-largest auto
 average -e train
@@ -79,6 +79,7 @@ predict student val --keep-largest auto
 echo "results: $PWD/$SAVE/student/{last_split}"
 """
 
+_ABOUT_VIEWS = " {0} mirrored views make the labels better, and take {0} times as long."
 _TEST_TITLE = (
     "Predict the test cases, once everything is decided, and compare the student with network alone and ensemble."
 )
@@ -113,7 +114,9 @@ def script_of(options: ResamplingOptions, layout: str, settings: Settings, jobs:
         kinds=" ".join(one.name for one in settings.networks),
         losses=" ".join(settings.losses),
         first_loss=settings.losses[0],
-        views=settings.views,
+        flip=" --flip" if settings.flip else "",
+        about_views=_ABOUT_VIEWS.format(settings.views) if settings.flip else "",
+        views=f" --views {settings.views}" if settings.flip else "",
         last_title=title,
         last="\n".join(last),
         last_split=split,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 from networks import Architecture
 
+VIEWS = 4  # of an ensemble whose members were trained on mirrored patches
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -48,7 +50,7 @@ class Settings:
         planes: of 2D networks.
         losses: of the members of each kind.
         normalization: as on the command line.
-        views: mirrored views of the ensemble.
+        flip: whether patches are mirrored, and the ensemble sees mirrored views.
         split: case names by split.
         choices: all proposals, in order.
     """
@@ -60,9 +62,14 @@ class Settings:
     networks: tuple[PlannedNetwork, ...]
     losses: tuple[str, ...]
     normalization: str
-    views: int
+    flip: bool
     split: dict[str, list[str]]
     choices: tuple[Choice, ...]
+
+    @property
+    def views(self) -> int:
+        """Number of mirrored views of the ensemble."""
+        return VIEWS if self.flip else 1
 
     def changed(self, networks: Sequence[PlannedNetwork], choices: Sequence[Choice]) -> "Settings":
         """Return the same settings with other networks, and the choices that are changed by them."""

@@ -185,7 +185,7 @@ def training_options(settings: Settings, network: PlannedNetwork, data: Path, sa
         planes="auto" if architecture.dimensions == 3 else settings.planes,
         normalization=settings.normalization,
         augmentation="strong",
-        flip=True,
+        flip=settings.flip,
         loss=settings.losses[0],
         iterations=STEPS,
         validate_every=_TIMED_STEPS,

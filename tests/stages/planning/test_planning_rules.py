@@ -103,6 +103,14 @@ def test_the_ensemble_has_three_kinds_and_two_losses(data):
     assert all(choice.reason and choice.figure for choice in settings.choices)
 
 
+@pytest.mark.parametrize(
+    ("data", "flip"), [(HIPPOCAMPUS, False), (KIDNEYS_THIN, False), (HEART, True), (KIDNEYS, True)]
+)
+def test_axial_slices_alone_are_mirrored(data, flip):
+    settings = propose(data)
+    assert (settings.flip, settings.views) == (flip, 4 if flip else 1)
+
+
 def test_a_patient_is_never_separated_and_cases_without_references_train():
     pairs = [
         case(n, (9, 9, 9), (1, 1, 1), [(3, 3, 3)], (3, 3, 3), annotated=n < 40, patient=f"patient_{n // 2}")

@@ -18,7 +18,7 @@ NETWORKS = (
     PlannedNetwork(find_architecture("dil2D"), 35, 16, 26, 6000),
 )
 SPLIT = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
-SETTINGS = Settings("0,1,2", None, ("1", "1", "2.5"), "all", NETWORKS, ("CE+dice", "dice"), "ct", 4, SPLIT, ())
+SETTINGS = Settings("0,1,2", None, ("1", "1", "2.5"), "all", NETWORKS, ("CE+dice", "dice"), "ct", True, SPLIT, ())
 RECORDING = """#!/usr/bin/env bash
 printf '%s\\0' "$(basename "$1" .py)" "${@:2}" >> commands
 printf '\\n' >> commands
@@ -69,6 +69,14 @@ def test_all_stages_follow_each_other(tmp_path, options):
     assert "-n dil2D --receptive-field-size 35 --sample-size 16 -b 26 -i 6000 --planes all" in " ".join(commands[6])
     assert "--soft" in commands[15]
     assert commands[-1][-3:-1] == ["--compare", f"{commands[-2][-1].split('FINAL_')[1].removesuffix('_*.pth')}"]
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_members_are_mirrored_where_the_ensemble_sees_mirrored_views(tmp_path, options, flip):
+    commands = commands_of(tmp_path, options, replace(SETTINGS, flip=flip))
+    for name, *words in commands:
+        assert ("--flip" in words) == (flip and name == "training_network")
+        assert ("--views" in words) == (flip and name == "ensemble")
 
 
 def test_without_test_cases_the_validation_cases_are_compared(tmp_path, options):

@@ -17,7 +17,7 @@ from stages.planning.trial import NetworkTrial, Trial, choose_cases
 from utils.runtime.worker_pool import Died
 
 UNET = PlannedNetwork(find_architecture("UNet2D"), None, 64, 8, 6000)
-SETTINGS = Settings("0,1,2", None, ("1", "1", "1"), "all", (UNET,), ("CE+dice", "dice"), "zscore", 4, {}, ())
+SETTINGS = Settings("0,1,2", None, ("1", "1", "1"), "all", (UNET,), ("CE+dice", "dice"), "zscore", True, {}, ())
 
 
 def case(name: str, side: int, *labels: int) -> CaseFacts:
