@@ -173,21 +173,35 @@ def test_8_bits_are_kept_if_not_inferior_and_refused_otherwise(call, save, five,
     assert figures["difference"] == pytest.approx(figures["int8"] - figures["fp32"])
     assert path.stat().st_size < 0.5 * weights.stat().st_size
     assert Predictor(path).predict(scan).labels.shape == Predictor(weights).predict(scan).labels.shape
-    path.unlink()
-    monkeypatch.setattr(quantization, "dices_of", falling_dices())
+
+
+def test_8_bits_that_lose_dice_are_refused(call, save, five, tmp_path, monkeypatch):
+    pytest.importorskip("nncf")
+    path = tmp_path / "student_int8.onnx"
+    command = ["export_network", "-w", next((save / "one").glob("FINAL*.pth")), "-o", path, "--int8", "-d", five]
+    monkeypatch.setattr(quantization, "dices_of", stand_in(lambda some, every: some > 0))
     with pytest.raises(InputError, match=r"8 bits are not shown to be non-inferior at 0.002: mean Dice of 5 patients"):
-        call(*command)
+        call(*command, "-e", "val")
     assert not path.exists()
 
 
-def falling_dices():
-    """Return a stand-in for `dices_of` whose second answers are 0.01 worse, more or less."""
-    answers = iter([0.0, 0.01])
+def test_layers_that_harm_stay_in_32_bits(call, save, five, tmp_path, monkeypatch):
+    pytest.importorskip("nncf")
+    path = tmp_path / "student_int8.onnx"
+    command = ["export_network", "-w", next((save / "one").glob("FINAL*.pth")), "-o", path, "--int8", "-d", five]
+    monkeypatch.setattr(quantization, "dices_of", stand_in(lambda some, every: some == every))
+    output = call(*command, "-e", "val")
+    figures = read_exported(path).document["non_inferiority"]
+    assert 0 < figures["convolutions_in_8_bits"] < figures["convolutions"]
+    assert f"{figures['convolutions_in_8_bits']} of {figures['convolutions']} convolutions in 8 bits" in output
+
+
+def stand_in(is_harmed):
+    """Return a stand-in for `dices_of`: Dice falls by 0.01 where `is_harmed` of the quantized and all convolutions."""
 
     def dices(exported, run, cases, title):
-        loss = next(answers)
-        if not loss:
-            return original(exported, run, cases, title)
+        original(exported, run, cases[:1], title)  # records the inputs
+        loss = 0.01 * is_harmed(*quantization.convolutions(exported.content))
         return {case.name: 0.5 - loss * (1 + number / 5) for number, case in enumerate(cases)}
 
     original = quantization.dices_of
