@@ -28,7 +28,11 @@ def run(data_folder: Path | None, work_folder: Path) -> list[Row]:
     _run("resample_data", *words)
     weights = train_once(work / "DATA", work / "SAVE", "dilated", NETWORK, 2000)
     path = work / "dilated_int8.onnx"
-    _run("export_network", "-w", weights, "-o", path, "--int8", "-d", work / "DATA", "--margin", 1, "--overwrite")
+    words = ["-w", weights, "-o", path, "--int8", "-d", work / "DATA", "--overwrite", "--margin"]
+    try:
+        _run("export_network", *words, MARGIN)
+    except subprocess.CalledProcessError:  # refused; nothing is with the largest margin, which gives the figure
+        _run("export_network", *words, 1)
     figures = read_exported(path).document["non_inferiority"]
     name = f"Dice lost by int8 at most (95%), {figures['patients']} patients"
     return [Row.absolute(name, -figures["low"], MARGIN, "")]
