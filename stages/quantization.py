@@ -88,7 +88,7 @@ def quantize(
 
     def predict(model: bytes, some: Iterable[Case]) -> dict[str, float]:
         smaller = unpack(exported.path, pack(model, document))
-        return dices_of(smaller, open_graph(smaller, engine, threads, "fp32"), list(some), "predicting with 8 bits")
+        return dices_of(smaller, open_graph(smaller, engine, threads, "fp32"), list(some), "comparing 8 bits with 32")
 
     model = quantized_model(plain, inputs.images, cases, predict, _SHARE_OF_MARGIN * margin)
     after = predict(model, cases)
