@@ -42,8 +42,8 @@ def predict_scans(options: ScanPredictionOptions) -> None:
     if folder:
         ScanRecord.refuse_other_folder(folder)
     predictor = Predictor(options.weights, options.within, options)
-    for note in predictor.notes:
-        print(note)
+    if predictor.note:
+        print(predictor.note)
     if folder is None:
         _predict_one(predictor, found.scans[0], options.output_file)
         return

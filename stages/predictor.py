@@ -107,7 +107,7 @@ class Predictor:
         classes: of the predictions.
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
         place: device and threads, for the user.
-        notes: what the options do without, for the user.
+        note: why there is no predicted Dice with these options, for the user; None if nothing is missing.
 
     Raises:
         InputError: a file is missing or damaged, or networks do not suit each other or the options.
@@ -122,9 +122,8 @@ class Predictor:
         self.place = engines.place
         calibration = self.group.findings.calibration
         suited = calibration if calibration and _suits(calibration.clip_to, self.first) else None
-        note = suited.note_with(options.views, self.kept) if suited else None
-        self.notes = (note,) if note else ()
-        self._calibration = None if note else suited
+        self.note = suited.note_with(options.views, self.kept) if suited else None
+        self._calibration = None if self.note else suited
 
     def predict(
         self,
