@@ -11,11 +11,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from studies.acdc.settings import CLASSES, SETTINGS
+from studies.acdc.settings import CLASSES
 from studies.command_line import ROOT, build_study_parser, parse_study, run_parts
-
-IGNORE_LABEL = 4  # of voxels that are not annotated
-PARTS = {"scribbles": {**SETTINGS, "ignore_label": IGNORE_LABEL}}
+from studies.scribbles.settings import PARTS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,11 +31,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     if not args.scribbles.is_dir():
         parser.error(f"--scribbles {args.scribbles}: there is no such folder")
 
-    from studies.scribbles.parts import Study, study_scribbles
+    from studies.scribbles.parts import Study, study_part
     from studies.scribbles.report import report
 
     def study(name, scripts, results):
-        return study_scribbles(Study(scripts, args.data, args.scribbles.resolve(), args.work), name, IGNORE_LABEL)
+        return study_part(Study(scripts, args.data, args.scribbles.resolve(), args.work), name)
 
     run_parts(args, root, CLASSES, PARTS, study, report)
 

@@ -1,4 +1,4 @@
-"""The study: an ensemble of networks trained on scribbles, its students, and a second round."""
+"""Parts of the study: an ensemble of networks trained on scribbles, with its students; and a second round."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,8 @@ from base.json_files import read_json, write_json
 from studies.acdc.distillation import distil, distil_again
 from studies.acdc.settings import VOXEL_SIZE
 from studies.results import Part
+from studies.scribbles.settings import AGAIN, DATA, IGNORE_LABEL, LABEL
 from studies.scripts import Scripts
-
-LABEL = "scribbles"  # of the groups of runs
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Study:
     scribbles: Path
     work: Path
 
-    def resample(self, data: str, ignore_label: int) -> None:
+    def resample(self) -> None:
         """Run stage 1: train and val patients with scribbles, test patients with dense references."""
         protocol = read_json(self.scans / "protocol.json", {"train": [str], "val": [str], "test": [str]}, "restore it")
         source = self.work / "source"
@@ -40,13 +39,15 @@ class Study:
                         link.symlink_to(path)
         listing = self.work / "split.json"
         write_json(listing, split)
-        options = ["--layout", "acdc", "--voxel-size", *VOXEL_SIZE, "--ignore-label", ignore_label]
-        self.scripts.resample(data, "-d", source, *options, "--split-file", listing)
+        options = ["--layout", "acdc", "--voxel-size", *VOXEL_SIZE, "--ignore-label", IGNORE_LABEL]
+        self.scripts.resample(DATA, "-d", source, *options, "--split-file", listing)
 
 
-def study_scribbles(study: Study, data: str, ignore_label: int) -> Part:
-    """Distil an ensemble of networks trained on scribbles, and once more with students as members."""
-    part = Part()
-    study.resample(data, ignore_label)
-    distil_again(study.scripts, part, distil(study.scripts, part, data, LABEL))
-    return part
+def study_part(study: Study, name: str) -> Part:
+    """Distil an ensemble of networks trained on scribbles; in the part `AGAIN`, an ensemble of its students."""
+    part, again = Part(), Part()
+    study.resample()
+    distilled = distil(study.scripts, part, DATA, LABEL)
+    if name == AGAIN:
+        distil_again(study.scripts, again, distilled)
+    return again if name == AGAIN else part

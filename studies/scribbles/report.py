@@ -10,7 +10,7 @@ from studies.acdc.claims import MARGIN, Figures, trained_once
 from studies.acdc.report import CLAIM_HEADINGS, GROUP_HEADINGS, group_row
 from studies.claims import CLAIM_COLUMNS, Claim
 from studies.results import Results
-from studies.scribbles.parts import LABEL
+from studies.scribbles.settings import LABEL, PARTS
 from studies.tables import claim_row, markdown_table, sections
 
 PRIMARY_CLAIM = Claim(f"student, {LABEL}", f"alone, {LABEL}", 0.01)
@@ -33,7 +33,7 @@ def report(results: Results) -> None:
         "Primary claim": markdown_table(CLAIM_HEADINGS, list(map(claim_row, primary))),
         "Secondary claims": markdown_table(CLAIM_HEADINGS, list(map(claim_row, secondary))),
         "Choices on validation patients": markdown_table(_CHOICES, figures.choices),
-        "Trainings": markdown_table(_TRAININGS, trained_once(figures, "scribbles")),
+        "Trainings": markdown_table(_TRAININGS, [row for part in PARTS for row in trained_once(figures, part)]),
     }
     text = sections(tables)
     write_text(results.folder / "tables.md", text)

@@ -1,0 +1,9 @@
+"""Settings of the study: those of the study of few references, on scribbles; stored with the results."""
+
+from studies.acdc.settings import SETTINGS
+
+LABEL = "scribbles"  # of the groups of runs
+DATA = "scribbles"  # name of the prepared data
+IGNORE_LABEL = 4  # of voxels that are not annotated
+AGAIN = "again"  # part with a second round, in which students are the members
+PARTS = dict.fromkeys(("scribbles", AGAIN), {**SETTINGS, "ignore_label": IGNORE_LABEL})
