@@ -6,4 +6,4 @@ LABEL = "scribbles"  # of the groups of runs
 DATA = "scribbles"  # name of the prepared data
 IGNORE_LABEL = 4  # of voxels that are not annotated
 AGAIN = "again"  # part with a second round, in which students are the members
-PARTS = dict.fromkeys(("scribbles", AGAIN), {**SETTINGS, "ignore_label": IGNORE_LABEL})
+PARTS = {part: {**SETTINGS, "ignore_label": IGNORE_LABEL} for part in (DATA, AGAIN)}
