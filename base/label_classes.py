@@ -9,6 +9,7 @@ from base.names import check_name
 # Label and class index of voxels that are excluded from losses and measures: outside the image, without a reference, or
 # not annotated in it.
 IGNORED = 255
+MARKED_IN = ("volumes", "slices")  # where every structure has a scribble, if somebody says so
 
 _KEYS = {"names", "labels", "titles"}
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))

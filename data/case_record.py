@@ -6,13 +6,19 @@ import numpy as np
 
 from base.channels import UNNAMED, check_channel
 from base.json_files import check_shape, read_json
-from base.label_classes import IGNORED
+from base.label_classes import IGNORED, MARKED_IN
 from base.names import check_name
 from data.case_folder import RECORD, image_kind
 
+
+def _check_scribbles(value) -> None:
+    if value not in MARKED_IN:
+        raise ValueError(f"{value!r} is none of {', '.join(MARKED_IN)}")
+
+
 _SUMS = {"image": str, "reference?": str}
 _SHAPE = {
-    "options": {"voxel_size_mm": (None, [(None, float)] * 3), "ignore_label?": int},
+    "options": {"voxel_size_mm": (None, [(None, float)] * 3), "ignore_label?": int, "scribbles?": _check_scribbles},
     "original": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "resampled": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "labels": (None, {str: int}),

@@ -1,6 +1,6 @@
 """Cases that stage 1 has resampled, and the volumes in their folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,11 @@ class Case:
         return self.record["options"].get("ignore_label")
 
     @property
+    def scribbles(self) -> str | None:
+        """Where scribbles mark every structure, one of `base.label_classes.MARKED_IN`; None if nobody says so."""
+        return self.record["options"].get("scribbles")
+
+    @property
     def voxel_size_mm(self) -> list[float | None] | None:
         """The `--voxel-size` (x, y, z) of stage 1, None along axes that were kept, or None if the grid was kept."""
         return self.record["options"]["voxel_size_mm"]
@@ -99,6 +104,10 @@ class Case:
         """The `fingerprint` and, if recorded, the SHA-256 of the originals: all data on which metrics depend."""
         originals = self.record.get("original_sha256", {})
         return self.fingerprint | {f"original_{kind}": value for kind, value in originals.items()}
+
+    def with_scribbles(self, checksums: Mapping[str, str]) -> dict[str, str]:
+        """Return `fingerprint` or `content` with what is said of scribbles, for results that depend on it."""
+        return {**checksums, **({"scribbles": self.scribbles} if self.scribbles else {})}
 
     @cached_property
     def grid(self) -> Grid:

@@ -115,6 +115,7 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
         "options": {
             "voxel_size_mm": list(voxel_size_mm) if voxel_size_mm else None,
             **({} if source.ignore_label is None else {"ignore_label": source.ignore_label}),
+            **({} if source.scribbles is None else {"scribbles": source.scribbles}),
         },
         "source": {
             **{image_kind(channel): image.stamps() for channel, image in images.items()},

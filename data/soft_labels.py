@@ -188,7 +188,7 @@ class SoftLabels:
 
 def _note(case: Case, statistic: str, class_name: str, units: np.ndarray) -> str:
     """Return the note in a file's header, by which its place and its content are checked."""
-    words = f"{sorted(case.fingerprint.items())} {statistic} {class_name} {checksum(units)}"
+    words = f"{sorted(case.with_scribbles(case.fingerprint).items())} {statistic} {class_name} {checksum(units)}"
     return f"{_NOTE}{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
 
@@ -236,8 +236,8 @@ def find_soft_labels(
     for case in cases:
         if case.name not in known or not soft_labels.is_complete(case):
             raise InputError(folder / case.name, "the soft labels are missing", remedy)
-        if known[case.name] != case.fingerprint:
-            problem = f"the soft labels were made of another scan or voxel grid than {case.folder} holds now"
+        if known[case.name] != case.with_scribbles(case.fingerprint):
+            problem = f"the soft labels were made of another scan, voxel grid or reference than {case.folder} holds now"
             raise InputError(folder / case.name, problem, remedy)
     return soft_labels, record
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from base.errors import InputError
 from base.folder_lock import locked
+from base.label_classes import IGNORED
 from base.regions import regions_of
 from base.run_files import COMPONENT_CHOICE, DICE_CALIBRATION, ENTROPY, MUTUAL_INFORMATION, map_path, remove_maps
 from base.run_record import EnsembleSettings, RunRecord
@@ -20,6 +21,7 @@ from data.clipping import Clip, clip_of_reference
 from data.components import keep_components
 from data.intensities import normalize
 from data.predictions import Scan, reference_labels
+from data.scribbles import without_unmarked
 from data.soft_labels import SoftLabels, soft_label_folder
 from networks.members import check_together, fitting_members, listed_members, member_weights, not_trained_on
 from networks.weights import TrainedNetwork
@@ -108,7 +110,7 @@ class EnsembleRun:
         self._results = RunResults(self._folder, record, self._regions, options.overwrite, processes)
         unseen, is_validation = self._unseen(cases), options.evaluate == "val"
         self._trust = TrustReport(self._folder, record, calibration, is_validation, unseen)
-        fingerprints = {case.name: case.fingerprint for case in cases}
+        fingerprints = {case.name: case.with_scribbles(case.fingerprint) for case in cases}
         self._soft_labels.begin(soft_record, fingerprints, options.overwrite, record.clips)
         if processes.is_first:
             remove_abandoned_stores(self._folder)
@@ -177,11 +179,14 @@ class EnsembleRun:
             prediction = keep_components(prediction, self._kept, self._classes)
             scan.write(prediction, self._results.prediction_path(case.name))
             seconds = time.perf_counter() - began - storing  # as of one network: from reading to a written prediction
-            self._soft_labels.write(case, average.soft.mean, average.deviation)
+            reference = case.resampled_classes(self._classes)
+            soft_labels = average.soft.mean
+            if case.scribbles and reference is not None and (reference == IGNORED).any():
+                soft_labels = without_unmarked(soft_labels, reference, case.scribbles)
+            self._soft_labels.write(case, soft_labels, average.deviation)
             maps = average.uncertainty_maps()
             for name in self._written_maps:
                 scan.write_map(maps[name], map_path(self._folder, case.name, name))
-            reference = case.resampled_classes(self._classes)
             if reference is not None:
                 ensembled = EnsembledCase(
                     case.name,

@@ -12,6 +12,7 @@ from base.errors import InputError
 from base.label_classes import IGNORED, LabelClasses
 from data.cases import Case
 from data.components import keep_largest
+from data.scribbles import unmarked
 from networks.weights import TrainedNetwork
 from stages.split_run import RunOptions
 from utils.evaluation.metrics import dice
@@ -50,7 +51,7 @@ def settle_components(
         known = None
     if options.keep_largest == "auto":
         judged = [case for case in cases if case.has_reference]
-        if options.evaluate == "val" and not (known and known.cases == {case.name: case.content for case in judged}):
+        if options.evaluate == "val" and not (known and known.cases == _judged_by(judged)):
             known = _choose(judged, classes, weights, options.clip_to, predict)
             known.write(path)
         if not known:
@@ -74,6 +75,8 @@ def _choose(
     for case in tqdm(cases, "choosing components", unit="case"):
         prediction, reference = predict(case)
         annotated = reference != IGNORED
+        if case.scribbles:
+            annotated |= unmarked(prediction, reference, case.scribbles)  # known to be background
         for count in _TRIED:
             kept = keep_largest(prediction, count)
             for name, label in labels.items():
@@ -83,9 +86,13 @@ def _choose(
         {name: max(tried, key=tried.get) for name, tried in means.items()},
         weights,
         clip_to,
-        {case.name: case.content for case in cases},
+        _judged_by(cases),
         {name: {str(count): mean for count, mean in tried.items()} for name, tried in means.items()},
     )
+
+
+def _judged_by(cases: Sequence[Case]) -> dict[str, dict[str, str]]:
+    return {case.name: case.with_scribbles(case.content) for case in cases}
 
 
 def _described(choice: ComponentChoice) -> str:

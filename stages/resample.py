@@ -80,6 +80,11 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
         sources = find_source_cases(options.data, layout, channels, **frames)
     if options.ignore_label is not None:
         sources = [replace(source, ignore_label=options.ignore_label) for source in sources]
+    if options.scribbles:
+        sources = [replace(source, scribbles=options.scribbles) for source in sources]
+        if all(source.ignore_label is None for source in sources) and not options.plan:
+            problem = "means nothing where all voxels are annotated"
+            raise InputError("--scribbles", problem, "name the label of those that are not with --ignore-label")
     return layout, sources
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from base.channels import UNNAMED, check_channel
 from base.errors import InputError
+from base.label_classes import MARKED_IN
 from data.layouts import LAYOUTS
 from data.layouts.acdc import FRAMES
 from utils.cli.options import option
@@ -61,6 +62,12 @@ class SourceOptions:
         parse=parse_ignore_label,
         metavar="LABEL",
         help="label of voxels that are not annotated, 1 to 255 (default: that of nnU-Net's dataset.json, else none)",
+    )
+    scribbles: str | None = option(
+        "--scribbles",
+        choices=MARKED_IN,
+        help="where every structure has an annotated voxel, in each volume or in each axial slice that shows it: what "
+        "is connected to none is background in soft labels and in the choice of components (default: no such claim)",
     )
 
 

@@ -26,6 +26,7 @@ class SourceCase:
         split: the split whose folder contains it; None outside of such folders.
         patient: its patient, if patients have several cases; empty if the case is the patient.
         ignore_label: label of voxels that are not annotated in the reference; None if all are, or nobody says so.
+        scribbles: where scribbles mark every structure, one of `base.label_classes.MARKED_IN`; None if nobody says so.
         may_be_labels: whether the file could also be a map of labels, so that its values must be checked.
         problem: the reason why it cannot be read, if already known; only this case is refused.
         channels: the image of each channel by name, in order; empty for a scan of one image, which needs no name.
@@ -39,6 +40,7 @@ class SourceCase:
     problem: str = ""
     may_be_labels: bool = False
     ignore_label: int | None = None
+    scribbles: str | None = None
     channels: Mapping[str, ImageFile] = field(default_factory=dict)
 
     @property

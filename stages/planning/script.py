@@ -133,6 +133,7 @@ def source_words(options: ResamplingOptions, layout: str, settings: Settings) ->
     words += ["--channels", ",".join(options.channels)] if options.channels else []
     words += ["--patients", options.patients.resolve()] if options.patients else []
     words += ["--ignore-label", settings.ignore_label] if settings.ignore_label is not None else []
+    words += ["--scribbles", options.scribbles] if options.scribbles else []
     return [str(word) for word in words]
 
 

@@ -7,7 +7,7 @@ from base.json_files import read_json, write_json
 from studies.acdc.distillation import distil, distil_again
 from studies.acdc.settings import VOXEL_SIZE
 from studies.results import Part
-from studies.scribbles.settings import AGAIN, DATA, IGNORE_LABEL, LABEL
+from studies.scribbles.settings import AGAIN, DATA, IGNORE_LABEL, LABEL, MARKED_IN
 from studies.scripts import Scripts
 
 
@@ -39,7 +39,8 @@ class Study:
                         link.symlink_to(path)
         listing = self.work / "split.json"
         write_json(listing, split)
-        options = ["--layout", "acdc", "--voxel-size", *VOXEL_SIZE, "--ignore-label", IGNORE_LABEL]
+        options = ["--layout", "acdc", "--voxel-size", *VOXEL_SIZE]
+        options += ["--ignore-label", IGNORE_LABEL, "--scribbles", MARKED_IN]
         self.scripts.resample(DATA, "-d", source, *options, "--split-file", listing)
 
 

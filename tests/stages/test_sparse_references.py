@@ -1,10 +1,12 @@
 """References in which most voxels are not annotated, from stage 1 to a student."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from base.errors import InputError
 from tests.material import SMALL, image_of, make_kidney, rows_of, write_case
@@ -19,6 +21,11 @@ def scribbled(reference: sitk.Image, seed: int, share: float = 0.2) -> sitk.Imag
     sparse = sitk.GetImageFromArray(labels)
     sparse.CopyInformation(reference)
     return sparse
+
+
+def array_of(path) -> np.ndarray:
+    """Return the voxels (z, y, x) along LPS."""
+    return sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS"))
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +123,100 @@ def test_nnunets_label_named_ignore_needs_no_option(call, tmp_path):
     record = json.loads((tmp_path / "DATA" / "a" / "resampling.json").read_text())
     assert record["labels"] == {"0": 56, "1": 32}
     assert record["options"]["ignore_label"] == 255
+
+
+@pytest.fixture(scope="module")
+def marked(sparse, tmp_path_factory, call):
+    """Return DATA of the same kidneys with marks in every structure of every slice, and a copy of SAVE.
+
+    Every second slice shows no structure.
+    """
+    data, save, _ = sparse
+    folder = tmp_path_factory.mktemp("marked")
+    for name, source in (("DATA", data), ("SAVE", save)):
+        shutil.copytree(source, folder / name)
+    for path in (folder / "DATA").rglob("segmentation.nii.gz"):
+        reference = sitk.ReadImage(str(path))
+        for z in range(0, reference.GetSize()[2], 2):
+            reference[:, :, z] = IGNORE
+        sitk.WriteImage(reference, str(path))
+    resample = ["resample_data.py", "-d", folder / "DATA", "--voxel-size", 3, 3, 5, "--ignore-label", IGNORE]
+    assert "3 resampled" in call(*resample, "--scribbles", "slices")
+    return folder / "DATA", folder / "SAVE"
+
+
+def marked_components(mask: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Return the connected components of a mask, in its slices, that hold or touch a mark."""
+    structure = np.zeros((3, 3, 3))
+    structure[1] = 1
+    components, _ = ndimage.label(mask | marks, structure)
+    return np.isin(components, np.setdiff1d(components[marks], [0])) & mask
+
+
+@pytest.fixture(scope="module")
+def unclaimed(marked, call):
+    """Return the soft labels of the same DATA in which nobody says that every structure has a mark."""
+    data, save = marked
+    copy = save.parent / "UNCLAIMED"
+    shutil.copytree(data, copy)
+    for path in copy.rglob("resampling.json"):
+        record = json.loads(path.read_text())
+        del record["options"]["scribbles"]
+        path.write_text(json.dumps(record))
+    folder = save / "unclaimed_soft_labels"
+    command = ["ensemble.py", "-d", copy, "-s", save, "--classes", "0,1,2", "-e", "train", "-r", "unclaimed"]
+    call(*command, "--soft-labels", folder)
+    return folder
+
+
+def test_soft_labels_keep_only_what_is_connected_to_a_mark(marked, unclaimed, call):
+    data, save = marked
+    call("ensemble.py", "-d", data, "-s", save, "--classes", "0,1,2", "-e", "train", "-r", "marked")
+    reference = array_of(data / "train" / "case_00000" / "segmentation_rs.nii.gz")
+    changed = 0
+    for label in (1, 2):
+        before, after = (
+            array_of(folder / "train" / "case_00000" / f"mean_{label}.nii.gz").astype(int)
+            for folder in (unclaimed, save / "soft_labels" / "0_1_2")
+        )
+        for level in (1, 64, 128, 192):  # a unit may be rounded otherwise
+            expected = marked_components(before >= level, reference == label)
+            assert not (after[~expected] > level).any()
+            assert (after[expected] >= level - 1).all()
+        changed += np.count_nonzero(abs(after - before) > 1)
+    assert changed
+
+
+def test_soft_labels_made_without_the_claim_are_not_those_with_it(marked, unclaimed, call):
+    data, save = marked
+    command = ["training_network.py", *SMALL, "-d", data, "-s", save, "--classes", "0,1,2", "-i", 10, "-r", "refused"]
+    with pytest.raises(InputError, match="made of another scan, voxel grid or reference"):
+        call(*command, "--soft", "--soft-labels", unclaimed)
+
+
+def test_components_without_a_mark_count_as_false_in_the_choice(marked, call):
+    data, save = marked
+    command = ["testing_network.py", "-d", data, "-s", save, "-e", "val"]
+    command += ["--network-weights", save / "member 0" / "FINAL*.pth"]
+    for run, kept in (("all", 0), ("one", 1), ("chosen", "auto")):
+        call(*command, "-r", run, "--keep-largest", kept)
+    (path,) = (save / "member 0").glob("FINAL*.keep_largest.json")
+    choice = json.loads(path.read_text())
+    reference = array_of(data / "val" / "case_00002" / "segmentation.nii.gz")
+    predicted = {run: array_of(save / run / "val" / "case_00002_prediction.nii.gz") for run in ("all", "one")}
+    labels = predicted["all"]
+    known = sum(marked_components(labels == label, reference == label) for label in (1, 2))
+    judged = (reference != IGNORE) | ((labels > 0) & (known == 0))
+    assert judged.sum() > (reference != IGNORE).sum()
+    for run, count in (("all", "0"), ("one", "1")):
+        for label in (1, 2):
+            own, true = (predicted[run] == label) & judged, reference == label
+            expected = 2 * (own & true).sum() / (own.sum() + true.sum())
+            assert choice["dice"][str(label)][count] == pytest.approx(expected, abs=1e-6)
+
+
+def test_scribbles_mean_nothing_where_all_is_annotated(run, tmp_path):
+    image, reference = make_kidney(0)
+    write_case(tmp_path / "case_00000", image, reference)
+    process = run("resample_data.py", "-d", tmp_path, "--scribbles", "slices", status=2)
+    assert "--scribbles: means nothing where all voxels are annotated" in process.stderr
