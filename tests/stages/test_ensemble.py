@@ -342,7 +342,7 @@ def test_soft_labels_of_another_grid_are_refused(run, call, kidneys, with_soft_l
     shutil.copytree(kidneys, data)
     call("resample_data.py", "-d", data, "--voxel-size", 4, 4, 5)
     process = run(*student(data, with_soft_labels), status=2)
-    assert "another scan or voxel grid" in process.stderr
+    assert "another scan, voxel grid or reference" in process.stderr
     assert "python ensemble.py" in process.stderr
 
 
