@@ -28,7 +28,7 @@ from stages.planning.rules import guess_ignore_label, propose, with_tried
 from stages.planning.script import script_of
 from stages.planning.splits import propose_split
 from stages.planning.trial import try_settings
-from stages.resample import find_left_over_of, find_sources
+from stages.resample import check_scribbles, find_left_over_of, find_sources
 from stages.resampling_options import ResamplingOptions
 from utils.runtime.devices import choose_device
 from utils.runtime.processes import ALONE, Processes
@@ -64,6 +64,7 @@ def plan_data_set(options: ResamplingOptions) -> None:
             print(f"label {label} is taken for voxels that are not annotated: {figure}")
             sources = [replace(source, ignore_label=label) for source in sources]
             data_set = replace(examine(sources, layout, jobs, options.threads or 1), guess=figure)
+        check_scribbles(sources)
         names = [source.name for source in sources]
         split, split_choice = propose_split(data_set, names, options.split_file, options.split, options.seed)
         memory_bytes = device_memory_bytes(choose_device("auto", ALONE))

@@ -43,6 +43,7 @@ def _resample(options: ResamplingOptions, processes: Processes) -> None:
     if processes.is_first:
         finish_moves(root)
     layout, sources = find_sources(options)
+    check_scribbles(sources)
     left_over = find_left_over_of(options, layout, sources) if processes.is_first else []
     if not all(source.is_case_folder or source.problem for source in sources):
         if options.output is None:
@@ -82,10 +83,14 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
         sources = [replace(source, ignore_label=options.ignore_label) for source in sources]
     if options.scribbles:
         sources = [replace(source, scribbles=options.scribbles) for source in sources]
-        if all(source.ignore_label is None for source in sources) and not options.plan:
-            problem = "means nothing where all voxels are annotated"
-            raise InputError("--scribbles", problem, "name the label of those that are not with --ignore-label")
     return layout, sources
+
+
+def check_scribbles(sources: Sequence[SourceCase]) -> None:
+    """Raise InputError if scribbles mark every structure, and no case has voxels that are not annotated."""
+    if any(source.scribbles for source in sources) and all(source.ignore_label is None for source in sources):
+        problem = "means nothing where all voxels are annotated"
+        raise InputError("--scribbles", problem, "name the label of those that are not with --ignore-label")
 
 
 def find_left_over_of(options: ResamplingOptions, layout: str, sources: list[SourceCase]) -> list[LeftOver]:

@@ -88,8 +88,12 @@ def test_without_test_cases_the_validation_cases_are_compared(tmp_path, options)
 
 def test_the_data_set_is_described_as_it_was_to_the_plan(tmp_path):
     options = ResamplingOptions(
-        images=(str(tmp_path / "SCANS"),), references=tmp_path / "LABELS", patients=tmp_path / "p.csv", plan=tmp_path
+        images=(str(tmp_path / "SCANS"),),
+        references=tmp_path / "LABELS",
+        patients=tmp_path / "p.csv",
+        scribbles="slices",
+        plan=tmp_path,
     )
     [first, *_] = commands_of(tmp_path, options, replace(SETTINGS, ignore_label=4), mistakes=True)
     named = ["--images", tmp_path / "SCANS", "--references", tmp_path / "LABELS", "--patients", tmp_path / "p.csv"]
-    assert first[1:9] == [*map(str, named), "--ignore-label", "4"]
+    assert first[1:11] == [*map(str, named), "--ignore-label", "4", "--scribbles", "slices"]
