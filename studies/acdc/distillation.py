@@ -1,6 +1,5 @@
-"""One distillation on cine MR: members of three kinds, ensemble, students of the best kind; and a second round."""
+"""One distillation on cine MR: members of three kinds, ensemble, students of the best kind; its variants and rounds."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from studies.acdc.settings import KINDS, KINDS_TOGETHER, LONG, MEMBERS, PREDICTION, SEEDS, SOFT, VIEWS
@@ -19,23 +18,32 @@ class Distilled:
     Attributes:
         label: of its groups of runs, such as ``7 labelled``.
         kind: of network alone and students.
+        members: all that were trained.
         ensemble: name of the ensemble, whose members are `teachers`.
+        alone: networks as the students, trained on references.
         students: of the ensemble.
     """
 
     data: str
     label: str
     kind: str
+    members: list[Network]
     ensemble: str
     teachers: list[Network]
+    alone: list[Network]
     students: list[Network]
+
+    @property
+    def groups(self) -> dict[str, list[Network]]:
+        """The networks by their role."""
+        return {"member": self.members, "alone": self.alone, "student": self.students}
 
 
 def distil(scripts: Scripts, part: Part, data: str, label: str) -> Distilled:
     """Train members of three kinds with two losses, label all train scans, and train students of the best kind.
 
     The kinds that make up the ensemble, the kind of the students, and the components that are kept of each class, are
-    chosen on the validation patients, before any test patient is predicted.
+    chosen on the validation patients, before any test patient is predicted. Results are added as chosen.
     """
     members = {(kind, loss): member(data, kind, loss, seed) for kind in KINDS for loss, seed in MEMBERS.items()}
     scripts.train(list(members.values()))
@@ -54,29 +62,29 @@ def distil(scripts: Scripts, part: Part, data: str, label: str) -> Distilled:
     students = [student(data, kind, ensemble, seed) for seed in SEEDS]
     scripts.train([*alone, *students])
     scripts.predict([*alone, *students], "val", *PREDICTION, *CHOOSE_COMPONENTS)
-    distilled = Distilled(data, label, kind, ensemble, teachers, students)
-    evaluate(scripts, part, distilled, {"member": list(members.values()), "alone": alone, "student": students})
+    distilled = Distilled(data, label, kind, list(members.values()), ensemble, teachers, alone, students)
+    scripts.average(ensemble, teachers, "test", *IN_VIEWS, data=data)
+    part.add_ensemble(f"ensemble, {label}", scripts, ensemble, "test")
+    for group, networks in distilled.groups.items():
+        scripts.predict(networks, "test", *PREDICTION)
+        part.add_networks(f"{group}, {label}", scripts, networks, "val", "test")
     return distilled
 
 
-def evaluate(scripts: Scripts, part: Part, distilled: Distilled, groups: Mapping[str, Sequence[Network]]) -> None:
-    """Predict the test patients, and add the results: as chosen, with all components, and with other views."""
+def add_variants(scripts: Scripts, part: Part, distilled: Distilled) -> None:
+    """Predict the test patients with all components, and with other views, and add the results."""
     data, label, ensemble, teachers = distilled.data, distilled.label, distilled.ensemble, distilled.teachers
-    runs = {"": (ensemble, IN_VIEWS), ", all components": (ensemble + ALL_COMPONENTS, (*IN_VIEWS, *KEEP_ALL))}
-    for variant, (run, options) in runs.items():
-        scripts.average(run, teachers, "test", *options, data=data)
-        part.add_ensemble(f"ensemble, {label}{variant}", scripts, run, "test")
+    scripts.average(ensemble + ALL_COMPONENTS, teachers, "test", *IN_VIEWS, *KEEP_ALL, data=data)
+    part.add_ensemble(f"ensemble, {label}, all components", scripts, ensemble + ALL_COMPONENTS, "test")
     scripts.average(ensemble + ONE_VIEW, teachers, "val", *PREDICTION, *CHOOSE_COMPONENTS, data=data)
     scripts.average(ensemble + ONE_VIEW, teachers, "test", *PREDICTION, data=data)
     part.add_ensemble(f"ensemble, {label}, one view", scripts, ensemble + ONE_VIEW, "test")
-    for group, networks in groups.items():
-        scripts.predict(networks, "test", *PREDICTION)
+    for group, networks in distilled.groups.items():
         scripts.predict(networks, "test", *PREDICTION, *KEEP_ALL, suffix=ALL_COMPONENTS)
-        part.add_networks(f"{group}, {label}", scripts, networks, "val", "test")
         part.add_networks(f"{group}, {label}, all components", scripts, networks, "test", suffix=ALL_COMPONENTS)
-    for group in ("alone", "student"):
-        scripts.predict(groups[group], "test", *IN_VIEWS, suffix=FOUR_VIEWS)
-        part.add_networks(f"{group}, {label}, {VIEWS} views", scripts, groups[group], "test", suffix=FOUR_VIEWS)
+    for group, networks in (("alone", distilled.alone), ("student", distilled.students)):
+        scripts.predict(networks, "test", *IN_VIEWS, suffix=FOUR_VIEWS)
+        part.add_networks(f"{group}, {label}, {VIEWS} views", scripts, networks, "test", suffix=FOUR_VIEWS)
 
 
 def distil_again(scripts: Scripts, part: Part, first: Distilled) -> None:

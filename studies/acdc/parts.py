@@ -5,7 +5,7 @@ from pathlib import Path
 
 from base.json_files import read_json, write_json
 from base.text_files import decode
-from studies.acdc.distillation import distil, distil_again
+from studies.acdc.distillation import add_variants, distil, distil_again
 from studies.acdc.folds import Fold, folds_of, published_fold
 from studies.acdc.settings import AGAIN, PARTS, VOXEL_SIZE
 from studies.results import Part
@@ -68,4 +68,6 @@ def study_part(study: Study, name: str) -> Part:
     distilled = distil(study.scripts, part, data, f"{PARTS[name]} labelled")
     if name == AGAIN:
         distil_again(study.scripts, again, distilled)
+    else:
+        add_variants(study.scripts, part, distilled)
     return again if name == AGAIN else part
