@@ -8,6 +8,7 @@ RESULTS/claims.csv     differences between groups of runs, with intervals and te
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
 from base.atomic_file import write_text
@@ -86,7 +87,7 @@ def report(results: Results) -> None:
     text = sections(tables)
     write_text(results.folder / "tables.md", text)
     print(text)
-    _draw(figures, results)
+    draw(figures, results.folder, "7 labelled")
 
 
 def _as_calibrated(groups: Sequence[str]) -> list[str]:
@@ -94,15 +95,16 @@ def _as_calibrated(groups: Sequence[str]) -> list[str]:
     return [group for group in groups if group.count(",") == 1]
 
 
-def _draw(figures: Figures, results: Results) -> None:
+def draw(figures: Figures, folder: Path, label: str) -> None:
+    """Plot means of all groups of runs, and differences of the students labelled `label`, if there are any."""
     if figures.groups:
         dices = {group: figures.dices(group)[0] for group in figures.groups}
-        plot_means(results.folder / "means.png", dices, "alone, 7 labelled")
-    names = [f"{role}, 7 labelled" for role in ("student", "alone", "ensemble")]
+        plot_means(folder / "means.png", dices, f"alone, {label}")
+    names = [f"{role}, {label}" for role in ("student", "alone", "ensemble")]
     if set(names) <= set(figures.groups):
         values = figures.dices(*names)
         limits = {("mean", name): mean_interval(values[0] - other) for name, other in zip(names[1:], values[1:])}
-        plot_comparison(results.folder / "student.png", names, {"mean": values}, limits, MARGIN)
+        plot_comparison(folder / "student.png", names, {"mean": values}, limits, MARGIN)
 
 
 def group_row(figures: Figures, group: str) -> dict:

@@ -216,5 +216,8 @@ def test_scribbles_replace_the_references_of_train_and_val_patients(scans, tmp_p
         assert (target.parents[1] == scans) == (name.split("_")[0] in PROTOCOL["test"])
     claims = {row["claim"]: row for row in rows_of(tmp_path / "work" / "results" / "claims.csv")}
     assert claims["student, scribbles: better than alone, scribbles"]["cases"] == "20"
+    targets = rows_of(tmp_path / "work" / "results" / "targets.csv")
+    assert [row["met"] for row in targets] == ["yes", "yes"]
+    assert float(targets[0]["figure"]) == pytest.approx(0.88, abs=1e-3)  # 0.86 of the network alone, and 0.02
     command = json.loads((tmp_path / "work" / "steps" / "resample_scribbles.json").read_text())["command"]
     assert command[command.index("--ignore-label") + 1] == "4"
