@@ -9,10 +9,11 @@ import pytest
 from studies.acdc.report import report as report_acdc
 from studies.hippocampus.report import report as report_hippocampus
 from studies.results import Results
+from studies.scribbles.report import report as report_scribbles
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-REPORTS = {"hippocampus": report_hippocampus, "acdc": report_acdc}
+REPORTS = {"hippocampus": report_hippocampus, "acdc": report_acdc, "scribbles": report_scribbles}
 WRITTEN = ("claims.csv", "targets.csv", "tables.md")
 
 
@@ -34,6 +35,7 @@ def test_the_tables_follow_from_the_stored_runs_and_cases(study, tmp_path):
         ("README.md", REPORTS, ""),
         ("docs/hippocampus.md", ["hippocampus"], ""),
         ("docs/acdc.md", ["acdc"], "## Results"),
+        ("docs/scribbles.md", ["scribbles", "acdc"], "## Results"),
     ],
 )
 def test_figures_in_the_documents_are_those_of_the_tables(document, studies, section):
