@@ -7,8 +7,6 @@ Where every structure has a mark, in each volume or in each axial slice, these a
 import numpy as np
 import SimpleITK as sitk
 
-from base.label_classes import IGNORED
-
 
 def connected_to_marks(values: np.ndarray, marks: np.ndarray, marked_in: str) -> np.ndarray:
     """Return for each voxel the highest level at which it is connected to a mark, and at most its own value.
@@ -65,6 +63,6 @@ def unmarked(labels: np.ndarray, reference: np.ndarray, marked_in: str) -> np.nd
         marked_in: one of `base.label_classes.MARKED_IN`.
     """
     known = np.zeros(labels.shape, bool)
-    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED)):
+    for label in np.unique(labels[labels > 0]):
         known |= connected_to_marks(labels == label, reference == label, marked_in) > 0
     return (labels > 0) & ~known
