@@ -18,6 +18,7 @@ from stages.network_groups import NetworkGroup
 from stages.predictor import Prediction, Predictor
 from stages.scan_options import ScanPredictionOptions
 from stages.scan_record import ScanEntry, ScanRecord
+from stages.scans_ahead import ScansAhead
 from utils.cli.options import recorded_options
 from utils.ensembling.entropy import entropy
 from utils.evaluation.shown_slices import DoubtMap
@@ -39,21 +40,24 @@ def predict_scans(options: ScanPredictionOptions) -> None:
         raise InputError(options.output, problem, "name a folder with -o")
     if found.note():
         print(found.note())
+    finished = ()
     if folder:
         ScanRecord.refuse_other_folder(folder)
-    predictor = Predictor(options.weights, options.within, options)
-    if predictor.note:
-        print(predictor.note)
-    if folder is None:
-        _predict_one(predictor, found.scans[0], options.output_file)
-        return
-    with locked(folder):
-        ScanRun(options, predictor, folder).predict(found.scans)
+        finished = () if options.overwrite else ScanRecord.read(folder).scans
+    with ScansAhead(found.scans, finished) as ahead:
+        predictor = Predictor(options.weights, options.within, options)
+        if predictor.note:
+            print(predictor.note)
+        if folder is None:
+            _predict_one(predictor, ahead, found.scans[0], options.output_file)
+            return
+        with locked(folder):
+            ScanRun(options, predictor, folder).predict(found.scans, ahead)
 
 
-def _predict_one(predictor: Predictor, source: ScanSource, path: Path) -> None:
+def _predict_one(predictor: Predictor, ahead: ScansAhead, source: ScanSource, path: Path) -> None:
     """Predict one scan, and write its label map alone."""
-    images, placement = source.read()
+    images, placement = ahead.read(source)
     prediction = predictor.predict(images, placement, source.path)
     _warn(source, prediction)
     prediction.scan.write(prediction.labels, path)
@@ -83,7 +87,7 @@ class ScanRun:
         if not self._draws:
             print("note: no overlays are drawn, as matplotlib is not installed")
 
-    def predict(self, sources: list[ScanSource]) -> None:
+    def predict(self, sources: list[ScanSource], ahead: ScansAhead) -> None:
         """Predict the scans that are not finished, and write tables of all.
 
         Raises:
@@ -93,7 +97,7 @@ class ScanRun:
         failed, skipped = [], 0
         for source in tqdm(sources, "predicting", unit="scan"):
             try:
-                skipped += self._predict(source)
+                skipped += self._predict(source, ahead)
             except (InputError, OSError) as error:
                 failed.append(source.name)
                 tqdm.write(f"error: {' '.join(one_line(error).split())}", file=sys.stderr)
@@ -105,14 +109,14 @@ class ScanRun:
             some = ", ".join(failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
             raise InputError(self._folder, f"holds no prediction of {some}", "see the lines above")
 
-    def _predict(self, source: ScanSource) -> bool:
+    def _predict(self, source: ScanSource, ahead: ScansAhead) -> bool:
         """Predict a scan unless it is finished; return whether it was."""
         sha256 = source.sha256()
         if not self._options.overwrite and self._is_done(source.name, sha256):
             return True
         self._withdraw(source.name)
         began = time.perf_counter()
-        images, placement = source.read()
+        images, placement = ahead.read(source)
         prediction = self._predictor.predict(images, placement, source.path)
         _warn(source, prediction)
         prediction.scan.write(prediction.labels, prediction_path(self._folder, source.name))

@@ -44,7 +44,7 @@ class ScanEntry:
         sha256: of its files' content.
         made_with: networks, classes and options that determine the prediction (plain values).
         versions: of this program and of what computed the prediction.
-        seconds: from reading the scan to the written label map.
+        seconds: from reading the scan to the written label map, without what was read while another was predicted.
         warnings: how the scan differs from those that the networks were trained on.
         volumes_ml: volume of each foreground class in ml, by its title or name.
         predicted_dice: of each foreground class, with its lower bound and the number of validation patients.
