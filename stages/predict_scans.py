@@ -7,12 +7,14 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
+import SimpleITK as sitk
 from tqdm import tqdm
 
 from base.errors import InputError, one_line
 from base.folder_lock import locked
 from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
 from base.version import VERSION, versions
+from data.images.image_geometry import Placement
 from data.scan_files import ScanSource, find_scans
 from stages.network_groups import NetworkGroup
 from stages.predictor import Prediction, Predictor
@@ -22,6 +24,9 @@ from stages.scans_ahead import ScansAhead
 from utils.cli.options import recorded_options
 from utils.ensembling.entropy import entropy
 from utils.evaluation.shown_slices import DoubtMap
+
+ReadScan = tuple[dict[str, sitk.Image], Placement | None]  # see `ScanSource.read`
+HashedScan = tuple[str, dict[str, sitk.Image], Placement | None]  # its SHA-256 first
 
 _PACKAGES = ("numpy", "SimpleITK")
 _NOT_RECORDED = ("input", "output", "weights", "within")  # inputs and networks are known by their content
@@ -44,7 +49,7 @@ def predict_scans(options: ScanPredictionOptions) -> None:
     if folder:
         ScanRecord.refuse_other_folder(folder)
         finished = () if options.overwrite else ScanRecord.read(folder).scans
-    with ScansAhead(found.scans, finished) as ahead:
+    with ScansAhead(found.scans, _read_hashed if folder else ScanSource.read, finished) as ahead:
         predictor = Predictor(options.weights, options.within, options)
         if predictor.note:
             print(predictor.note)
@@ -55,7 +60,12 @@ def predict_scans(options: ScanPredictionOptions) -> None:
             ScanRun(options, predictor, folder).predict(found.scans, ahead)
 
 
-def _predict_one(predictor: Predictor, ahead: ScansAhead, source: ScanSource, path: Path) -> None:
+def _read_hashed(source: ScanSource) -> HashedScan:
+    """Read a scan after its SHA-256: if its files change in between, the record does not vouch for the new ones."""
+    return source.sha256(), *source.read()
+
+
+def _predict_one(predictor: Predictor, ahead: ScansAhead[ReadScan], source: ScanSource, path: Path) -> None:
     """Predict one scan, and write its label map alone."""
     images, placement = ahead.read(source)
     prediction = predictor.predict(images, placement, source.path)
@@ -87,7 +97,7 @@ class ScanRun:
         if not self._draws:
             print("note: no overlays are drawn, as matplotlib is not installed")
 
-    def predict(self, sources: list[ScanSource], ahead: ScansAhead) -> None:
+    def predict(self, sources: list[ScanSource], ahead: ScansAhead[HashedScan]) -> None:
         """Predict the scans that are not finished, and write tables of all.
 
         Raises:
@@ -109,14 +119,13 @@ class ScanRun:
             some = ", ".join(failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
             raise InputError(self._folder, f"holds no prediction of {some}", "see the lines above")
 
-    def _predict(self, source: ScanSource, ahead: ScansAhead) -> bool:
+    def _predict(self, source: ScanSource, ahead: ScansAhead[HashedScan]) -> bool:
         """Predict a scan unless it is finished; return whether it was."""
-        sha256 = source.sha256()
-        if not self._options.overwrite and self._is_done(source.name, sha256):
+        if not self._options.overwrite and self._is_done(source):
             return True
         self._withdraw(source.name)
         began = time.perf_counter()
-        images, placement = ahead.read(source)
+        sha256, images, placement = ahead.read(source)
         prediction = self._predictor.predict(images, placement, source.path)
         _warn(source, prediction)
         prediction.scan.write(prediction.labels, prediction_path(self._folder, source.name))
@@ -135,10 +144,10 @@ class ScanRun:
         self._record.add(source.name, entry)
         return False
 
-    def _is_done(self, name: str, sha256: str) -> bool:
-        entry = self._record.scans.get(name)
-        same = entry is not None and entry.sha256 == sha256 and entry.made_with == self._made_with
-        return same and prediction_path(self._folder, name).is_file()
+    def _is_done(self, source: ScanSource) -> bool:
+        entry = self._record.scans.get(source.name)
+        same = entry is not None and entry.sha256 == source.sha256() and entry.made_with == self._made_with
+        return same and prediction_path(self._folder, source.name).is_file()
 
     def _withdraw(self, name: str) -> None:
         """Forget an earlier prediction of a scan, and remove the files that this one might not write."""

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from data.images.dicom_series import same_locale
+from data.scan_files import ScanSource
 from stages.predictor import Predictor
 from stages.scan_options import PredictorOptions
 from tests.material import SMALL, make_kidney, rows_of
@@ -258,6 +259,25 @@ def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, v
     assert "0 predicted, 1 done before" in call("predict", "-i", scans / "c.nii.gz", *command[3:], "--keep-largest", 1)
     assert [row["scan"] for row in rows_of(out / "volumes.csv")] == ["a", "b", "c"]
     assert "3 predicted" in call(*command, "--keep-largest", 1, "--overwrite")
+
+
+def test_a_scan_that_changes_after_it_was_read_is_predicted_again(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
+    _, save = tested
+    scan, read = tmp_path / "scan.nii", ScanSource.read
+    sitk.WriteImage(volume, str(scan))
+
+    def read_and_replace(source: ScanSource):
+        found = read(source)
+        sitk.WriteImage(volume + 1, str(scan))
+        return found
+
+    words = ("predict", "-i", scan, "-o", tmp_path / "out", "-w", *weights(save, "one"))
+    with monkeypatch.context() as patched:
+        patched.setattr(ScanSource, "read", read_and_replace)
+        assert "1 predicted, 0 done before" in call(*words)
+    assert "1 predicted, 0 done before" in call(*words)
+    assert "0 predicted, 1 done before" in call(*words)
 
 
 def test_one_scan_can_be_written_to_a_file_of_its_own(call, tested, volume, tmp_path):
