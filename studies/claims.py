@@ -42,7 +42,7 @@ def decide_claims(claims: Sequence[Claim], values: Callable[[str], Values]) -> l
     correction, is below the bar.
 
     Args:
-        values: returns the values of a group or run by its name; all must have the same cases.
+        values: returns the values of a group or run by its name; only cases of both count.
     """
     rows = [_row(claim, values) for claim in claims]
     for is_kind in (lambda row: row["margin"] is None, lambda row: row["margin"] is not None):

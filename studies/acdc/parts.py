@@ -7,7 +7,7 @@ from base.json_files import read_json, write_json
 from base.text_files import decode
 from studies.acdc.distillation import add_variants, distil, distil_again
 from studies.acdc.folds import Fold, folds_of, published_fold
-from studies.acdc.settings import AGAIN, PARTS, VOXEL_SIZE
+from studies.acdc.settings import AGAIN, PARTS, VARIED, VOXEL_SIZE
 from studies.results import Part
 from studies.scripts import Scripts
 
@@ -61,13 +61,16 @@ def group_of(info: Path) -> str:
 
 
 def study_part(study: Study, name: str) -> Part:
-    """Distil an ensemble of the references of a part; in the part `AGAIN`, students of the first fold."""
+    """Distil an ensemble of the references of a part; in the part `AGAIN`, students of the first fold.
+
+    Only in the part `VARIED` are the test patients also predicted with all components, and with other views.
+    """
     part, again = Part(), Part()
     data = "fold1" if name == AGAIN else name
     study.resample(data)
     distilled = distil(study.scripts, part, data, f"{PARTS[name]} labelled")
     if name == AGAIN:
         distil_again(study.scripts, again, distilled)
-    else:
+    elif name == VARIED:
         add_variants(study.scripts, part, distilled)
     return again if name == AGAIN else part

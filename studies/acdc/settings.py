@@ -32,6 +32,7 @@ SETTINGS = {
     "prediction": PREDICTION,
     "voxel_size": VOXEL_SIZE,
 }
+VARIED = "fold1"  # part with variants of the predictions: all components, other views
 AGAIN = "again"  # part with a second round, in which students of the first fold are the members
 # References by part, in the order of execution.
 PARTS = {**{f"fold{number}": ANNOTATED for number in range(1, 6)}, "three": 3, "all": 70, AGAIN: ANNOTATED}
