@@ -69,6 +69,17 @@ def test_there_are_no_circular_imports():
     assert not left, f"in or above a circle: {sorted(left)}"
 
 
+def test_one_module_imports_matplotlib():
+    """It does so after it has put aside a notebook's MPLBACKEND, with which the import may fail."""
+    importers = set()
+    for name, path in KNOWN.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [node.module] if isinstance(node, ast.ImportFrom) else []
+            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            importers |= {name for one in named if one.split(".")[0] in ("matplotlib", "pylab")}
+    assert importers == {"utils.runtime.figures"}
+
+
 def test_the_scripts_stay_short():
     """Scripts hold only the command line; the work of a stage is in stages/."""
     for script in SCRIPTS:

@@ -18,7 +18,9 @@ def run_python(*command, **environment):
     return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("module", ["utils.runtime.figures", "studies.pictures"])
+@pytest.mark.parametrize(
+    "module", ["stages.train", "stages.predict", "stages.average", "stages.plan", "studies.pictures"]
+)
 def test_figures_ignore_the_backend_of_a_notebook(module):
     backend = "module://matplotlib_inline.backend_inline"
     code = f"import {module}, matplotlib; print(matplotlib.get_backend())"

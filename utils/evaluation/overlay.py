@@ -16,10 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from contourpy import contour_generator
-from matplotlib import patheffects
-from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Patch, Rectangle
 
 from base.intensity_records import Range
 from utils.evaluation.case_measures import Segmentation
@@ -41,7 +37,7 @@ from utils.evaluation.shown_slices import (
     farthest_error,
     most_wrong_slices,
 )
-from utils.runtime.figures import CLASS_COLOURS, DPI, plt, save_figure
+from utils.runtime.figures import CLASS_COLOURS, DPI, matplotlib, plt, save_figure
 
 # Pixels.
 _PANEL, _SMALL, _GAP, _TITLE, _ROW_TITLE, _TEXT = 372, 106, 8, 34, 22, 338
@@ -50,7 +46,7 @@ _FAR_MM = 10.0  # an error farther away gets a row of its own, where the others 
 _LONGEST_TITLE = 110  # characters
 _SPARSE = 64  # voxels of a side, for the window of a scan without one
 _DASHES = (0, (4, 2.5))
-_CASING = [patheffects.withStroke(linewidth=3, foreground="black")]
+_CASING = [matplotlib.patheffects.withStroke(linewidth=3, foreground="black")]
 
 
 @dataclass(frozen=True)
@@ -131,10 +127,14 @@ class _Page:
                 if not lines:
                     continue
                 if style == "solid":
-                    self.axes.add_collection(LineCollection(lines, colors="black", linewidths=line_width + 1.6), False)
+                    self.axes.add_collection(
+                        matplotlib.collections.LineCollection(lines, colors="black", linewidths=line_width + 1.6), False
+                    )
                     if len(self._case.classes) > 1 and line_width > 1:
                         self._name_contour(max(lines, key=len), name, colour)
-                drawn = LineCollection(lines, colors=colour, linewidths=line_width, linestyles=[style])
+                drawn = matplotlib.collections.LineCollection(
+                    lines, colors=colour, linewidths=line_width, linestyles=[style]
+                )
                 self.axes.add_collection(drawn, False)
 
     def _name_contour(self, line: np.ndarray, name: str, colour: str) -> None:
@@ -159,7 +159,9 @@ class _Page:
         """Draw a circle around a pixel (column, row) of a panel."""
         for colour, line_width in (("black", 4), ("white", 2)):
             centre = (left + pixel[0], top + pixel[1])
-            self.axes.add_patch(Circle(centre, 17, fill=False, edgecolor=colour, linewidth=line_width))
+            self.axes.add_patch(
+                matplotlib.patches.Circle(centre, 17, fill=False, edgecolor=colour, linewidth=line_width)
+            )
 
     def frame(self, whole: View, close: View, left: int, top: int) -> None:
         """Draw into a small panel, of the `whole` slice, what the large one shows."""
@@ -169,7 +171,7 @@ class _Page:
         last = [share + close.side_mm / whole.side_mm for share in first]
         (x, y), (right, bottom) = (np.clip(shares, 0.01, 0.99) * _SMALL for shares in (first, last))
         edge = {"fill": False, "edgecolor": "white", "linewidth": 1}
-        self.axes.add_patch(Rectangle((left + x, top + y), right - x, bottom - y, **edge))
+        self.axes.add_patch(matplotlib.patches.Rectangle((left + x, top + y), right - x, bottom - y, **edge))
 
     def save(self, path: Path) -> None:
         """Write the page."""
@@ -246,15 +248,15 @@ def _write_measures(axes, case: ShownCase, left: int, top: int) -> None:
 def _draw_legend(axes, case: ShownCase, panels: Sequence[Panel], left: float, bottom: float) -> None:
     """Draw the legend of lines and areas, with its lower left corner at shares of the picture."""
     grey = {"color": "#444444", "linewidth": 1.7}
-    entries = [Line2D([], [], label="prediction", **grey)]
+    entries = [matplotlib.lines.Line2D([], [], label="prediction", **grey)]
     if case.segmentation.reference is not None:
-        entries.append(Line2D([], [], linestyle=_DASHES, label="reference", **grey))
+        entries.append(matplotlib.lines.Line2D([], [], linestyle=_DASHES, label="reference", **grey))
     entries += [
-        Line2D([], [], color=colour, linewidth=4, label=f"class {name}")
+        matplotlib.lines.Line2D([], [], color=colour, linewidth=4, label=f"class {name}")
         for colour, (name, _) in zip(cycle(CLASS_COLOURS), case.classes)
     ]
     for colour, name in legend_of(panels, case.doubt).items():
         hatch = None if colour == FALSE_POSITIVE else "////"
-        entries.append(Patch(facecolor=f"{colour}73", edgecolor=colour, hatch=hatch, label=name))
+        entries.append(matplotlib.patches.Patch(facecolor=f"{colour}73", edgecolor=colour, hatch=hatch, label=name))
     place = {"loc": "lower left", "bbox_to_anchor": (left, bottom), "borderaxespad": 0}
     axes.legend(handles=entries, frameon=False, fontsize=9.5, borderpad=0, **place)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from matplotlib.colors import to_rgb
 
 from base.boxes import Box, bounding_box
 from base.intensity_records import Range
 from base.label_classes import IGNORED
 from utils.evaluation.case_measures import Segmentation
 from utils.evaluation.shown_slices import DoubtMap
+from utils.runtime.figures import matplotlib
 
 FALSE_POSITIVE, FALSE_NEGATIVE, OTHER_CLASS, DOUBT = "#f0e442", "#cc79a7", "#0072b2", "#f0e442"
 _PLANES = ("axial", "coronal", "sagittal")
@@ -184,7 +184,7 @@ class Panel:
 
 def _fill(picture: np.ndarray, mask: np.ndarray, colour: str, share: float | np.ndarray) -> None:
     """Blend `colour` into a picture where `mask` is True, by its share, a number or (pixels, 1)."""
-    picture[mask] += share * (np.array(to_rgb(colour), np.float32) - picture[mask])
+    picture[mask] += share * (np.array(matplotlib.colors.to_rgb(colour), np.float32) - picture[mask])
 
 
 def scale_bar_mm(side_mm: float) -> float:

@@ -1,4 +1,4 @@
-"""Figures: matplotlib without a display, class colours, atomic PNG writes."""
+"""Figures: matplotlib without a display, class colours, atomic PNG writes. All modules take matplotlib from here."""
 
 import io
 import os
@@ -7,7 +7,11 @@ from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"  # a notebook's MPLBACKEND may name a backend that is not installed here
 
-import matplotlib
+import matplotlib.collections
+import matplotlib.colors
+import matplotlib.lines
+import matplotlib.patches
+import matplotlib.patheffects
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image  # which matplotlib needs itself

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from html import escape
 
 import numpy as np
-from matplotlib.image import imsave
 
 from utils.pages.svg_curves import Curve, plot_svg
-from utils.runtime.figures import CLASS_COLOURS
+from utils.runtime.figures import CLASS_COLOURS, plt
 from utils.training.validation_picture import ShownPicture
 
 REFRESH_SECONDS = 10
@@ -148,7 +147,7 @@ def picture_html(picture: ShownPicture | None) -> str:
     panels = []
     for title, pixels in picture.panels.items():
         memory = io.BytesIO()
-        imsave(memory, np.ascontiguousarray(pixels.transpose(1, 2, 0)), format="png")
+        plt.imsave(memory, np.ascontiguousarray(pixels.transpose(1, 2, 0)), format="png")
         content = base64.b64encode(memory.getvalue()).decode("ascii")
         panels.append(
             f'<figure><img alt="{title}" src="data:image/png;base64,{content}">'
