@@ -9,6 +9,7 @@ from base.names import check_name
 # Label and class index of voxels that are excluded from losses and measures: outside the image, without a reference, or
 # not annotated in it.
 IGNORED = 255
+MEAN = "mean"  # in tables, in place of a class: of all foreground classes
 MARKED_IN = ("volumes", "slices")  # where every structure has a scribble, if somebody says so
 
 _KEYS = {"names", "labels", "titles"}
@@ -107,6 +108,8 @@ def parse_titles(text: str) -> tuple[tuple[str, str], ...]:
             if not name:
                 raise ValueError("a title belongs to no class")
             _check_title(title)
+            if title == MEAN:
+                raise ValueError(f"{MEAN} stands for the mean of several classes")
     except ValueError as error:
         raise InputError("class names", f"{text!r}: {error}", "write them like 1=kidney,2=tumour") from None
     return tuple(pairs)

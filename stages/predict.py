@@ -22,6 +22,7 @@ from base.run_files import (
     probability_path,
     remove_maps,
 )
+from base.run_record import RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.components import keep_components
@@ -136,10 +137,8 @@ class NetworkRun:
         if options.evaluate != "train":
             self._note_known(cases)
         self._comparison = None
-        if options.compare and processes.is_first:  # may refuse: before earlier results are touched
-            name, definition = options.run or trained.experiment, definition_of(folder, options.overwrite)
-            compared = replace(record, surface_dice=definition)
-            self._comparison = ComparisonReport(options.save, name, options.evaluate, options.compare, compared)
+        if processes.is_first:  # may refuse: before earlier results are touched
+            self._comparison = self._compared(record)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
         self._trust = TrustReport(folder, record, calibration, options.evaluate == "val", self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
@@ -150,6 +149,15 @@ class NetworkRun:
             remove_comparison(folder)
             remove_report(folder)
         self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
+
+    def _compared(self, record: RunRecord) -> ComparisonReport | None:
+        """Return the comparison that is asked for; else that of an earlier call, unless its results are given up."""
+        options = self._options
+        place = options.save, options.run or self._trained.experiment, options.evaluate
+        record = replace(record, surface_dice=definition_of(self._folder, options.overwrite))
+        if options.compare:
+            return ComparisonReport(*place, options.compare, record, options.margin)
+        return None if options.overwrite else ComparisonReport.again(*place, record)
 
     def _note_known(self, cases: list[Case]) -> None:
         """Print a note if the network was trained on patients of `cases`."""
@@ -220,5 +228,5 @@ class NetworkRun:
         self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
         self._trust.write()
         if self._comparison:
-            self._comparison.report(self._options.margin)
+            self._comparison.report()
         print(f"report: {write_report(self._folder)}")

@@ -89,7 +89,7 @@ class ScanRun:
             "weights": {network.description.experiment: network.sha256 for network in networks},
             "within": {network.description.experiment: network.sha256 for network in first},
             "classes": predictor.classes.to_json(),
-            "options": {**recorded, "keep_largest": predictor.kept, **_unequal(predictor.group)},
+            "options": {**recorded, "keep_largest": predictor.kept, **_unequal(predictor.group), **_lines(predictor)},
         }
         engines = sorted({network.engine for network in (*networks, *first)})
         self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
@@ -183,6 +183,15 @@ class ScanRun:
 def _unequal(group: NetworkGroup) -> dict[str, list[float]]:
     """Return the weights of an ensemble's members where they differ."""
     return {} if len(set(group.weights)) == 1 else {"member_weights": group.weights}
+
+
+def _lines(predictor: Predictor) -> dict[str, dict]:
+    """Return what turns estimates of the Dice into predictions of it; nothing if none is predicted."""
+    calibration = predictor.calibration
+    if calibration is None:
+        return {}
+    lines = {name: asdict(line) for name, line in calibration.lines.items()}
+    return {"predicted_dice": {"estimator": calibration.estimator, "lines": lines}}
 
 
 def _doubt(prediction: Prediction) -> DoubtMap:

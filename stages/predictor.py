@@ -108,6 +108,7 @@ class Predictor:
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
         place: device and threads, for the user.
         note: why there is no predicted Dice with these options, for the user; None if nothing is missing.
+        calibration: of the predicted Dice; None if none is predicted.
 
     Raises:
         InputError: a file is missing or damaged, or networks do not suit each other or the options.
@@ -123,7 +124,7 @@ class Predictor:
         calibration = self.group.findings.calibration
         suited = calibration if calibration and _suits(calibration.clip_to, self.first) else None
         self.note = suited.note_with(options.views, self.kept) if suited else None
-        self._calibration = None if self.note else suited
+        self.calibration = None if self.note else suited
 
     def predict(
         self,
@@ -153,7 +154,7 @@ class Predictor:
 
     def _predicted_dice(self, prediction: Prediction, members: MemberAgreement) -> dict[str, PredictedDice]:
         """Return the predicted Dice of each class, with the calibration that suits the networks."""
-        calibration = self._calibration
+        calibration = self.calibration
         if not calibration:
             return {}
         own = self.group.networks[0].description.classes

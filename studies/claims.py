@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median_high
 
+from base.label_classes import MEAN
 from utils.comparison.paired_tests import PRIMARY, Values, compare, holm
-from utils.evaluation.case_measures import MEAN
 
 CLAIM_COLUMNS = ("claim", "group", "against", "cases", "mean", "against_mean", "difference", "low", "high")
 CLAIM_COLUMNS += ("margin", "p", "p_holm", "bar", "met")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from statistics import fmean
 
+from base.label_classes import MEAN
 from studies.results import Results, values_of
 from utils.comparison.paired_tests import PRIMARY
-from utils.evaluation.case_measures import MEAN
 from utils.evaluation.trust_quality import Coverage, RiskCoverage, spearman
 
 TRUST_HEADINGS = {

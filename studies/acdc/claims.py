@@ -5,11 +5,11 @@ from statistics import fmean
 
 import numpy as np
 
+from base.label_classes import MEAN
 from studies.acdc.settings import VIEWS
 from studies.claims import Claim, decide_claims
 from studies.results import Results, values_of
 from utils.comparison.paired_tests import PRIMARY, Values, paired, share_kept
-from utils.evaluation.case_measures import MEAN
 
 MARGIN = 0.005
 PRIMARY_CLAIMS = (

@@ -13,6 +13,7 @@ from statistics import fmean
 
 from base.atomic_file import write_text
 from base.csv_files import rounded, write_table
+from base.label_classes import MEAN
 from studies.acdc.claims import (
     MARGIN,
     PRIMARY_CLAIMS,
@@ -31,7 +32,6 @@ from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS, trust_rows
 from utils.comparison.paired_tests import PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
-from utils.evaluation.case_measures import MEAN
 
 GROUP_HEADINGS = {
     "group": "",

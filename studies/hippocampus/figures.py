@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import nan
 from statistics import mean
 
+from base.label_classes import MEAN
 from studies.results import Results, values_of
 from utils.comparison.paired_tests import PRIMARY, Values
-from utils.evaluation.case_measures import MEAN
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from base.atomic_file import write_text
 from base.csv_files import rounded, write_table
+from base.label_classes import MEAN
 from studies.claims import CLAIM_COLUMNS, decide_claims
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.tables import tables_of
@@ -31,7 +32,6 @@ from studies.results import Results
 from studies.trust import trust_rows
 from utils.comparison.paired_tests import PRIMARY, mean_interval, paired
 from utils.comparison.picture import plot_comparison
-from utils.evaluation.case_measures import MEAN
 
 
 def report(results: Results) -> None:

@@ -5,12 +5,12 @@ from statistics import mean
 
 import numpy as np
 
+from base.label_classes import MEAN
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
 from studies.tables import claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS
 from utils.comparison.paired_tests import PRIMARY, mean_interval
-from utils.evaluation.case_measures import MEAN
 
 GROUP_HEADINGS = {
     "group": "",

@@ -77,7 +77,7 @@ def test_titles_name_classes_in_what_is_shown_and_distinguish_none():
     assert with_titles(plain, parse_titles("5=cyst"), "").shown == ("background", "1+2", "cyst")
 
 
-@pytest.mark.parametrize("text", ["1", "1=", "=kidney", "1=a/b", "1=..", "1=a+b", "1=a=b", ""])
+@pytest.mark.parametrize("text", ["1", "1=", "=kidney", "1=a/b", "1=..", "1=a+b", "1=a=b", "1=mean", ""])
 def test_invalid_titles_are_refused(text):
     with pytest.raises(InputError, match="class names"):
         parse_titles(text)

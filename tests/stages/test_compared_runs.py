@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 
+from base.csv_files import write_table
 from base.errors import InputError
 from tests.material import rows_of
 
@@ -85,6 +86,26 @@ def test_a_refused_comparison_leaves_existing_results_unchanged(call, predicted,
     with pytest.raises(InputError):
         call("testing_network", *options, "--overwrite", *more)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_comparison_follows_the_runs_that_it_names(call, predicted, tmp_path):
+    save, options = predicted
+    save = shutil.copytree(save, tmp_path / "SAVE")
+    options = [save if option == predicted[0] else option for option in options]
+    folder = save / "student" / "train"
+    call("testing_network", *options, "--compare", "one", "--margin", 0.02)
+    metrics = save / "one" / "train" / "metrics.csv"
+    rows = rows_of(metrics)
+    for row in rows:
+        row["dice"] = "0.125"
+    write_table(metrics, list(rows[0]), rows)
+    call("testing_network", *options)
+    compared = [row for row in rows_of(folder / "comparison.csv") if row["measure"] == "dice"]
+    assert {(row["against"], row["against_mean"], row["margin"]) for row in compared} == {("one", "0.125", "0.02")}
+    assert "0.125" in (folder / "report.html").read_text(encoding="utf-8")
+    shutil.rmtree(save / "one")
+    assert "note: the comparison of an earlier call is removed: " in call("testing_network", *options)
+    assert not (folder / "comparison.csv").exists() and not (folder / "comparison.png").exists()
 
 
 def test_overwriting_removes_all_earlier_results(call, predicted, tmp_path):

@@ -344,6 +344,19 @@ def test_inputs_that_cannot_be_predicted_are_refused(call, tested, volume, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_scan_is_predicted_again_once_its_dice_can_be_predicted(call, kidneys, save, tmp_path):
+    folder = tmp_path / "SAVE"
+    shutil.copytree(save / "one", folder / "one")
+    command = ["predict", "-i", kidneys / "test" / "case_00004" / "imaging.nii.gz", "-o", tmp_path / "out"]
+    command += ["-w", *weights(folder, "one")]
+    assert "predicted Dice 0." not in call(*command)
+    assert "0 predicted, 1 done before" in call(*command)
+    call("testing_network", "-d", kidneys, "-s", folder, "-e", "val", "--network-weights", *weights(folder, "one"))
+    printed = call(*command)
+    assert "(predicted Dice 0." in printed and "1 predicted, 0 done before" in printed
+    assert "0 predicted, 1 done before" in call(*command)
+
+
 def test_the_dice_is_predicted_as_in_stage_3_with_weights_and_as_exported(call, kidneys, save, tmp_path):
     """Calibrated on the validation case, which gives a line, and too few patients for a bound."""
     folder = tmp_path / "SAVE"

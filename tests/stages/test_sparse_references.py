@@ -82,6 +82,38 @@ def test_dice_is_that_of_the_annotated_voxels_and_distances_are_not_measured(spa
         assert row["ece"] != ""
 
 
+def test_the_dice_of_annotated_voxels_promises_nothing_about_whole_scans(sparse, call, tmp_path):
+    data, _, _ = sparse
+    save = shutil.copytree(sparse[1], tmp_path / "SAVE")
+    command = ["testing_network.py", "-d", data, "-s", save, "-e", "val"]
+    command += ["--network-weights", save / "member 0" / "FINAL*.pth"]
+    printed = call(*command)
+    assert "note: 1 references are annotated in part" in printed
+    assert "no predicted Dice: it is calibrated by predicting validation cases with references that are" in printed
+    folder = save / "member 0" / "val"
+    assert not (folder / "quality.csv").exists() and not (folder / "annotate_next.csv").exists()
+    (warning,) = [one for one in json.loads((folder / "summary.json").read_text())["warnings"] if "in part" in one]
+    assert warning in (folder / "report.html").read_text(encoding="utf-8")
+    assert not list((save / "member 0").glob("*.trust.json"))
+
+
+def test_a_calibration_on_annotated_voxels_of_an_earlier_version_is_removed(sparse, call, tmp_path):
+    data, _, _ = sparse
+    save = shutil.copytree(sparse[1], tmp_path / "SAVE")
+    (weights,) = (save / "member 0").glob("FINAL*.pth")
+    command = ["testing_network.py", "-d", data, "-s", save, "-e", "val", "--network-weights", weights]
+    call(*command)
+    record = json.loads((save / "member 0" / "val" / "predictions.json").read_text())
+    line = {"intercept": 0.9, "slope": 0.0, "margin": None, "patients": 1}
+    calibration = {"estimator": "expected_dice", "lines": {"1": line}, "weights": record["weights"], "clip_to": None}
+    calibration |= {"cases": record["cases"], "views": 1, "keep_largest": 0}
+    path = weights.with_suffix(".trust.json")
+    path.write_text(json.dumps(calibration))
+    call(*command)
+    assert not path.exists()
+    assert {row["predicted_dice"] for row in rows_of(save / "member 0" / "val" / "trust.csv")} == {""}
+
+
 def test_a_student_learns_from_soft_labels_where_nothing_is_annotated(sparse, call):
     data, save, _ = sparse
     call("ensemble.py", "-d", data, "-s", save, "-e", "train", "--classes", "0,1,2")

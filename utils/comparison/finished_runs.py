@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import InputError
+from base.label_classes import MEAN
 from base.run_files import METRICS, RECORD
 from base.run_record import NetworkSummary, RunRecord
 from utils.comparison.paired_tests import Values, with_mean
-from utils.evaluation.case_measures import MEAN, MEASURES
+from utils.evaluation.case_measures import MEASURES
 from utils.evaluation.run_results import name_of, read_metrics, same_content, values_of
 
 _NEEDED = ("cases", "classes", "networks", "regions", "tolerance_mm", "weights")

@@ -24,11 +24,13 @@ descriptive.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist
 from types import MappingProxyType
 
 import numpy as np
 
-from utils.evaluation.case_measures import MEAN, MEASURES
+from base.label_classes import MEAN
+from utils.evaluation.case_measures import MEASURES
 
 Values = Mapping[tuple[str, str], Mapping[str, float | None]]  # by class (region) and measure, then by case
 
@@ -53,6 +55,7 @@ PRIMARY = "dice"
 _RESAMPLES = 9999
 _SEED = 0
 _LIMITS = (0.025, 0.975)
+_LARGEST_SAMPLE = 500  # patients; with more, the normal distribution replaces exact sums and resamples
 _DECIMALS = 12  # measures have six digits; rounding errors beyond would hide ties
 
 
@@ -132,13 +135,15 @@ def paired_cases(*values: Mapping[str, float | None]) -> list[str]:
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """Compute the exact two-sided p value of Wilcoxon's signed-rank test.
+    """Compute the two-sided p value of Wilcoxon's signed-rank test: exact for up to 500 patients.
 
     The null distribution of the sum of the positive ranks is built up rank by rank. Midranks of ties are multiples of
-    1/2, so that ranks are doubled to be integers.
+    1/2, so that ranks are doubled to be integers. Differences of 0 have ranks, but do not count (Pratt 1959).
     """
-    from scipy.stats import rankdata  # takes half a second, so that only comparisons import it
+    from scipy.stats import rankdata, wilcoxon  # takes half a second, so that only comparisons import it
 
+    if len(differences) > _LARGEST_SAMPLE and differences.any():
+        return float(wilcoxon(differences, zero_method="pratt", correction=False, method="asymptotic").pvalue)
     counted = differences != 0
     doubled = np.rint(2 * rankdata(np.abs(differences))[counted]).astype(int)
     probabilities = np.zeros(doubled.sum() + 1)  # of each doubled sum
@@ -160,11 +165,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(differences: np.ndarray) -> tuple[float | None, float | None]:
-    """Compute the studentized bootstrap interval of the mean; None for a limit that is not finite."""
+    """Compute the 95% interval of the mean; None for a limit that is not finite.
+
+    It is a studentized bootstrap interval for up to 500 patients, else that of the normal distribution.
+    """
     error = _standard_error(differences)
     if error == 0:
         return None, None
-    t_low, t_high = np.quantile(_resampled_t(differences), _LIMITS, method="closest_observation")
+    if len(differences) > _LARGEST_SAMPLE:
+        t_low, t_high = map(NormalDist().inv_cdf, _LIMITS)
+    else:
+        t_low, t_high = np.quantile(_resampled_t(differences), _LIMITS, method="closest_observation")
     mean = differences.mean()
     return tuple(
         float(limit) if np.isfinite(limit) else None for limit in (mean - t_high * error, mean - t_low * error)
@@ -177,6 +188,8 @@ def p_of_mean_above(differences: np.ndarray, bound: float) -> float | None:
     if error == 0:
         return None
     t = (differences.mean() - bound) / error
+    if len(differences) > _LARGEST_SAMPLE:
+        return NormalDist().cdf(-t)
     return float((1 + np.count_nonzero(_resampled_t(differences) >= t)) / (1 + _RESAMPLES))
 
 

@@ -8,7 +8,7 @@ SAVE/<run>/<split>/comparison.csv    for each other run, measure and class: mean
 from collections.abc import Sequence
 from pathlib import Path
 
-from base.csv_files import rounded, write_table
+from base.csv_files import read_table, rounded, write_table
 from base.errors import InputError
 from base.run_files import COMPARISON, COMPARISON_PICTURE, KEPT
 from base.run_record import RunRecord
@@ -30,39 +30,58 @@ class ComparisonReport:
 
     Args:
         record: record of the run.
+        margin: non-inferiority margin, in Dice.
 
     Raises:
         InputError: another run is this one, or its results are missing, not finished or not comparable.
     """
 
-    def __init__(self, save_folder: Path, name: str, split: str, others: Sequence[str], record: RunRecord):
+    def __init__(
+        self, save_folder: Path, name: str, split: str, others: Sequence[str], record: RunRecord, margin: float
+    ):
         if name in others:
             raise InputError("--compare", f"{name} is the run itself", "name another run, there or with -r")
         self._place = save_folder, name, split
+        self._margin = margin
         self._others = [FinishedRun.read(save_folder, other, split) for other in others]
         for other in self._others:
             check_alike(name, record, other)
 
-    def report(self, margin: float) -> None:
-        """Write the tables and the picture, and print the tables, when the run is finished.
+    @classmethod
+    def again(cls, save_folder: Path, name: str, split: str, record: RunRecord) -> "ComparisonReport | None":
+        """Return the comparison with the runs of an earlier call, which may have been predicted anew since.
 
-        Args:
-            margin: non-inferiority margin, in Dice.
+        None if there was none; also, after it is removed with a note, if it can no longer be made.
+        """
+        folder = save_folder / name / split
+        try:
+            rows = read_table(folder / COMPARISON)
+            if not rows:
+                return None
+            margin = next(float(row["margin"]) for row in rows if row["margin"])
+            return cls(save_folder, name, split, list(dict.fromkeys(row["against"] for row in rows)), record, margin)
+        except InputError as error:
+            remove_comparison(folder)
+            print(f"note: the comparison of an earlier call is removed: {error}")
+            return None
+
+    def report(self) -> None:
+        """Write the tables and the picture, and print the tables, when the run is finished.
 
         Raises:
             InputError: no case has a reference.
         """
         run = FinishedRun.read(*self._place)
-        rows = compare(run.values, {other.name: other.values for other in self._others}, margin, run.patients)
+        rows = compare(run.values, {other.name: other.values for other in self._others}, self._margin, run.patients)
         if not rows:
             raise InputError(run.folder, "no case has a reference: there is nothing to compare", "leave out --compare")
         write_table(run.folder / COMPARISON, COLUMNS, map(rounded, rows))
-        self._draw(run, rows, margin)
+        self._draw(run, rows)
         for other in self._others:
-            _print_rows([row for row in rows if row["against"] == other.name], run.name, margin)
+            _print_rows([row for row in rows if row["against"] == other.name], run.name, self._margin)
         report_gain_kept(run, self._others)
 
-    def _draw(self, run: FinishedRun, rows: Sequence[dict], margin: float) -> None:
+    def _draw(self, run: FinishedRun, rows: Sequence[dict]) -> None:
         """Draw the Dice of the classes that all runs have."""
         runs = [run, *self._others]
         shared = [region for region, measure in run.values if measure == PRIMARY]
@@ -73,7 +92,7 @@ class ComparisonReport:
         limits = {
             (row["class"], row["against"]): (row["low"], row["high"]) for row in rows if row["measure"] == PRIMARY
         }
-        plot_comparison(run.folder / COMPARISON_PICTURE, [some.name for some in runs], dices, limits, margin)
+        plot_comparison(run.folder / COMPARISON_PICTURE, [some.name for some in runs], dices, limits, self._margin)
 
 
 def _print_rows(rows: Sequence[dict], name: str, margin: float) -> None:

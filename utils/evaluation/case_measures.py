@@ -23,7 +23,6 @@ MEASURES = {
     "ece": False,
     "brier": False,
 }
-MEAN = "mean"  # over the foreground classes, in place of a class or region
 VOLUMES = ("volume_ml", "reference_volume_ml")
 
 

@@ -10,8 +10,8 @@ from statistics import fmean
 import numpy as np
 
 from base.argmax import argmax
+from base.label_classes import MEAN
 from base.regions import Region
-from utils.evaluation.case_measures import MEAN
 from utils.evaluation.metrics import dice
 
 _NEGLIGIBLE = 0.01  # probabilities below this, summed over millions of background voxels, would outweigh a structure

@@ -197,6 +197,8 @@ class RunResults:
                         f"{name:>8} {measure:>16} {summary.mean:8.4f} {summary.deviation:8.4f} {summary.median:8.4f}"
                         f" {summary.worst:8.4f}  {summary.worst_case} (of {summary.count})"
                     )
+        if in_part := annotated_in_part(rows):
+            print(f"note: {len(in_part)} references are annotated in part: their Dice counts annotated voxels alone")
         seconds = [some[0]["seconds"] for some in rows.values()]
         print(f"{np.mean(seconds):.2f} s per case")
 
@@ -254,6 +256,18 @@ def summarise_measure(
 ) -> Summary | None:
     """Summarize one measure of one class over the cases of `read_metrics`."""
     return summarise(values_of(rows, class_name, measure), higher_is_better)
+
+
+def annotated_in_part(rows: dict[str, list[dict]]) -> set[str]:
+    """Return the cases of `read_metrics` whose references are not annotated everywhere.
+
+    Their Dice counts annotated voxels alone, so that it misses whatever is found elsewhere.
+    """
+    return {
+        case
+        for case, some in rows.items()
+        if any(row["dice"] is not None and row["reference_volume_ml"] is None for row in some)
+    }
 
 
 def values_of(rows: dict[str, list[dict]], class_name: str, measure: str) -> dict[str, float | None]:

@@ -13,12 +13,12 @@ import numpy as np
 from base.csv_files import read_table, rounded, write_table
 from base.dice_calibration import DiceCalibration, DiceLine
 from base.errors import InputError
+from base.label_classes import MEAN
 from base.run_files import ANNOTATE_NEXT, QUALITY, TRUST
 from base.run_record import RunRecord
 from utils.evaluation.annotation_order import annotation_order
-from utils.evaluation.case_measures import MEAN
 from utils.evaluation.dice_prediction import fit_line, fit_without_each
-from utils.evaluation.run_results import read_metrics, values_of
+from utils.evaluation.run_results import annotated_in_part, read_metrics, values_of
 from utils.evaluation.trust_quality import Coverage, RiskCoverage, spearman
 from utils.evaluation.trust_table import COLUMNS, TrustTable
 
@@ -31,6 +31,8 @@ _LEAST_ML = 1e-3  # added to volumes before their logarithm
 
 class TrustReport:
     """Report on trust at the end of a run in `folder`.
+
+    References that are annotated in part tell nothing here: the Dice of annotated voxels misses all errors elsewhere.
 
     Args:
         record: of the run.
@@ -54,18 +56,24 @@ class TrustReport:
         if not table.rows:
             return
         metrics = read_metrics(self._folder)
-        dices = {region: known(values_of(metrics, region, "dice")) for region in table.regions if region != MEAN}
+        without_reference = [case for case, rows in metrics.items() if all(row["dice"] is None for row in rows)]
+        in_part = annotated_in_part(metrics)
+        complete = {case: rows for case, rows in metrics.items() if case not in in_part}
+        dices = {region: known(values_of(complete, region, "dice")) for region in table.regions if region != MEAN}
         classes = self._record.classes.shown[1:]
         if MEAN in table.regions:
             dices[MEAN] = {
                 case: float(np.mean([dices[name][case] for name in classes]))
-                for case in metrics
+                for case in complete
                 if all(case in dices[name] for name in classes)
             }
         ensemble = self._record.ensemble
         is_clipped = ensemble is not None and ensemble.clip  # to references, which new scans lack
         own = self._calibrated(table, dices) if self._is_validation and not is_clipped else None
         calibration = own or (None if is_clipped else DiceCalibration.read(self._path))
+        if calibration and in_part & calibration.cases.keys():  # by an earlier version
+            self._path.unlink()
+            calibration = None
         if calibration and not calibration.suits(self._record.weights, self._record.clip_to):
             calibration = None
         if calibration and (note := calibration.note_with(*self._options)):
@@ -75,11 +83,11 @@ class TrustReport:
         rows = ({"case": case, "class": region, **row} for (case, region), row in table.rows.items())
         write_table(self._folder / TRUST, COLUMNS, map(rounded, rows))
         self._write_quality(table, dices, ranks_predictions=own is None)
-        self._write_order(table, metrics, dices)
+        self._write_order(table, metrics, without_reference)
         self._print(calibration, table.estimator)
 
     def _calibrated(self, table: TrustTable, dices: Mapping[str, Mapping[str, float]]) -> DiceCalibration | None:
-        """Calibrate on the cases with a reference that no network has seen, and store it; None without such cases."""
+        """Calibrate on the completely annotated cases that no network has seen, and store it; None without any."""
         lines, cases = {}, {}
         for region in table.regions:
             estimates = {
@@ -170,12 +178,12 @@ class TrustReport:
         }
 
     def _write_order(
-        self, table: TrustTable, metrics: Mapping[str, list[dict]], dices: Mapping[str, Mapping[str, float]]
+        self, table: TrustTable, metrics: Mapping[str, list[dict]], without_reference: Container[str]
     ) -> None:
         """Write annotate_next.csv; remove that of an earlier call where every case has a reference."""
         region = MEAN if MEAN in table.regions else table.regions[0]
         estimates = table.column(region, table.estimator)
-        doubts = {case: 1 - value for case, value in estimates.items() if case not in dices[region]}
+        doubts = {case: 1 - value for case, value in estimates.items() if case in without_reference}
         if not doubts:
             (self._folder / ANNOTATE_NEXT).unlink(missing_ok=True)
             return
@@ -197,7 +205,10 @@ class TrustReport:
 
     def _print(self, calibration: DiceCalibration | None, estimator: str) -> None:
         if calibration is None:
-            print("no predicted Dice: it is calibrated by predicting validation cases with references (-e val)")
+            print(
+                "no predicted Dice: it is calibrated by predicting validation cases with references that are annotated "
+                "everywhere (-e val)"
+            )
             return
         line = next(iter(calibration.lines.values()))
         bound = "no lower bound: it takes 9" if line.margin is None else "90% lower bound from as many"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from base.label_classes import MEAN
 from base.run_files import overlay_path
-from utils.evaluation.case_measures import MEAN
 from utils.pages.page import embedded
 from utils.pages.plain_text import safe
 from utils.reporting.run_figures import RunFigures

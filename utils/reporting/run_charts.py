@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from utils.evaluation.case_measures import MEAN
+from base.label_classes import MEAN
 from utils.evaluation.trust_quality import RiskCoverage
 from utils.pages.page import legend
 from utils.pages.plain_text import safe

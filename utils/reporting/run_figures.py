@@ -9,6 +9,7 @@ import numpy as np
 
 from base.csv_files import read_table
 from base.errors import InputError
+from base.label_classes import MEAN
 from base.run_files import (
     ANNOTATE_NEXT,
     CALIBRATION,
@@ -21,15 +22,13 @@ from base.run_files import (
 from base.run_record import RunRecord
 from utils.comparison.paired_tests import mean_interval, paired
 from utils.evaluation.calibration import Reliability
-from utils.evaluation.case_measures import MEAN, MEASURES
+from utils.evaluation.case_measures import MEASURES
 from utils.evaluation.reliability_table import pooled
 from utils.evaluation.run_results import read_metrics, values_of
 from utils.evaluation.summary import summarise
 from utils.evaluation.trust_table import TrustTable
 
-_LARGEST_BOOTSTRAP = 500  # patients; for more, the interval is that of the normal distribution
 _FEWEST_FOR_INTERVAL = 6  # patients; with fewer, intervals by the bootstrap are erratic
-_NORMAL = 1.96
 
 Row = Mapping[str, str]  # of a table, fields as text
 
@@ -223,9 +222,5 @@ def _interval(values: np.ndarray, largest: float) -> tuple[float | None, float |
     """Return the 95% interval of the mean over patients, (patients,), within 0 and `largest`; None for none."""
     if len(values) < _FEWEST_FOR_INTERVAL:
         return None, None
-    if len(values) <= _LARGEST_BOOTSTRAP:
-        low, high = mean_interval(values)
-    else:
-        half = _NORMAL * float(values.std(ddof=1)) / len(values) ** 0.5
-        low, high = float(values.mean()) - half, float(values.mean()) + half
+    low, high = mean_interval(values)
     return (None if low is None else max(0.0, low)), (None if high is None else min(largest, high))

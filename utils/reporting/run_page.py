@@ -5,14 +5,15 @@ from dataclasses import asdict
 from statistics import fmean
 from urllib.parse import quote
 
+from base.label_classes import MEAN
 from base.run_files import COMPARISON_PICTURE, REPORT
-from utils.evaluation.case_measures import MEAN, MEASURES
+from utils.evaluation.case_measures import MEASURES
 from utils.pages.page import embedded, page, paragraph, section, table
 from utils.pages.plain_text import safe
 from utils.reporting import run_charts
 from utils.reporting.case_rows import case_table
 from utils.reporting.provenance import Provenance
-from utils.reporting.run_figures import RunFigures
+from utils.reporting.run_figures import Headline, RunFigures
 from utils.reporting.run_warnings import warnings_of
 from utils.reporting.words import (
     NAMES,
@@ -76,19 +77,26 @@ def _headlines(run: RunFigures) -> str:
         found = [run.headline(region, measure) for region in names]
         if not any(found):
             continue
-        digits = digits_of(measure)
-        cells = []
-        for one in found:
-            limits = interval(one.low, one.high, digits) if one else ""
-            cells.append("–" if one is None else f"{one.mean:.{digits}f}" + (f" ({limits})" if limits else ""))
+        cells = [_headline_cell(one, len(run.scored)) for one in found]
         rows.append([f"{NAMES[measure]} {'↑' if MEASURES[measure] else '↓'}", *cells])
     if not rows:
         return ""
     note = (
         "Means over patients with 95% confidence intervals (studentized bootstrap over patients; none for fewer than "
-        "6 patients or equal values). ↑: higher is better, ↓: lower."
+        "6 patients or equal values). ↑: higher is better, ↓: lower. A number of cases is given where a measure is not "
+        "defined in all: distances are not where prediction or reference is empty."
     )
     return table(["", *names.values()], rows) + paragraph(note, "small")
+
+
+def _headline_cell(one: Headline | None, scored: int) -> str:
+    """Return a mean with its interval, and the number of cases if it is not that of all `scored` cases."""
+    if one is None:
+        return "–"
+    digits = digits_of(one.measure)
+    limits = interval(one.low, one.high, digits)
+    counted = f" in {one.cases} cases" if one.cases < scored else ""
+    return f"{one.mean:.{digits}f}" + (f" ({limits})" if limits else "") + counted
 
 
 def _cost(run: RunFigures) -> str:

@@ -1,6 +1,6 @@
 """Warnings about a run that a reader of its report has to know."""
 
-from utils.evaluation.run_results import name_of
+from utils.evaluation.run_results import annotated_in_part, name_of
 from utils.reporting.run_figures import RunFigures
 
 _SHOWN = 5  # names of cases
@@ -24,6 +24,11 @@ def warnings_of(run: RunFigures) -> list[str]:
         found.append("No case has a reference: nothing is measured, and predicted values are all there is.")
     elif len(scored) < len(run.rows):
         found.append(f"{len(run.rows) - len(scored)} of {len(run.rows)} cases have no reference and are not measured.")
+    if in_part := sorted(annotated_in_part(run.rows)):
+        found.append(
+            f"References of {len(in_part)} cases are annotated in part ({_some(in_part)}): their Dice counts annotated "
+            "voxels alone, and does not tell what is wrong elsewhere."
+        )
     patients = {run.patients[case] for case in scored}
     if scored and len(patients) < _FEW_PATIENTS:
         number = "1 patient is" if len(patients) == 1 else f"{len(patients)} patients are"

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from base.label_classes import MEAN
 from utils.comparison.paired_tests import PRIMARY
-from utils.evaluation.case_measures import MEAN
 
 NAMES = {
     "dice": "Dice",

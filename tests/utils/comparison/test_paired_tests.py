@@ -39,6 +39,19 @@ def test_signed_ranks_equal_scipy():
     assert signed_rank_p(tied) == pytest.approx(stats.wilcoxon(tied, zero_method="pratt", method=every_sign).pvalue)
 
 
+def test_many_patients_are_tested_by_the_normal_distribution():
+    """Beside the sizes that are exact, it changes little."""
+    rng = np.random.default_rng(4)
+    differences = np.round(rng.normal(0.05, 1, 500), 2)
+    expected = signed_rank_p(differences), *mean_interval(differences), p_of_mean_above(differences, 0.0)
+    more = np.append(differences, 0.05)
+    found = signed_rank_p(more), *mean_interval(more), p_of_mean_above(more, 0.0)
+    assert found == pytest.approx(expected, abs=0.01)
+    assert signed_rank_p(np.zeros(501)) == 1
+    many = rng.normal(0.01, 1, 20_000)
+    assert signed_rank_p(many) == pytest.approx(stats.wilcoxon(many, method="asymptotic").pvalue)
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])

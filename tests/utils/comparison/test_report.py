@@ -40,7 +40,7 @@ def write_run(save, name, dices, members=1, is_student=False, done=CASES, **reco
 
 
 def report_of(save, name, others):
-    return ComparisonReport(save, name, "val", others, RunRecord.read(save / name / "val"))
+    return ComparisonReport(save, name, "val", others, RunRecord.read(save / name / "val"), 0.01)
 
 
 DICES = [0.80, 0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.94]
@@ -52,7 +52,7 @@ def test_gain_kept_by_a_student_and_its_cost(tmp_path, capsys):
     write_run(tmp_path, "sibling", [dice + 0.01 for dice in DICES], is_student=True)
     write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=5)
     write_run(tmp_path, "single", DICES)
-    report_of(tmp_path, "student", ["sibling", "ensemble", "single"]).report(0.01)
+    report_of(tmp_path, "student", ["sibling", "ensemble", "single"]).report()
     rows = {row["role"]: row for row in rows_of(folder / "kept.csv")}
     assert [row["run"] for row in rows.values()] == ["single", "ensemble", "student"]
     assert [row["parameters"] for row in rows.values()] == ["1000", "5000", "1000"]
@@ -76,7 +76,7 @@ def test_the_unit_of_a_comparison_is_the_patient(tmp_path, capsys):
     folder = write_run(tmp_path, "student", [dice + 0.01 for dice in DICES], is_student=True, patients=patients)
     write_run(tmp_path, "ensemble", [dice + 0.02 for dice in DICES], members=2, patients=patients)
     write_run(tmp_path, "single", DICES)  # without patients, as in earlier versions
-    report_of(tmp_path, "student", ["single", "ensemble"]).report(0.01)
+    report_of(tmp_path, "student", ["single", "ensemble"]).report()
     for row in rows_of(folder / "comparison.csv") + rows_of(folder / "kept.csv"):
         assert (row["cases"], row["patients"]) == ("8", "4")
     assert float(rows_of(folder / "comparison.csv")[0]["p_wilcoxon"]) == 2 / 2**4
@@ -87,10 +87,10 @@ def test_gain_kept_is_empty_without_a_gain_and_omitted_without_a_single_network(
     folder = write_run(tmp_path, "student", DICES, is_student=True)
     write_run(tmp_path, "ensemble", DICES, members=2)
     write_run(tmp_path, "single", DICES)
-    report_of(tmp_path, "student", ["single", "ensemble"]).report(0.01)
+    report_of(tmp_path, "student", ["single", "ensemble"]).report()
     assert "the ensemble gains nothing (+0.0000 mean Dice" in capsys.readouterr().out
     assert rows_of(folder / "kept.csv")[2]["kept"] == ""
-    report_of(tmp_path, "student", ["ensemble"]).report(0.01)
+    report_of(tmp_path, "student", ["ensemble"]).report()
     assert not (folder / "kept.csv").exists()
 
 
@@ -140,4 +140,4 @@ def test_without_references_there_is_nothing_to_compare(tmp_path):
     for name in ("own", "other"):
         write_run(tmp_path, name, [None] * 8)
     with pytest.raises(InputError, match="no case has a reference"):
-        report_of(tmp_path, "own", ["other"]).report(0.01)
+        report_of(tmp_path, "own", ["other"]).report()

@@ -9,11 +9,10 @@ from scipy.stats import binom, spearmanr
 
 from base.dice_calibration import DiceCalibration, DiceLine
 from base.errors import InputError
-from base.label_classes import parse_classes
+from base.label_classes import MEAN, parse_classes
 from base.regions import parse_regions, regions_of
 from utils.ensembling.agreement import MemberAgreement
 from utils.evaluation.annotation_order import annotation_order
-from utils.evaluation.case_measures import MEAN
 from utils.evaluation.dice_estimates import agreement_of_uncertainty, estimate_dice, expected_dice
 from utils.evaluation.dice_prediction import conformal_margin, fit_line, fit_without_each
 from utils.evaluation.metrics import dice

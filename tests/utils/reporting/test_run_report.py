@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from base.csv_files import write_table
+from base.csv_files import read_table, write_table
 from base.label_classes import parse_classes
 from base.run_record import NetworkSummary, RunRecord
 from utils.evaluation import reliability_table, trust_table
@@ -142,6 +142,19 @@ def test_pages_of_few_or_odd_cases(tmp_path, dices, words):
     assert words in "".join(write_run(tmp_path / "run" / "test", dices, b"picture").texts)
 
 
+def test_a_measure_that_is_not_defined_everywhere_has_its_number_of_cases(tmp_path):
+    """A distance that only the easy cases have looks better than it is."""
+    folder = tmp_path / "run" / "val"
+    write_run(folder, {case: [0.5] for case in "abcde"}, classes="0,1")
+    rows = read_table(folder / "metrics.csv")
+    for row in rows[:2]:
+        row["hausdorff_mm"] = ""
+    write_table(folder / "metrics.csv", COLUMNS, rows)
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "9.0 in 3 cases" in page and "0.500<" in page
+
+
 def test_a_class_that_is_always_empty_is_noted(tmp_path):
     more = {"reference_volume_ml": 0.0, "volume_ml": 0.0, "hausdorff_mm": None}
     page = write_run(tmp_path / "run" / "test", {"a": [1.0, 1.0], "b": [1.0, 1.0]}, b"picture", more=more)
@@ -156,7 +169,7 @@ def test_the_mean_of_the_classes_comes_first(tmp_path):
     assert (dice["region"], dice["cases"], dice["mean"]) == ("mean", 2, pytest.approx(0.6))
     texts = [text.strip() for text in page.texts if text.strip()]
     first = texts.index("mean of classes")
-    assert texts[first : first + 5] == ["mean of classes", "class 1", "class 2", "Dice ↑", "0.600"]
+    assert texts[first : first + 5] == ["mean of classes", "class 1", "class 2", "Dice ↑", "0.600 in 2 cases"]
 
 
 def test_the_summary_holds_means_over_patients_with_intervals(tmp_path):
