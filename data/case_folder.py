@@ -35,7 +35,16 @@ def is_listed(path: Path) -> bool:
 
 def recorded_patient(folder: Path) -> str:
     """Return the patient that stage 1 recorded in a case folder, or "" if there is no valid record of one."""
+    return _recorded(folder, {"patient?": str}).get("patient", "")
+
+
+def recorded_options(folder: Path) -> dict:
+    """Return the options with which stage 1 resampled a case folder, {} if there is no valid record of them."""
+    return _recorded(folder, {"options?": {str: object}}).get("options", {})
+
+
+def _recorded(folder: Path, shape: dict) -> dict:
     try:
-        return read_json(folder / RECORD, {"patient?": str}, "").get("patient", "")
+        return read_json(folder / RECORD, shape, "")
     except (OSError, InputError):
-        return ""
+        return {}

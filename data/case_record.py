@@ -1,14 +1,16 @@
 """The record that stage 1 writes for each case (`resampling.json`), and its validation when it is read."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
 from base.channels import UNNAMED, check_channel
-from base.json_files import check_shape, read_json
+from base.errors import InputError
+from base.json_files import check_shape, read_json, write_json
 from base.label_classes import IGNORED, MARKED_IN
 from base.names import check_name
-from data.case_folder import RECORD, image_kind
+from data.case_folder import RECORD, image_kind, recorded_patient
 
 
 def _check_scribbles(value) -> None:
@@ -29,6 +31,7 @@ _SHAPE = {
     "source?": {str: (None, {str: object})},
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
+_WITHDRAWN = {"patient": str}  # what is left of a withdrawn record
 _LONGEST_AXIS = 2**15  # voxels
 
 
@@ -43,10 +46,35 @@ def read_case_record(folder: Path, remedy: str) -> dict:
     """Read and validate the record of the case in `folder`.
 
     Raises:
-        FileNotFoundError: there is no record.
+        FileNotFoundError: there is no record, or it was withdrawn.
         InputError: the record is damaged; the message contains `remedy`.
     """
-    return read_json(folder / RECORD, check_case_record, remedy)
+    record = read_json(folder / RECORD, _check_record, remedy)
+    if record.keys() == _WITHDRAWN.keys():
+        raise FileNotFoundError(folder / RECORD)
+    return record
+
+
+def withdraw(folder: Path) -> None:
+    """Remove the record of a case, so that later stages do not use what it describes.
+
+    A patient that only the record tells is kept in its place, so that the case does not count as a patient of its own
+    when it is resampled later.
+    """
+    patient = recorded_patient(folder)
+    if patient not in ("", folder.name):
+        with contextlib.suppress(InputError, OSError):  # such as a full disk
+            write_json(folder / RECORD, {"patient": patient})
+            return
+    (folder / RECORD).unlink(missing_ok=True)
+
+
+def _check_record(value) -> None:
+    withdrawn = isinstance(value, dict) and value.keys() == _WITHDRAWN.keys()
+    if withdrawn:
+        check_shape(value, _WITHDRAWN)
+    else:
+        check_case_record(value)
 
 
 def check_case_record(value) -> None:

@@ -1,5 +1,7 @@
 """Cases that stage 1 has resampled, and the volumes in their folders."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +26,15 @@ from data.case_folder import (
     resampled_image_name,
 )
 from data.case_record import read_case_record
-from data.images.image_files import Grid, from_array, read_grid, read_image, read_known_image, to_array
+from data.images.image_files import (
+    Grid,
+    from_array,
+    lps_grid,
+    read_grid,
+    read_image,
+    read_known_image,
+    to_array,
+)
 from data.labels import whole_labels
 
 _AGAIN = "run resample_data.py -d on the data directory"
@@ -101,9 +111,14 @@ class Case:
 
     @property
     def content(self) -> dict[str, str]:
-        """The `fingerprint` and, if recorded, the SHA-256 of the originals: all data on which metrics depend."""
+        """All data on which metrics depend: `fingerprint`, that of the originals if recorded, and both grids."""
         originals = self.record.get("original_sha256", {})
-        return self.fingerprint | {f"original_{kind}": value for kind, value in originals.items()}
+        grids = json.dumps([self.record["original"], self.record["resampled"]], sort_keys=True)
+        return {
+            **self.fingerprint,
+            **{f"original_{kind}": value for kind, value in originals.items()},
+            "grids": hashlib.sha256(grids.encode()).hexdigest(),
+        }
 
     def with_scribbles(self, checksums: Mapping[str, str]) -> dict[str, str]:
         """Return `fingerprint` or `content` with what is said of scribbles, for results that depend on it."""
@@ -157,7 +172,13 @@ class Case:
 
     def check_original(self, channel: str) -> sitk.Image:
         """Return the original image of a channel; raise InputError if it is not the one that was resampled."""
-        return self._original(image_name(channel), image_kind(channel), "scan")
+        image = self._original(image_name(channel), image_kind(channel), "scan")
+        if channel == self.channels[0]:
+            difference = lps_grid(image).differs_from(self.original_grid)
+            if difference:
+                problem = f"lies on another grid than when it was resampled ({difference})"
+                raise InputError(self.image_path, problem, _AGAIN)
+        return image
 
     def original_reference(self) -> np.ndarray:
         """Return the labels of the reference on the original grid of the scan, in LPS orientation, with `IGNORED`.

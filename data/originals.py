@@ -70,12 +70,14 @@ class Original:
     def stamps(self) -> dict | None:
         """Return size and modification time, summed over the files, to detect a replaced original.
 
+        Of a file with several channels, also which one is taken.
+
         Raises:
             InputError: a file is missing.
         """
         if self.file is None:
             return None
-        return stamps_of(self.file)
+        return stamps_of(self.file) | ({} if self.component is None else {"component": self.component})
 
     def put(self, image: sitk.Image | None) -> sitk.Image | None:
         """Link the original to its place, or copy it if it is not compressed NIfTI or the disk does not support links.

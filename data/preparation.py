@@ -16,7 +16,7 @@ from base.errors import InputError, one_line
 from base.json_files import write_json
 from base.label_classes import IGNORED
 from data.case_folder import RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
-from data.case_record import read_case_record
+from data.case_record import read_case_record, withdraw
 from data.images.image_files import Grid, checksum, from_array, lps_grid, read_component, read_image, to_lps
 from data.images.image_headers import read_header
 from data.images.noted_images import is_resampled, write_resampled
@@ -93,11 +93,6 @@ def reason_for_refusal(error: Exception, source: SourceCase) -> str:
     else:
         problem = f"{source.image}: {error or type(error).__name__}"
     return " ".join(problem.split())
-
-
-def withdraw(folder: Path) -> None:
-    """Remove the record of a case, so that later stages do not use the results of an earlier run."""
-    (folder / RECORD).unlink(missing_ok=True)
 
 
 def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits: Limits) -> Outcome:

@@ -23,7 +23,7 @@ from base.label_classes import LabelClasses, check_classes
 from base.own_folders import refuse_foreign
 from data.case_record import check_fingerprints
 from data.cases import Case
-from data.images.image_files import Grid, checksum, from_array, read_image, write_image
+from data.images.image_files import Grid, checksum, from_array, read_grid, read_image, write_image
 from data.images.noted_images import note_of
 
 MEAN_UNITS = 255  # of a probability, 0 to 1
@@ -135,9 +135,16 @@ class SoftLabels:
         """Return the paths of the files of a case."""
         return _paths(self.folder / case.name, self.classes)
 
-    def is_complete(self, case: Case) -> bool:
+    def are_there(self, case: Case) -> bool:
         """Tell whether every file of the case exists."""
         return all(path.is_file() for path in self.paths(case))
+
+    def is_complete(self, case: Case) -> bool:
+        """Tell whether every file of the case exists, and lies on its resampled grid."""
+        try:
+            return self.are_there(case) and not any(read_grid(p).differs_from(case.grid) for p in self.paths(case))
+        except InputError:  # damaged
+            return False
 
     def write(self, case: Case, mean: np.ndarray, deviation: np.ndarray) -> None:
         """Write mean and deviation, float32 (classes, z, y, x), on the resampled grid of `case`."""
@@ -234,7 +241,7 @@ def find_soft_labels(
     soft_labels = SoftLabels(folder, made_of, remedy)
     known = record.pop("cases")
     for case in cases:
-        if case.name not in known or not soft_labels.is_complete(case):
+        if case.name not in known or not soft_labels.are_there(case):
             raise InputError(folder / case.name, "the soft labels are missing", remedy)
         if known[case.name] != case.with_scribbles(case.fingerprint):
             problem = f"the soft labels were made of another scan, voxel grid or reference than {case.folder} holds now"

@@ -1,27 +1,28 @@
 """Distribution of cases to training, validation and test, and to folds of cross-validation."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from base.errors import InputError
 from base.json_files import read_json
-from data.case_folder import SPLITS
+from data.case_folder import RECORD, SPLITS, recorded_patient
 from data.layouts import SourceCase
 
 
-def split_by_shares(names: list[str], shares: list[float], seed: int) -> dict[str, str]:
+def split_by_shares(names: list[str], shares: list[float], seed: int, left_out: Container[str] = ()) -> dict[str, str]:
     """Distribute `names` randomly into train, val and test in the given `shares`, independently of their order.
 
-    Each share above 0 receives at least one name.
+    Each share above 0 receives at least one name. Names that are `left_out` take part in the drawn order alone: if they
+    are not left out later, one case at the end of each share moves, and not all.
 
     Raises:
         InputError: there are fewer names than shares above 0.
     """
-    shuffled = np.random.default_rng(seed).permutation(sorted(names))
-    counts = _counts(len(names), shares)
+    shuffled = [name for name in np.random.default_rng(seed).permutation(sorted(names)) if name not in left_out]
+    counts = _counts(len(shuffled), shares)
     parts = np.split(shuffled, np.cumsum(counts)[:-1])
     return {str(name): split for split, part in zip(SPLITS, parts) for name in part}
 
@@ -74,7 +75,8 @@ def split_patients(sources: list[SourceCase], shares: list[float], seed: int) ->
     Cases that are already known to be refused are left out.
     """
     patients = {source.name: source.owner for source in sources if not source.problem}
-    split = split_by_shares(sorted(set(patients.values())), shares, seed)
+    owners = {source.owner for source in sources}
+    split = split_by_shares(sorted(owners), shares, seed, owners - set(patients.values()))
     return {name: split[patient] for name, patient in patients.items()}
 
 
@@ -114,6 +116,19 @@ def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
     if not pairs:
         raise InputError(path, "names no case", f"list case names under {', '.join(SPLITS)}")
     return dict(pairs)
+
+
+def cases_in_splits(root: Path) -> dict[str, dict[str, str]]:
+    """Return the resampled cases in the splits of `root`: the patient of each by name, by split."""
+    folders = {split: root / split for split in SPLITS}
+    return {
+        split: {
+            path.name: recorded_patient(path) or path.name
+            for path in sorted(folder.iterdir() if folder.is_dir() else ())
+            if (path / RECORD).is_file()
+        }
+        for split, folder in folders.items()
+    }
 
 
 def current_folder(root: Path, source: SourceCase, split: dict[str, str]) -> Path:

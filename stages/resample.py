@@ -1,6 +1,7 @@
 """Stage 1: bring the cases of a data set to case folders on one voxel grid."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ from tqdm import tqdm
 from base.errors import InputError, one_line
 from base.folder_lock import locked
 from base.limits import reading_limits
+from data.case_folder import SPLITS, recorded_options
 from data.case_moves import finish_moves, move_to_split
+from data.case_record import withdraw
 from data.layouts import SourceCase, find_paired_cases, find_source_cases, recognise_layout
 from data.layouts.left_over import LeftOver, find_left_over, lines_of
 from data.patients import read_patients, with_patients
-from data.preparation import Outcome, prepare_case, withdraw
-from data.split import check_patients_together, current_folder, read_split_file, split_patients
+from data.preparation import Outcome, prepare_case
+from data.split import cases_in_splits, check_patients_together, current_folder, read_split_file, split_patients
 from stages.resampling_options import ResamplingOptions
 from utils.runtime.processes import CASE_TIMEOUT, Processes
 from utils.runtime.threads import job_threads, use_image_threads
@@ -57,13 +60,16 @@ def _resample(options: ResamplingOptions, processes: Processes) -> None:
     folders = [
         source.image.parent if options.output is None else current_folder(root, source, split) for source in sources
     ]
+    moved = _moves(sources, folders, split)
     with processes.together(CASE_TIMEOUT):
         processes.wait()  # until every process has found the cases: they may move
         pairs = processes.share(list(zip(sources, folders)))
         outcomes = processes.gather(prepare_all(pairs, options, split, processes))
     if processes.is_first:
         done = {outcome.name for outcome in outcomes}
-        conclude(outcomes, [name for name in names if name not in done], left_over, origin)
+        left_out = [name for name in names if name not in done]
+        print_splits(root, sources, moved, is_told=bool(split))
+        conclude(outcomes, left_out, left_over, origin, excluded_in_splits(root, left_out))
 
 
 def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
@@ -79,11 +85,20 @@ def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
         sources = find_paired_cases(options.image_folders, options.references, channels)
     else:
         sources = find_source_cases(options.data, layout, channels, **frames)
-    if options.ignore_label is not None:
-        sources = [replace(source, ignore_label=options.ignore_label) for source in sources]
-    if options.scribbles:
-        sources = [replace(source, scribbles=options.scribbles) for source in sources]
-    return layout, sources
+    return layout, [_with_annotation(source, options) for source in sources]
+
+
+def _with_annotation(source: SourceCase, options: ResamplingOptions) -> SourceCase:
+    """Return the case with what is said of its reference: by the options, else the layout, else its earlier record.
+
+    The record counts where a case folder is resampled in its place: what the data set said of it is known nowhere else.
+    """
+    before = recorded_options(source.image.parent) if source.is_case_folder else {}
+    ignore_label = options.ignore_label
+    if ignore_label is None:
+        ignore_label = before.get("ignore_label") if source.ignore_label is None else source.ignore_label
+    scribbles = options.scribbles or source.scribbles or before.get("scribbles")
+    return replace(source, ignore_label=ignore_label, scribbles=scribbles)
 
 
 def check_scribbles(sources: Sequence[SourceCase]) -> None:
@@ -142,25 +157,85 @@ def prepare_all(
     return outcomes
 
 
-def conclude(outcomes: list[Outcome], left_out: list[str], left_over: list[LeftOver], origin: Path) -> None:
+def _moves(sources: Sequence[SourceCase], folders: Sequence[Path], split: Mapping[str, str]) -> list[str]:
+    """Return the cases that are about to move from one split to another, each with both."""
+    pairs = [(folder, split[source.name]) for source, folder in zip(sources, folders) if source.name in split]
+    return [
+        f"{folder.name} ({folder.parent.name} to {new})"
+        for folder, new in pairs
+        if folder.is_dir() and folder.parent.name in SPLITS and folder.parent.name != new
+    ]
+
+
+def print_splits(root: Path, sources: Sequence[SourceCase], moved: Sequence[str], is_told: bool) -> None:
+    """Print what a user has to know of the splits in `root`, which may hold cases of earlier commands.
+
+    Args:
+        moved: cases that moved between splits.
+        is_told: whether this command distributes cases.
+    """
+    present = cases_in_splits(root)
+    if moved:
+        print(f"note: moved between splits: {_some(moved)}; networks trained before know other cases")
+    others = sorted({name for cases in present.values() for name in cases} - {source.name for source in sources})
+    if others:
+        print(f"note: the splits also hold cases that this command does not name: {_some(others)}")
+    lists = {source.name: source.split for source in sources if source.split and not is_told}
+    elsewhere = [
+        f"{name} ({split}, in the data set {lists[name]})"
+        for split, cases in present.items()
+        for name in cases
+        if lists.get(name, split) != split
+    ]
+    if elsewhere:
+        print(f"note: in another split than that of the data set: {_some(elsewhere)}; --split-file moves cases")
+    splits_of: dict[str, set[str]] = {}
+    for split, cases in present.items():
+        for patient in cases.values():
+            splits_of.setdefault(patient, set()).add(split)
+    if apart := sorted(patient for patient, some in splits_of.items() if len(some) > 1):
+        print(
+            f"warning: patients with cases in several splits: {_some(apart)}; results on them flatter", file=sys.stderr
+        )
+
+
+def excluded_in_splits(root: Path, left_out: Sequence[str]) -> list[str]:
+    """Return the cases that a split file leaves out, and that are in a split of `root` nevertheless."""
+    return sorted(name for cases in cases_in_splits(root).values() for name in cases if name in set(left_out))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LEFT_OUT_SHOWN} more" if len(names) > _LEFT_OUT_SHOWN else ""
+    return ", ".join(names[:_LEFT_OUT_SHOWN]) + more
+
+
+def conclude(
+    outcomes: list[Outcome], left_out: list[str], left_over: list[LeftOver], origin: Path, excluded: list[str]
+) -> None:
     """Report all outcomes, and what was not taken: cases `left_out` by a split file, files `left_over`.
 
+    Args:
+        excluded: cases that are left out, and in a split nevertheless.
+
     Raises:
-        InputError: cases were refused, or files were not taken by mistake, as it seems.
+        InputError: cases were refused, files were not taken by mistake, as it seems, or cases are `excluded`.
     """
     report(outcomes, left_out)
     for line in lines_of(left_over):
         print(f"not taken: {line}")
     refused = [outcome for outcome in outcomes if outcome.problem]
     mistakes = [one for one in left_over if one.is_mistake]
-    if len(refused) == 1 and not mistakes:
+    if len(refused) == 1 and not mistakes and not excluded:
         raise InputError(refused[0].name, f"refused: {refused[0].problem}")
     problems = [f"{len(refused)} of {len(outcomes)} cases were refused"] if refused else []
     if mistakes:
         problems.append(f"not taken, by mistake as it seems: {', '.join(one.name for one in mistakes[:3])}")
         problems[-1] += f" and {len(mistakes) - 3} more" if len(mistakes) > 3 else ""
+    if excluded:
+        problems.append(f"the split file leaves out cases that train, val or test hold: {_some(excluded)}")
     if problems:
-        raise InputError(origin, "; ".join(problems), "see the list above")
+        remedy = "move those folders away" if excluded and len(problems) == 1 else "see the list above"
+        raise InputError(origin, "; ".join(problems), remedy)
 
 
 def report(outcomes: list[Outcome], left_out: list[str]) -> None:
@@ -187,8 +262,7 @@ def report(outcomes: list[Outcome], left_out: list[str]) -> None:
     if copies := sum(outcome.copies for outcome in outcomes):
         print(f"note: the output's disk has no links: {copies} files were copied to it")
     if left_out:
-        more = f" and {len(left_out) - _LEFT_OUT_SHOWN} more" if len(left_out) > _LEFT_OUT_SHOWN else ""
-        print(f"not named in the split file: {', '.join(left_out[:_LEFT_OUT_SHOWN])}{more}")
+        print(f"not named in the split file: {_some(left_out)}")
     for outcome in outcomes:
         if outcome.note:
             print(f"note: {outcome.name}: {outcome.note}")

@@ -61,13 +61,15 @@ class SourceOptions:
         "--ignore-label",
         parse=parse_ignore_label,
         metavar="LABEL",
-        help="label of voxels that are not annotated, 1 to 255 (default: that of nnU-Net's dataset.json, else none)",
+        help="label of voxels that are not annotated, 1 to 255 (default: that of nnU-Net's dataset.json; of case "
+        "folders that were resampled before, that of then; else none)",
     )
     scribbles: str | None = option(
         "--scribbles",
         choices=MARKED_IN,
         help="where every structure has an annotated voxel, in each volume or in each axial slice that shows it: what "
-        "is connected to none is background in soft labels and in the choice of components (default: no such claim)",
+        "is connected to none is background in soft labels and in the choice of components (default: of case folders "
+        "that were resampled before, as then; else no such claim)",
     )
 
 

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from base.errors import InputError
 from base.names import is_text
+from data.case_folder import SPLITS
 from data.layouts import acdc, brats, decathlon, kits, nnunet, pairs, segthor
 from data.layouts.channels import settle_channels
 from data.layouts.source_case import SourceCase
@@ -105,8 +106,13 @@ def _sorted_by_name(cases: list[SourceCase], folder: Path) -> list[SourceCase]:
 
 
 def _checked_name(case: SourceCase) -> SourceCase:
-    """Return the case, with a problem if its names are not UTF-8, which image readers and tables require."""
+    """Return the case, with a problem if its name cannot be that of a case folder.
+
+    Image readers and tables require UTF-8.
+    """
     images = [image.path for image in case.images.values()]
-    if all(is_text(path) for path in (case.name, case.image, case.reference, *images)):
-        return case
-    return replace(case, problem="its name is not UTF-8, as from an old archive; rename it")
+    if not all(is_text(path) for path in (case.name, case.image, case.reference, *images)):
+        return replace(case, problem="its name is not UTF-8, as from an old archive; rename it")
+    if case.name in SPLITS:
+        return replace(case, problem="its name is that of a split; rename it")
+    return case

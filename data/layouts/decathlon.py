@@ -15,7 +15,7 @@ from base.names import check_path_inside
 from data.case_folder import is_listed
 from data.layouts.channels import components_of, named_channels
 from data.layouts.description import description_of, read_description
-from data.layouts.files import ENDINGS, ending_of, image_named, stem_of
+from data.layouts.files import ENDINGS, Listing, ending_of, stem_of
 from data.layouts.source_case import ImageFile, SourceCase
 
 SHAPE = 'imagesTr, labelsTr, imagesTs and dataset.json with "training": [{"image": ..., "label": ...}]'
@@ -45,12 +45,15 @@ def find(data_folder: Path, names: Sequence[str] = ()) -> list[SourceCase]:
     modality = description.get("modality") or description.get("channel_names") or {}
     named = named_channels(modality, description_of(data_folder)) if isinstance(modality, dict | list) else []
     channels = named if len(named) > 1 else list(names)
+    folders = {(data_folder / images[0]).parent for _, images, _ in entries}
+    listings = {folder: Listing(folder) for folder in folders}
+    test_labels = Listing(data_folder / "labelsTs")
     cases = []
     for name, (split, images, label) in zip(case_names, entries):
-        files = _images(data_folder, images, channels)
+        files = _images(data_folder, images, channels, listings[(data_folder / images[0]).parent])
         reference = data_folder / label if label else None
         if split == "test" and reference is None:
-            reference = image_named(data_folder / "labelsTs", name)
+            reference = test_labels.image_named(_stem(images[0]))
         own_split = split if has_own_split else None
         if isinstance(files, Path):
             cases.append(SourceCase(name, files, reference, own_split))
@@ -114,20 +117,27 @@ def _stem(image: str) -> str:
     return stem_of(Path(image))
 
 
-def _images(data_folder: Path, images: list[str], channels: list[str]) -> Path | dict[str, ImageFile]:
+def _images(data_folder: Path, images: list[str], channels: list[str], listing: Listing) -> Path | dict[str, ImageFile]:
     """Return the image file of a case or, of several `channels`, the image of each that there is.
 
+    Args:
+        listing: of the folder of the first image.
+
     Raises:
-        InputError: there are several images, and as many names are not known.
+        InputError: there are several images, and as many names are not known; or numbers of channels are too large.
     """
     path = data_folder / images[0]
-    numbered = _numbered(path)
-    count = max(len(images), len(numbered) if not is_listed(path) else 1)
-    if count == 1 and not channels:
-        return path if is_listed(path) or not numbered else numbered[0]  # a missing file is refused when it is read
+    numbered = {} if is_listed(path) else _numbered(path, listing)
+    count = max(len(images), len(numbered), 1)
     if count > 1 and count > len(channels):
         problem = f"is one of {count} images of its case, and {len(channels) or 'none'} of them have a name"
         raise InputError(path, problem, "name the channels in their order with --channels")
+    last = max(len(channels), 1) - 1
+    if numbered and max(numbered) > last:
+        problem = f"has images numbered {', '.join(f'{number:04d}' for number in numbered)}, and the last is {last:04d}"
+        raise InputError(path, problem, "rename them, or name all channels in their order with --channels")
+    if not channels:
+        return numbered.get(0, path)  # a missing file is refused when it is read
     if len(images) > 1:
         return {name: ImageFile(data_folder / file) for name, file in zip(channels, images)}
     if is_listed(path):
@@ -135,7 +145,7 @@ def _images(data_folder: Path, images: list[str], channels: list[str]) -> Path |
     return {channels[number]: ImageFile(file) for number, file in numbered.items()}
 
 
-def _numbered(path: Path) -> dict[int, Path]:
+def _numbered(path: Path, listing: Listing) -> dict[int, Path]:
     """Return the files `path` with the numbers of channels in their names, as nnU-Net has them."""
-    files = {number: image_named(path.parent, f"{stem_of(path)}_{number:04d}") for number in range(_MOST_CHANNELS)}
+    files = {number: listing.image_named(f"{stem_of(path)}_{number:04d}") for number in range(_MOST_CHANNELS)}
     return {number: file for number, file in files.items() if file}

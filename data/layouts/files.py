@@ -52,11 +52,28 @@ def image_named(folder: Path, stem: str) -> Path | None:
     Raises:
         InputError: there are several such files.
     """
-    found = [path for path in folder.iterdir() if stem_of(path) == stem] if folder.is_dir() else []
-    found.sort(key=lambda path: (ENDINGS.index(ending_of(path)), path.name))
-    if len(found) > 1:
-        _refuse_duplicate(*found[:2])
-    return found[0] if found else None
+    return Listing(folder).image_named(stem)
+
+
+class Listing:
+    """The image files in a folder, which is read once; none if it is missing. Broken links are included."""
+
+    def __init__(self, folder: Path):
+        self._found: dict[str, list[Path]] = {}
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if stem := stem_of(path):
+                self._found.setdefault(stem, []).append(path)
+
+    def image_named(self, stem: str) -> Path | None:
+        """Return the file with this stem and any extension, or None.
+
+        Raises:
+            InputError: there are several such files.
+        """
+        found = sorted(self._found.get(stem, ()), key=lambda path: (ENDINGS.index(ending_of(path)), path.name))
+        if len(found) > 1:
+            _refuse_duplicate(*found[:2])
+        return found[0] if found else None
 
 
 def _refuse_duplicate(first: Path, second: Path) -> None:

@@ -134,7 +134,7 @@ class _Search:
         stem, cases = stem_of(path), self._without_reference.get(path.parent, [])
         if self._layout == "kits":
             return cases[0] if cases and is_named_as_reference(stem) else None
-        if self._layout == "segthor":
+        if self._layout in ("segthor", "brats"):
             return cases[0] if cases and is_named_as_reference(stem.removeprefix(cases[0].name)) else None
         return next((case for case in cases if is_named_as_reference_of(stem, stem_of(case.image))), None)
 

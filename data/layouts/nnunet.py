@@ -7,7 +7,7 @@ from pathlib import Path
 from base.errors import InputError
 from data.layouts.channels import named_channels
 from data.layouts.description import DESCRIPTION, read_description
-from data.layouts.files import ENDINGS, ending_of, image_named, images_in, refuse_references_without_image
+from data.layouts.files import ENDINGS, Listing, ending_of, images_in, refuse_references_without_image
 from data.layouts.source_case import ImageFile, SourceCase
 
 SHAPE = 'imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz and dataset.json with "channel_names" and "file_ending"'
@@ -32,13 +32,13 @@ def find(data_folder: Path) -> list[SourceCase]:
     channels = named_channels(description["channel_names"], data_folder / DESCRIPTION)
     training, test = (_scans(data_folder / name, ending, len(channels)) for name in ("imagesTr", "imagesTs"))
     ignore_label = _ignore_label(description)
-    labels = data_folder / "labelsTr"
-    refuse_references_without_image(images_in(labels), training)
+    folder = data_folder / "labelsTr"
+    labels, test_labels = images_in(folder), Listing(data_folder / "labelsTs")
+    refuse_references_without_image(labels, training)
     cases = [  # a missing label is refused when it is read
-        _case(name, scans, image_named(labels, name) or labels / f"{name}{ending}", channels)
-        for name, scans in training.items()
+        _case(name, scans, labels.get(name) or folder / f"{name}{ending}", channels) for name, scans in training.items()
     ]
-    cases += [_case(name, scans, image_named(data_folder / "labelsTs", name), channels) for name, scans in test.items()]
+    cases += [_case(name, scans, test_labels.image_named(name), channels) for name, scans in test.items()]
     return [replace(case, ignore_label=ignore_label) for case in cases]
 
 

@@ -57,9 +57,11 @@ def find_in_folders(image_folders: Mapping[str, Path], reference_folder: Path | 
 def _with_references(images: dict[str, Path], reference_folder: Path | None) -> list[SourceCase]:
     if reference_folder is None:
         return _paired(images, {})
-    references = {
-        stem if stem in images else _unmarked_slicer(stem): path for stem, path in images_in(reference_folder).items()
-    }
+    references: dict[str, Path] = {}
+    for stem, path in images_in(reference_folder).items():
+        name = stem if stem in images else _unmarked_slicer(stem)
+        if references.setdefault(name, path) != path:
+            raise InputError(path, f"conflicts with {references[name].name} in the same folder", "keep one of them")
     if not references:
         raise InputError(reference_folder, "holds no reference: there is no image file in it", "check --references")
     return _paired(images, references)

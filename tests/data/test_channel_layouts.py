@@ -109,6 +109,30 @@ def test_nnunet_version_1_has_a_file_for_each_channel(folder):
     assert found(folder) == {"a": {"T2": ("imagesTr/a_0000.nii.gz", None), "ADC": ("imagesTr/a_0001.nii.gz", None)}}
 
 
+@pytest.mark.parametrize("modality", [{"0": "CT"}, {"0": "T2", "1": "ADC"}])
+def test_numbers_beyond_the_channels_are_refused(folder, modality):
+    describe(folder, modality=modality, training=[{"image": "./imagesTr/a.nii.gz", "label": "l/a.nii.gz"}])
+    touch(folder, f"imagesTr/a_{len(modality):04d}.nii.gz")
+    with pytest.raises(InputError, match=rf"has images numbered 000{len(modality)}, and the last is"):
+        found(folder)
+
+
+def test_references_of_test_images_have_the_names_of_their_files(folder):
+    """Also where a train image has the same name, and the cases are called after their folders."""
+    describe(
+        folder, training=[{"image": "./imagesTr/001.nii.gz", "label": "l/001.nii.gz"}], test=["imagesTs/001.nii.gz"]
+    )
+    touch(folder, "imagesTr/001.nii.gz", "imagesTs/001.nii.gz", "labelsTs/001.nii.gz")
+    cases = {case.name: case.reference for case in find_source_cases(folder, "decathlon")}
+    assert cases["imagesTs_001"] == folder / "labelsTs" / "001.nii.gz"
+
+
+def test_two_references_of_a_scan_are_refused(folder):
+    touch(folder, "scans/a.nii.gz", "masks/a.nrrd", "masks/a.seg.nrrd")
+    with pytest.raises(InputError, match="conflicts with a"):
+        find_paired_cases({"": folder / "scans"}, folder / "masks")
+
+
 def test_lists_of_monai_name_no_channels(folder):
     describe(folder, training=[{"image": ["a1.nii.gz", "a2.nii.gz"], "label": "l/a.nii.gz"}])
     with pytest.raises(

@@ -58,6 +58,11 @@ LEFT_OVER = {
         {"c2/imaging.nii.gz.part": True, "c3/1.dcm": True},
     ),
     "segthor": ("segthor", ["P_1/P_1.nii.gz", "P_1/gt.nii.gz", "P_2/x.txt"], {"P_1/gt.nii.gz": True, "P_2": True}),
+    "brats": (
+        "brats",
+        ["B_1/B_1_t1.nii.gz", "B_1/B_1_seg.nii.gz", "B_2/B_2_t1.nii.gz", "B_2/W39_1998.09.19_Segm.nii"],
+        {"B_2/W39_1998.09.19_Segm.nii": True},
+    ),
     "acdc": ("acdc", [], {"patient001/patient001_4d.nii.gz": False}),
     "decathlon": (
         "decathlon",

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from base.errors import InputError
+from data.cases import Case
 from data.layouts import SourceCase
 from data.preparation import prepare_case
 from tests.material import image_of
@@ -67,7 +69,8 @@ def test_a_refused_scan_no_longer_counts_as_resampled(source, tmp_path):
     assert not prepare_case(source, out, None).problem
     source.image.write_bytes(source.image.read_bytes()[:100])
     assert prepare_case(source, out, None).problem
-    assert not (out / "resampling.json").exists()
+    with pytest.raises(InputError, match="the case is not resampled"):
+        _ = Case(out).record
 
 
 def test_resampled_files_of_another_program_are_not_overwritten(source, tmp_path):

@@ -1,5 +1,7 @@
 import json
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +72,14 @@ def test_fewer_patients_than_shares_are_refused():
 def test_a_refused_case_is_not_split():
     sources = [SourceCase(name, "image", None, problem="there is no scan" * (name == NAMES[0])) for name in NAMES[:4]]
     assert sorted(split_patients(sources, [70, 15, 15], seed=0)) == NAMES[1:4]
+
+
+def test_a_case_that_is_repaired_moves_few_others():
+    whole = [SourceCase(f"c{number:02d}", Path("s"), None) for number in range(20)]
+    refused = [replace(one, problem="is damaged") if one.name == "c07" else one for one in whole]
+    before, after = (split_patients(cases, [70, 15, 15], seed=0) for cases in (refused, whole))
+    assert "c07" not in before
+    assert sum(before[name] != after[name] for name in before) <= 2
 
 
 def test_a_file_with_a_patient_in_several_splits_is_refused(tmp_path):

@@ -204,6 +204,38 @@ def test_a_replaced_reference_is_refused_until_resampled_and_measured_again(call
     assert rows_of(work / "SAVE" / "one" / "val" / "metrics.csv")[0]["dice"] != row["dice"]
 
 
+def test_a_scan_that_was_moved_is_refused_until_resampled_and_predicted_where_it_is(call, work):
+    """Only headers change: the scan lies elsewhere. With --voxel-size none, not even resampled voxels change."""
+    keep = ["resample_data", "-d", work / "DATA", "--voxel-size", "none"]
+    shutil.rmtree(work / "SAVE")
+    call(*keep)
+    call("training_network", *train(work, "-r", "one", "-i", 30)[1:])
+    commands = [predict(work)[1:], average(work)[1:]]
+    call("testing_network", *commands[0])
+    call("ensemble", *commands[1])
+    case = work / "DATA" / "val" / "case_00003"
+    for name in ("imaging.nii.gz", "segmentation.nii.gz"):
+        image = sitk.ReadImage(str(case / name))
+        image.SetOrigin([position + 50 for position in image.GetOrigin()])
+        image.SetSpacing([2 * mm for mm in image.GetSpacing()])
+        sitk.WriteImage(image, str(case / name))
+    for script, command in zip(("testing_network", "ensemble"), commands):
+        with pytest.raises(InputError, match="lies on another grid than when it was resampled"):
+            call(script, *command)
+    call(*keep)
+    before = {row["class"]: float(row["reference_volume_ml"]) for row in rows_of(work / "SAVE/one/val/metrics.csv")}
+    for script, command in zip(("testing_network", "ensemble"), commands):
+        call(script, *command)
+    rows = rows_of(work / "SAVE" / "one" / "val" / "metrics.csv")
+    for row in rows:
+        assert float(row["reference_volume_ml"]) == pytest.approx(8 * before[row["class"]], rel=1e-4)
+    moved = sitk.ReadImage(str(case / "imaging.nii.gz"))
+    prediction = sitk.ReadImage(str(work / "SAVE" / "one" / "val" / "case_00003_prediction.nii.gz"))
+    assert prediction.GetOrigin() == pytest.approx(moved.GetOrigin())
+    soft = sitk.ReadImage(str(next((work / "SAVE" / "soft_labels" / "0_1_2" / "val" / "case_00003").glob("mean_1*"))))
+    assert soft.GetSpacing() == pytest.approx(sitk.DICOMOrient(moved, "LPS").GetSpacing())
+
+
 @pytest.mark.parametrize("command", [predict, average])
 def test_a_scan_on_another_intensity_scale_causes_a_warning_and_is_marked(run, call, work, command):
     data = work / "DATA" / "val"

@@ -174,6 +174,50 @@ def test_shares_split_the_cases_and_a_second_run_does_not_move_them(run, folder)
     assert places == {path.parent.parent.name: path.parent.name for path in folder.rglob("resampling.json")}
 
 
+def test_moves_between_splits_and_what_the_splits_hold_besides_are_told(run, decathlon, tmp_path):
+    command = ["resample_data.py", "-d", decathlon, "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    split, patients = tmp_path / "split.json", tmp_path / "patients.csv"
+    patients.write_text("kidney_1,p\nkidney_2,p\nkidney_3,q\n")
+    split.write_text(json.dumps({"train": ["kidney_1", "kidney_2"], "test": ["kidney_3"]}))
+    output = run(*command, "--split-file", split, "--patients", patients).stdout
+    assert "moved between splits" not in output
+    split.write_text(json.dumps({"train": ["kidney_1"], "test": ["kidney_3"]}))
+    error = run(*command, "--split-file", split, status=2).stderr
+    assert "the split file leaves out cases that train, val or test hold: kidney_2; move those folders away" in error
+    split.write_text(json.dumps({"train": ["kidney_3"]}))
+    (tmp_path / "OUT" / "val").mkdir()
+    shutil.move(tmp_path / "OUT" / "train" / "kidney_2", tmp_path / "OUT" / "val")
+    ended = run(*command, "--split-file", split, status=2)
+    assert "note: moved between splits: kidney_3 (test to train)" in ended.stdout
+    assert "warning: patients with cases in several splits: p;" in ended.stderr
+
+
+def test_a_patient_stays_known_when_its_case_is_refused_once(run, decathlon, tmp_path):
+    command = ["resample_data.py", "-d", decathlon, "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    (tmp_path / "patients.csv").write_text("kidney_1,p\nkidney_2,p\nkidney_3,q\n")
+    run(*command, "--patients", tmp_path / "patients.csv")
+    scan = decathlon / "imagesTr" / "kidney_2.nii.gz"
+    whole = scan.read_bytes()
+    scan.write_bytes(whole[:100])
+    assert "refused" in run(*command, status=2).stderr
+    scan.write_bytes(whole)
+    run(*command)
+    records = [json.loads(path.read_text()) for path in sorted((tmp_path / "OUT").rglob("resampling.json"))]
+    assert [record["patient"] for record in records] == ["p", "p", "q"]
+
+
+def test_a_case_cannot_be_called_like_a_split(run, tmp_path):
+    image, reference = make_phantom(0)
+    for name in ("a", "test"):
+        for folder, one in (("SCANS", image), ("LABELS", reference)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            sitk.WriteImage(one, str(tmp_path / folder / f"{name}.nii.gz"))
+    folders = ["--images", tmp_path / "SCANS", "--references", tmp_path / "LABELS", "-o", tmp_path / "OUT"]
+    error = run("resample_data.py", *folders, "--voxel-size", "none", status=2).stderr
+    assert "its name is that of a split; rename it" in error
+    assert not (tmp_path / "OUT" / "test").exists()
+
+
 def test_cases_moved_by_hand_stay_where_they_are(run, folder):
     run("resample_data.py", "-d", folder, "--voxel-size", 4, 4, 5)
     (folder / "val").mkdir()

@@ -155,6 +155,10 @@ def test_nnunets_label_named_ignore_needs_no_option(call, tmp_path):
     record = json.loads((tmp_path / "DATA" / "a" / "resampling.json").read_text())
     assert record["labels"] == {"0": 56, "1": 32}
     assert record["options"]["ignore_label"] == 255
+    # Without the data set, nobody else knows.
+    call("resample_data.py", "-d", tmp_path / "DATA", "--voxel-size", 2, 2, 2)
+    record = json.loads((tmp_path / "DATA" / "a" / "resampling.json").read_text())
+    assert record["options"]["ignore_label"] == 255 and set(record["labels"]) == {"0", "1"}
 
 
 @pytest.fixture(scope="module")

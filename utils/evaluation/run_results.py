@@ -204,10 +204,14 @@ class RunResults:
 
 
 def same_content(one: dict[str, str] | None, other: dict[str, str] | None) -> bool:
-    """Tell whether two contents of a case are the same, None for no case; earlier versions recorded no originals."""
+    """Tell whether two contents of a case are the same, None for no case.
+
+    Earlier versions recorded no originals, or no grids: what only one of the two tells is not compared.
+    """
     known = [content for content in (one, other) if content is not None]
-    if not all(any(map(_is_original, content)) for content in known):
-        known = [{key: value for key, value in content.items() if not _is_original(key)} for content in known]
+    for is_optional in (_is_original, lambda key: key == "grids"):
+        if not all(any(map(is_optional, content)) for content in known):
+            known = [{key: value for key, value in content.items() if not is_optional(key)} for content in known]
     return len(known) == 2 and known[0] == known[1]
 
 
