@@ -135,7 +135,7 @@ def _start(save: Path, weights: Path, folder: Path) -> Row:
 
 
 def _prediction(case: Case, folder: Path, network: Path) -> list[object]:
-    return ["-i", case.folder / IMAGE, "-o", folder / f"{network.stem}.nii.gz", "-w", network]
+    return ["-i", case.folder / IMAGE, "-o", folder / f"{network.stem}.nii.gz", "-w", network, "--overwrite"]
 
 
 def _testing(data: Path, save: Path, weights: Path) -> list[object]:

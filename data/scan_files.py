@@ -210,7 +210,8 @@ def _stem(path: Path) -> str:
     """Return the name of a file without the ending of its format."""
     ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     stem = path.name[: len(path.name) - len(ending)]
-    return path.resolve().parent.name if f"{stem}.nii.gz" == IMAGE else stem
+    is_of_case = f"{stem}.nii.gz" == IMAGE or stem.startswith(image_name("").removesuffix(".nii.gz") + "_")
+    return path.absolute().parent.name if is_of_case else stem
 
 
 def _check_name(scan: ScanSource) -> None:

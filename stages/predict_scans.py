@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path,
 from base.version import VERSION, versions
 from data.images.image_geometry import Placement
 from data.scan_files import ScanSource, find_scans
+from stages.engines import LoadedNetwork
 from stages.network_groups import NetworkGroup
 from stages.predictor import Prediction, Predictor
 from stages.scan_options import ScanPredictionOptions
@@ -43,6 +44,12 @@ def predict_scans(options: ScanPredictionOptions) -> None:
     if options.output_file and len(found.scans) > 1:
         problem = f"names one label map, and there are {len(found.scans)} scans"
         raise InputError(options.output, problem, "name a folder with -o")
+    if options.output_file and options.output_file.exists():
+        files = {path.resolve() for path in (*found.scans[0].images.values(), *found.scans[0].series)}
+        if options.output_file.resolve() in files:
+            raise InputError(options.output, "is the scan itself", "name another file with -o")
+        if not options.overwrite:
+            raise InputError(options.output, "exists already", "name another file with -o, or --overwrite")
     if found.note():
         print(found.note())
     finished = ()
@@ -86,10 +93,16 @@ class ScanRun:
         networks, first = predictor.group.networks, predictor.first.networks if predictor.first else []
         recorded = {key: value for key, value in recorded_options(options).items() if key not in _NOT_RECORDED}
         self._made_with = {
-            "weights": {network.description.experiment: network.sha256 for network in networks},
-            "within": {network.description.experiment: network.sha256 for network in first},
+            "weights": _hashes(networks),
+            "within": _hashes(first),
             "classes": predictor.classes.to_json(),
-            "options": {**recorded, "keep_largest": predictor.kept, **_unequal(predictor.group), **_lines(predictor)},
+            "options": {
+                **recorded,
+                "keep_largest": predictor.kept,
+                **({"keep_largest_within": predictor.kept_first} if predictor.kept_first else {}),
+                **_unequal(predictor.group),
+                **_lines(predictor),
+            },
         }
         engines = sorted({network.engine for network in (*networks, *first)})
         self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
@@ -121,8 +134,10 @@ class ScanRun:
 
     def _predict(self, source: ScanSource, ahead: ScansAhead[HashedScan]) -> bool:
         """Predict a scan unless it is finished; return whether it was."""
-        if not self._options.overwrite and self._is_done(source):
-            return True
+        if not self._options.overwrite:
+            if self._is_done(source):
+                return True
+            self._refuse_other_scan(source)
         self._withdraw(source.name)
         began = time.perf_counter()
         sha256, images, placement = ahead.read(source)
@@ -132,7 +147,7 @@ class ScanRun:
         seconds = time.perf_counter() - began
         self._write_more(source.name, prediction)
         entry = ScanEntry(
-            str(source.path),
+            str(source.path.absolute()),
             sha256,
             self._made_with,
             self._versions,
@@ -149,13 +164,24 @@ class ScanRun:
         same = entry is not None and entry.sha256 == source.sha256() and entry.made_with == self._made_with
         return same and prediction_path(self._folder, source.name).is_file()
 
+    def _refuse_other_scan(self, source: ScanSource) -> None:
+        """Raise InputError if the results of another scan have the name of this one: they would be replaced."""
+        entry = self._record.scans.get(source.name)
+        if entry is None or entry.sha256 == source.sha256():
+            return
+        earlier = Path(entry.input)
+        if earlier.is_absolute() and earlier != source.path.absolute():
+            problem = f"is called {source.name}, as is {earlier}, whose results are in {self._folder}"
+            raise InputError(source.path, problem, "rename it, name another folder with -o, or --overwrite")
+
     def _withdraw(self, name: str) -> None:
-        """Forget an earlier prediction of a scan, and remove the files that this one might not write."""
+        """Forget an earlier prediction of a scan, and remove its files: this one might not write all of them."""
         entry = self._record.scans.get(name)
         if entry is None:
             return
         self._record.remove(name)
         paths = [map_path(self._folder, name, UNCERTAINTY), overlay_path(self._folder, name)]
+        paths.append(prediction_path(self._folder, name))
         for path in [*paths, *(probability_path(self._folder, name, one) for one in entry.class_names)]:
             path.unlink(missing_ok=True)
 
@@ -178,6 +204,15 @@ class ScanRun:
             run = group.run or ", ".join(network.description.experiment for network in group.networks)
             shown = ShownCase(name, run, segmentation, foreground, (), prediction.window, doubt)
             plot_overlay(overlay_path(self._folder, name), shown)
+
+
+def _hashes(networks: Sequence[LoadedNetwork]) -> dict[str, str]:
+    """Return the SHA-256 of each network by its experiment; of two with one name, the second gets a number."""
+    hashes: dict[str, str] = {}
+    for number, network in enumerate(networks, start=1):
+        name = network.description.experiment
+        hashes[f"{name} ({number})" if name in hashes else name] = network.sha256
+    return hashes
 
 
 def _unequal(group: NetworkGroup) -> dict[str, list[float]]:

@@ -106,6 +106,7 @@ class Predictor:
         group, first: networks of the prediction, and of the first stage; None for one stage.
         classes: of the predictions.
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
+        kept_first: the same of the first stage; 0 for one stage.
         place: device and threads, for the user.
         note: why there is no predicted Dice with these options, for the user; None if nothing is missing.
         calibration: of the predicted Dice; None if none is predicted.
@@ -120,6 +121,7 @@ class Predictor:
         self.first = load_group(engines, "--within", _listed(within)) if _listed(within) else None
         self.classes = _titled(self.group.networks[0].description.classes, options)
         self.kept = _kept(self.group, self.first, options.keep_largest)
+        self.kept_first = _kept(self.first, None, None) if self.first else 0
         self.place = engines.place
         calibration = self.group.findings.calibration
         suited = calibration if calibration and _suits(calibration.clip_to, self.first) else None
@@ -174,8 +176,8 @@ class Predictor:
         self, images: Mapping[str, sitk.Image], placement: Placement | None, path: Path | str
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the foreground that the first stage finds, boolean (z, y, x) on the scan's grid, and its warnings."""
-        classes, kept = self.first.networks[0].description.classes, _kept(self.first, None, None)
-        found, _ = _segment(self.first, classes, kept, images, placement, path)
+        classes = self.first.networks[0].description.classes
+        found, _ = _segment(self.first, classes, self.kept_first, images, placement, path)
         return found.labels > 0, found.warnings
 
 
@@ -218,9 +220,13 @@ def _window(networks: Sequence[LoadedNetwork], channel: str, array: np.ndarray) 
 
 
 def _channels_of(images: Mapping[str, sitk.Image], wanted: Sequence[str], path: Path | str) -> dict[str, sitk.Image]:
-    """Return the images of the channels that networks read; a single image is whatever single channel they read."""
-    if len(images) == len(wanted) == 1:
-        return {wanted[0]: next(iter(images.values()))}
+    """Return the images of the channels that networks read.
+
+    A single image without a name is whatever single channel they read, and a channel without a name any single image.
+    """
+    (first, *_), own = images, next(iter(images.values()))
+    if len(images) == len(wanted) == 1 and UNNAMED in (first, wanted[0]):
+        return {wanted[0]: own}
     for channel in wanted:
         if channel not in images:
             lacking = f"channel {channel}" if channel else "scan of one channel without a name"

@@ -10,7 +10,8 @@ from utils.cli.common_options import DeviceOptions, VolumeOptions
 from utils.cli.options import flag, option
 from utils.cli.value_types import parse_natural_number, several_files
 
-_ENDINGS = (".nii.gz", ".nii")  # of a label map that is named itself
+_ENDING = ".nii.gz"  # of a label map that is named itself
+_OTHER_ENDINGS = (".nii", ".mha", ".mhd", ".nrrd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +103,12 @@ class ScanPredictionOptions(ScanOptions, PredictorOptions):
         if self.output_file and (self.save_probabilities or self.save_uncertainty):
             problem = "names the label map of one scan, and more is to be written"
             raise InputError(self.output, problem, "name a folder with -o")
+        if self.output.name.lower().endswith(_OTHER_ENDINGS) and not self.output.is_dir():
+            raise InputError(self.output, "is the name of an image", f"write it with {_ENDING}, or name a folder")
         if self.output.exists() and self.output.is_dir() == bool(self.output_file):
             raise InputError(self.output, "is a folder" if self.output_file else "is not a folder", "check -o")
 
     @property
     def output_file(self) -> Path | None:
         """Path of the label map of one scan; None where results go to a folder."""
-        return self.output if self.output.name.lower().endswith(_ENDINGS) else None
+        return self.output if self.output.name.lower().endswith(_ENDING) else None

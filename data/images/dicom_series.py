@@ -10,11 +10,14 @@ import SimpleITK as sitk
 
 from base.errors import InputError
 from data.images.image_files import checked_values
-from data.images.image_geometry import SIMPLEITK, check_right_angles
+from data.images.image_geometry import SIMPLEITK, check_right_angles, sheared
 
 _PREAMBLE_BYTES, _MAGIC = 128, b"DICM"
 _LARGEST_DEVIATION = 0.05  # of the distance between two slices, as a share of the usual one
+_LARGEST_SLANT = 1e-3  # of the stack against the slices' normal: mm aside for each mm along it
+_PIXELS = b"\xe0\x7f\x10\x00"  # tag of the pixel data, (7fe0,0010) in little-endian order
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
+_ROWS, _COLUMNS, _BITS = "0028|0010", "0028|0011", "0028|0100"
 
 
 def is_dicom(path: Path) -> bool:
@@ -49,7 +52,8 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
     """Read a series as one volume.
 
     Raises:
-        InputError: a slice is damaged, missing or there twice, slices lie in several planes, or it is no volume.
+        InputError: a slice is damaged, missing or there twice, slices lie in several planes or are stacked at a slant
+            (as of a CT with a tilted gantry), or it is no volume.
     """
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in files])
@@ -70,7 +74,10 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
 
 
 def _check_places(folder: Path, files: tuple[Path, ...]) -> None:
-    """Raise InputError unless the slices are parallel and evenly spaced; a volume in one file says it by itself."""
+    """Raise InputError unless the slices are whole, parallel, evenly spaced and stacked at right angles.
+
+    A volume in one file says by itself where its slices lie.
+    """
     if len(files) == 1:
         return
     places, normals = [], []
@@ -78,11 +85,9 @@ def _check_places(folder: Path, files: tuple[Path, ...]) -> None:
         header = sitk.ImageFileReader()
         header.SetFileName(str(file))
         header.ReadImageInformation()
-        if not all(header.HasMetaDataKey(key) for key in (_POSITION, _ORIENTATION)):
-            raise InputError(file, "does not say where its slice lies", "export the series again")
-        rows = np.array([float(word) for word in header.GetMetaData(_ORIENTATION).split("\\")]).reshape(2, 3)
-        normals.append(np.cross(*rows))
-        places.append([float(word) for word in header.GetMetaData(_POSITION).split("\\")])
+        normals.append(np.cross(*_numbers(file, header, _ORIENTATION, 6).reshape(2, 3)))
+        places.append(_numbers(file, header, _POSITION, 3))
+        _check_whole(file, header)
     along = np.array(places) @ normals[0]
     steps = np.abs(np.diff(along))
     usual = float(np.median(steps))
@@ -91,3 +96,37 @@ def _check_places(folder: Path, files: tuple[Path, ...]) -> None:
     if usual == 0 or np.abs(steps - usual).max() > _LARGEST_DEVIATION * usual:
         problem = f"holds a series whose slices lie {steps.min():.4g} to {steps.max():.4g} mm apart"
         raise InputError(folder, problem, "a slice may be missing or there twice: export the series again")
+    ways = np.array(places) - places[0]
+    heights = ways @ normals[0]
+    aside = np.linalg.norm(ways - np.outer(heights, normals[0]), axis=1)
+    if (aside > _LARGEST_SLANT * (np.abs(heights) + usual)).any():
+        raise sheared(folder, f"its slices lie up to {aside.max():.3g} mm aside of a straight stack", SIMPLEITK)
+
+
+def _numbers(file: Path, header: sitk.ImageFileReader, key: str, count: int) -> np.ndarray:
+    """Return the `count` finite numbers of an element of the header."""
+    try:
+        numbers = np.array([float(word) for word in header.GetMetaData(key).split("\\")])
+    except (RuntimeError, ValueError):  # it is not there, or holds something else
+        numbers = np.array([])
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise InputError(file, "does not say where its slice lies", "export the series again")
+    return numbers
+
+
+def _check_whole(file: Path, header: sitk.ImageFileReader) -> None:
+    """Raise InputError if the pixels of an uncompressed slice are cut off, which GDCM fills up without a word."""
+    try:
+        rows, columns, bits = (int(header.GetMetaData(key)) for key in (_ROWS, _COLUMNS, _BITS))
+    except (RuntimeError, ValueError):
+        return
+    expected, content = rows * columns * bits // 8, file.read_bytes()
+    place = content.find(_PIXELS)
+    while place >= 0:
+        for start in (place + 8, place + 12):  # of values without and with their type in the file
+            length = int.from_bytes(content[start - 4 : start], "little")
+            if length in (expected, expected + 1):
+                if len(content) < start + expected:
+                    raise InputError(file, "is truncated", "export the series again")
+                return
+        place = content.find(_PIXELS, place + 1)

@@ -238,6 +238,72 @@ def test_a_series_that_lacks_a_slice_is_told_and_the_others_go_on(run, tested, v
     assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
 
 
+def change_element(path, key: str, value: str) -> None:
+    """Write a slice anew with another value of an element."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.LoadPrivateTagsOn()
+    with same_locale():
+        image = reader.Execute()
+        for known in reader.GetMetaDataKeys():
+            image.SetMetaData(known, reader.GetMetaData(known))
+        image.SetMetaData(key, value)
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(path))
+        writer.Execute(image)
+
+
+def test_series_that_are_slanted_shifted_or_cut_off_are_told_in_one_line_each(run, tested, volume, tmp_path):
+    _, save = tested
+    scans = tmp_path / "scans"
+    for number, name in enumerate(("cut", "odd", "shifted", "tilted", "whole"), start=1):
+        write_series(scans / name, volume, f"1.2.826.0.1.3680043.2.1125.{number}")
+    direction = np.reshape(volume.GetDirection(), (3, 3))
+    for number in range(volume.GetDepth()):
+        place = np.array(volume.TransformIndexToPhysicalPoint((0, 0, number))) + number * direction[:, 1]
+        path = scans / "tilted" / f"{(7 * number) % 101:03d}.dcm"
+        change_element(path, "0020|0032", "\\".join(f"{value:.9g}" for value in place))
+    place = np.array(volume.TransformIndexToPhysicalPoint((0, 0, 3))) + 20 * direction[:, 0]
+    change_element(scans / "shifted" / "021.dcm", "0020|0032", "\\".join(f"{value:.9g}" for value in place))
+    odd = scans / "odd" / "021.dcm"
+    place = "\\".join(f"{value:.9g}" for value in volume.TransformIndexToPhysicalPoint((0, 0, 3))).encode()
+    assert odd.read_bytes().count(place) == 1
+    odd.write_bytes(odd.read_bytes().replace(place, b"x" * len(place)))
+    cut = scans / "cut" / "021.dcm"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    ended = run("predict.py", "-i", scans, "-o", tmp_path / "out", "-w", *weights(save, "one"), status=2)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 5
+    assert "021.dcm: is truncated" in lines[0]
+    assert "021.dcm: does not say where its slice lies" in lines[1]
+    assert all("mm aside of a straight stack" in line for line in lines[2:4])
+    assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
+
+
+def test_scans_of_one_name_do_not_replace_each_other(call, run, tested, volume, tmp_path):
+    _, save = tested
+    for number, patient in enumerate("ab"):
+        (tmp_path / patient).mkdir()
+        sitk.WriteImage(volume + number, str(tmp_path / patient / "scan.nii.gz"))
+    command = ["-o", tmp_path / "out", "-w", *weights(save, "one")]
+    call("predict", "-i", tmp_path / "a" / "scan.nii.gz", *command)
+    ended = run("predict.py", "-i", tmp_path / "b" / "scan.nii.gz", *command, status=2)
+    assert f"is called scan, as is {tmp_path / 'a' / 'scan.nii.gz'}" in ended.stderr
+    assert len(rows_of(tmp_path / "out" / "volumes.csv")) == 1
+    assert "1 predicted" in call("predict", "-i", tmp_path / "b" / "scan.nii.gz", *command, "--overwrite")
+
+
+def test_a_failed_prediction_leaves_nothing_of_the_earlier_one(run, call, tested, volume, tmp_path):
+    _, save = tested
+    sitk.WriteImage(volume, str(tmp_path / "scan.nii.gz"))
+    command = ["-i", tmp_path / "scan.nii.gz", "-o", tmp_path / "out", "-w", *weights(save, "one")]
+    call("predict", *command)
+    (tmp_path / "scan.nii.gz").write_bytes((tmp_path / "scan.nii.gz").read_bytes()[:-50])
+    run("predict.py", *command, status=2)
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
 def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, volume, tmp_path, monkeypatch):
     monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
     _, save = tested
@@ -285,6 +351,16 @@ def test_one_scan_can_be_written_to_a_file_of_its_own(call, tested, volume, tmp_
     sitk.WriteImage(volume, str(tmp_path / "scan.nii.gz"))
     call("predict", "-i", tmp_path / "scan.nii.gz", "-o", tmp_path / "labels.nii.gz", "-w", *weights(save, "one"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.nii.gz", "scan.nii.gz"]
+    before = (tmp_path / "scan.nii.gz").read_bytes()
+    for name, more, problem in (
+        ("scan.nii.gz", ["--overwrite"], "is the scan itself"),
+        ("labels.nii.gz", [], "exists already"),
+        ("labels.nii", [], "is the name of an image"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            command = ["-i", tmp_path / "scan.nii.gz", "-o", tmp_path / name, "-w", *weights(save, "one")]
+            call("predict", *command, *more)
+    assert (tmp_path / "scan.nii.gz").read_bytes() == before
     with pytest.raises(InputError, match="there are 2 scans"):
         call("predict", "-i", tmp_path, "-o", tmp_path / "labels.nii.gz", "-w", *weights(save, "one"))
 

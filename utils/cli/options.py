@@ -80,5 +80,5 @@ def recorded_options(options) -> dict:
 
 def _plain(value):
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(one) for one in value]
     return value if isinstance(value, _PLAIN) else str(value)
