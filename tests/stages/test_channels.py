@@ -118,6 +118,14 @@ def test_channels_are_picked_by_name_whatever_their_order(save, data, call, tmp_
     np.testing.assert_array_equal(sitk.GetArrayFromImage(one), sitk.GetArrayFromImage(other))
 
 
+def test_a_single_channel_of_another_name_is_refused(save, data, call, tmp_path):
+    scan = data / "test" / "case_8"
+    command = ["-o", tmp_path / "out", "-w", weights(save, "late")]
+    with pytest.raises(InputError, match="holds no prediction of"):
+        call("predict", "-i", f"early={scan / image_name('early')}", *command)
+    assert "1 predicted" in call("predict", "-i", f"late={scan / image_name('late')}", *command)
+
+
 def test_the_order_of_training_is_that_of_the_option(data, call, tmp_path):
     train(call, data, tmp_path, "reversed", "--channels", "late,early", "--normalization", "zscore,ct")
     record = json.loads((tmp_path / "reversed" / "experiment.json").read_text())
