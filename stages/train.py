@@ -191,7 +191,7 @@ def take_training(
     try:
         with log.following() if processes.is_first else nullcontext():
             take_steps(training, streams.batches.numbered, options.iterations, *intervals, validate, checkpoint)
-    except (RuntimeError, InputError):  # such as a full memory or disk: the same command must be free to begin
+    except Exception:  # such as a full memory or disk: the same command must be free to begin
         if processes.is_first:
             experiment.take_back()
         raise

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from base.errors import InputError
 from base.label_classes import LabelClasses, notice, resolve, with_titles
 from base.scan_ranges import ScanRange
-from data.cases import Case, check_channels, find_cases, shared_patients, with_reference
+from data.cases import Case, check_channels, check_one_voxel_size, find_cases, shared_patients, with_reference
 from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream, TensorBatch
 from data.sampling.case_cache import (
@@ -87,6 +87,7 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
     """
     train_cases = find_cases(options.data, "train")
     val_cases = with_reference(find_cases(options.data, "val"))
+    check_one_voxel_size([*train_cases, *val_cases])
     labels = set().union(*(case.labels for case in train_cases))
     train_cases = outside_fold(train_cases, options.fold)
     soft_labels, soft_record = None, None

@@ -53,12 +53,13 @@ def to_tensors(batch: Batch, input_size: int, sample_size: int) -> TensorBatch:
         soft = np.concatenate([soft, deviation], axis=1)
     if batch.augmentation is not None:
         image, reference, soft = apply_augmentation(batch.augmentation, image, reference, soft, input_size, sample_size)
-    if batch.deviation is not None:
-        soft, deviation = soft[:, :-1], torch.from_numpy(soft[:, -1])
     if soft is not None:
-        total = soft.sum(axis=1, keepdims=True)
-        # Voxels that are mostly outside the image count as outside.
-        soft = torch.from_numpy(np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5))
+        classes = soft[:, :-1] if batch.deviation is not None else soft
+        total = classes.sum(axis=1, keepdims=True)
+        # Voxels that are mostly outside the image count as outside; of the others, what lies outside does not count.
+        known = np.divide(soft, total, out=np.zeros_like(soft), where=total > 0.5)
+        soft = torch.from_numpy(known[:, : classes.shape[1]])
+        deviation = torch.from_numpy(known[:, -1]) if batch.deviation is not None else None
     return TensorBatch(torch.from_numpy(image), torch.from_numpy(reference).long(), soft, deviation)
 
 

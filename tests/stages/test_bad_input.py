@@ -108,6 +108,12 @@ def one_case_with_another_spacing(work):
     return train(work), "has voxels of [4.0, 3.0, 5.0] mm"
 
 
+def val_with_another_spacing(work):
+    record = work / "DATA" / "val" / "case_00003" / "resampling.json"
+    record.write_text(record.read_text().replace('"voxel_size_mm": [\n   3.0,', '"voxel_size_mm": [\n   4.0,'))
+    return train(work), "has voxels of [4.0, 3.0, 5.0] mm"
+
+
 def header_changed(work):
     path = work / "DATA" / "train" / "case_00001" / "imaging_rs.nii.gz"
     image = sitk.ReadImage(str(path))
@@ -233,6 +239,7 @@ CASES = [
     voxel_size_of_two_numbers,
     broken_link,
     not_resampled,
+    val_with_another_spacing,
     one_case_with_another_spacing,
     header_changed,
     voxel_changed,

@@ -67,6 +67,7 @@ def test_each_script_prints_its_version_and_those_of_its_dependencies(script, ca
     ("error", "line"),
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "error: the GPU's memory is full; train with a smaller"),
+        (MemoryError("Unable to allocate 9 TiB"), "error: the main memory is full (Unable to allocate 9 TiB)"),
         (InvalidCxxCompiler(), "error: --compile: PyTorch cannot compile the network here (No working C++ compiler"),
     ],
 )

@@ -92,6 +92,10 @@ def run_stage(build_parser: Callable[[], argparse.ArgumentParser], main: Callabl
         if args.debug or not problem:
             raise
         fail(problem)
+    except MemoryError as error:
+        if args.debug:
+            raise
+        fail(f"the main memory is full ({error}); smaller sizes or batches, or fewer processes, take less")
     except KeyboardInterrupt:
         if processes.is_first:
             print("stopped; the same command goes on from here (a training: with --resume)", file=sys.stderr)

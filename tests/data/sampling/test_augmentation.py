@@ -97,6 +97,20 @@ def test_image_reference_and_soft_labels_move_together():
     np.testing.assert_array_equal(batch.reference[sure], (moved > 0.5).long()[sure])
 
 
+def test_soft_labels_and_deviation_are_not_smaller_at_the_border_of_the_scan():
+    """A voxel that is partly outside counts by what lies inside."""
+    n, inside = 4, np.zeros((4, 80, 80), np.uint8)
+    inside[:, :, 38:] = 1
+    soft = np.stack([155 * inside, 100 * inside], axis=1)
+    augmentation = sample_augmentation(STRENGTHS["strong"], np.random.default_rng(2), np.ones((n, 2)))
+    image = np.zeros((n, 1, 80, 80), np.float32)
+    batch = to_tensors(Batch(image, inside, soft, 204 * inside, augmentation), 40, 40)
+    known = batch.soft.sum(dim=1) > 0
+    assert known.any() and not known.all()
+    np.testing.assert_allclose(batch.soft[:, 1][known], 100 / 255, atol=1e-5)
+    np.testing.assert_allclose(batch.deviation[known], 204 / 510, atol=1e-5)
+
+
 def test_sampled_parameters_have_the_stated_deviation():
     augmentation = sample_augmentation(STRENGTHS["light"], np.random.default_rng(2), np.ones((5000, 2)))
     degrees = np.rad2deg(np.arctan2(augmentation.matrices[:, 1, 0], augmentation.matrices[:, 0, 0]))

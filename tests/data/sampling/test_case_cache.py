@@ -100,7 +100,7 @@ def slow_batch(sampler, number, cases, normalization, soft_labels):
                 values(image, options.input_size, outside) * scale + shift,
                 nearest.reshape([side] * len(axes)),
                 np.where(total > 0.5, soft / np.maximum(total, 1e-9), 0),
-                values(deviation, side, 0),
+                np.where(total > 0.5, values(deviation, side, 0) / np.maximum(total, 1e-9), 0),
             )
         )
     return [np.stack(some) for some in zip(*patches)]
