@@ -117,7 +117,8 @@ class PatchSamplingOptions:
     background_share: float | None = option(
         "--background-share",
         parse=parse_share,
-        help="share of background patches without any foreground, 0 to 1 (default: as sampling gives it)",
+        help="share of background patches that are drawn at least a sample size away from all foreground, 0 to 1 "
+        "(default: as sampling gives it)",
     )
     crop_to_labels: bool = flag(
         "--crop-to-labels", help="sample only within the bounding box of the reference's foreground"
