@@ -29,7 +29,7 @@ _TENSOR_DIMS, _TENSOR_RAW = 1, 9
 _TENSOR_FIELDS = {1, 2, 4, 5, 7, 8, 9, 11, 12}  # 13 and 14: data in another file
 _BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 11: 8}  # of a value, by the number of its type
 _FLOAT = 1
-_MOST_VALUES = 2**30
+_MOST_VALUES, _MOST_SIDES = 2**30, 8  # of a tensor
 _KEY, _VALUE = 1, 2
 
 
@@ -144,6 +144,8 @@ def _check_tensor(tensor: memoryview) -> None:
             kind = value
         elif number == _TENSOR_RAW:
             raw = _message(value)
+        if len(sides) > _MOST_SIDES:  # the product of very many takes hours
+            raise ValueError(f"a tensor has more than {_MOST_SIDES} sides")
     count = math.prod(sides)
     if kind not in _BYTES or not 0 <= count <= _MOST_VALUES:
         raise ValueError(f"a tensor is of type {kind} and size {sides}"[:80])

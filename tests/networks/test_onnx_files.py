@@ -159,6 +159,11 @@ def test_tensors_of_another_size_than_they_say_are_refused(model, tmp_path):
     assert "of type 1 and size" in refusal_of(repacked(model, tmp_path / "a.onnx"))
 
 
+def test_a_tensor_of_very_many_sides_is_refused_at_once(model, tmp_path):
+    model.graph.initializer[0].dims.extend([2**62] * 200_000)
+    assert "a tensor has more than 8 sides" in refusal_of(repacked(model, tmp_path / "a.onnx"))
+
+
 def test_sides_that_do_not_fit_are_refused(model, tmp_path):
     path = tmp_path / "a.onnx"
     sides = model.graph.input[0].type.tensor_type.shape.dim
