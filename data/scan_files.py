@@ -1,6 +1,7 @@
 """Scans to predict: image files, folders of them, case folders and DICOM series."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,8 @@ def find_scans(inputs: Sequence[str], without: Path | None = None) -> FoundScans
     channels, paths = _named_channels(inputs)
     if channels:
         first = next(iter(channels.values()))
-        return FoundScans([ScanSource(_stem(first), channels)], [])
+        is_of_case = first.name == image_name(next(iter(channels)))
+        return FoundScans([ScanSource(_folder_name(first) if is_of_case else _stem(first), channels)], [])
     for path in paths:
         if not path.exists():
             raise InputError(path, "there is no such file or folder", "check -i")
@@ -194,7 +196,7 @@ def _series_of(folder: Path, files: Iterable[Path]) -> tuple[list[ScanSource], l
     if not slices:
         return [], others
     known = series_in(folder)
-    name = folder.resolve().name
+    name = absolute(folder).name
     scans = [
         ScanSource(name if len(known) == 1 else uid, {UNNAMED: folder}, tuple(path for path in paths if path in slices))
         for uid, paths in known.items()
@@ -210,8 +212,17 @@ def _stem(path: Path) -> str:
     """Return the name of a file without the ending of its format."""
     ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     stem = path.name[: len(path.name) - len(ending)]
-    is_of_case = f"{stem}.nii.gz" == IMAGE or stem.startswith(image_name("").removesuffix(".nii.gz") + "_")
-    return path.absolute().parent.name if is_of_case else stem
+    return _folder_name(path) if f"{stem}.nii.gz" == IMAGE else stem
+
+
+def _folder_name(path: Path) -> str:
+    """Return the name of the folder of a file as it is named, not that of the place to which a link leads."""
+    return absolute(path).parent.name
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path of a file or folder, without ``..``; links are kept."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps .., Path.resolve follows links
 
 
 def _check_name(scan: ScanSource) -> None:

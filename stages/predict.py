@@ -22,7 +22,6 @@ from base.run_files import (
     probability_path,
     remove_maps,
 )
-from base.run_record import RunRecord
 from data.cases import Case, find_cases
 from data.changed_originals import check_originals
 from data.components import keep_components
@@ -136,9 +135,11 @@ class NetworkRun:
         record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":
             self._note_known(cases)
+        self._place = options.save, options.run or trained.experiment, options.evaluate
+        self._record = replace(record, surface_dice=definition_of(folder, options.overwrite))
         self._comparison = None
-        if processes.is_first:  # may refuse: before earlier results are touched
-            self._comparison = self._compared(record)
+        if options.compare and processes.is_first:  # may refuse: before earlier results are touched
+            self._comparison = ComparisonReport(*self._place, options.compare, self._record, options.margin)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
         self._trust = TrustReport(folder, record, calibration, options.evaluate == "val", self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
@@ -149,15 +150,6 @@ class NetworkRun:
             remove_comparison(folder)
             remove_report(folder)
         self._ranking = CaseTable(folder / RANKINGS, RANKING_COLUMNS, done, processes)
-
-    def _compared(self, record: RunRecord) -> ComparisonReport | None:
-        """Return the comparison that is asked for; else that of an earlier call, unless its results are given up."""
-        options = self._options
-        place = options.save, options.run or self._trained.experiment, options.evaluate
-        record = replace(record, surface_dice=definition_of(self._folder, options.overwrite))
-        if options.compare:
-            return ComparisonReport(*place, options.compare, record, options.margin)
-        return None if options.overwrite else ComparisonReport.again(*place, record)
 
     def _note_known(self, cases: list[Case]) -> None:
         """Print a note if the network was trained on patients of `cases`."""
@@ -227,6 +219,6 @@ class NetworkRun:
         self._results.print_summary()
         self._ranking.print_mean("error_ranking", "map", RANKING_TITLE)
         self._trust.write()
-        if self._comparison:
-            self._comparison.report()
+        if comparison := self._comparison or ComparisonReport.again(*self._place, self._record):
+            comparison.report()
         print(f"report: {write_report(self._folder)}")

@@ -15,7 +15,7 @@ from base.folder_lock import locked
 from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
 from base.version import VERSION, versions
 from data.images.image_geometry import Placement
-from data.scan_files import ScanSource, find_scans
+from data.scan_files import ScanSource, absolute, find_scans
 from stages.engines import LoadedNetwork
 from stages.network_groups import NetworkGroup
 from stages.predictor import Prediction, Predictor
@@ -147,7 +147,7 @@ class ScanRun:
         seconds = time.perf_counter() - began
         self._write_more(source.name, prediction)
         entry = ScanEntry(
-            str(source.path.absolute()),
+            str(absolute(source.path)),
             sha256,
             self._made_with,
             self._versions,
@@ -167,10 +167,9 @@ class ScanRun:
     def _refuse_other_scan(self, source: ScanSource) -> None:
         """Raise InputError if the results of another scan have the name of this one: they would be replaced."""
         entry = self._record.scans.get(source.name)
-        if entry is None or entry.sha256 == source.sha256():
-            return
-        earlier = Path(entry.input)
-        if earlier.is_absolute() and earlier != source.path.absolute():
+        earlier = Path(entry.input) if entry else absolute(source.path)
+        is_other_place = earlier.is_absolute() and earlier != absolute(source.path)  # earlier versions: not absolute
+        if is_other_place and entry.sha256 != source.sha256():
             problem = f"is called {source.name}, as is {earlier}, whose results are in {self._folder}"
             raise InputError(source.path, problem, "rename it, name another folder with -o, or --overwrite")
 

@@ -224,9 +224,8 @@ def _channels_of(images: Mapping[str, sitk.Image], wanted: Sequence[str], path: 
 
     A single image without a name is whatever single channel they read, and a channel without a name any single image.
     """
-    (first, *_), own = images, next(iter(images.values()))
-    if len(images) == len(wanted) == 1 and UNNAMED in (first, wanted[0]):
-        return {wanted[0]: own}
+    if len(images) == len(wanted) == 1 and UNNAMED in (*images, *wanted):
+        return {wanted[0]: next(iter(images.values()))}
     for channel in wanted:
         if channel not in images:
             lacking = f"channel {channel}" if channel else "scan of one channel without a name"

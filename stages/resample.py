@@ -60,7 +60,7 @@ def _resample(options: ResamplingOptions, processes: Processes) -> None:
     folders = [
         source.image.parent if options.output is None else current_folder(root, source, split) for source in sources
     ]
-    moved = _moves(sources, folders, split)
+    moves = _moves(sources, folders, split)
     with processes.together(CASE_TIMEOUT):
         processes.wait()  # until every process has found the cases: they may move
         pairs = processes.share(list(zip(sources, folders)))
@@ -68,8 +68,10 @@ def _resample(options: ResamplingOptions, processes: Processes) -> None:
     if processes.is_first:
         done = {outcome.name for outcome in outcomes}
         left_out = [name for name in names if name not in done]
-        print_splits(root, sources, moved, is_told=bool(split))
-        conclude(outcomes, left_out, left_over, origin, excluded_in_splits(root, left_out))
+        present = cases_in_splits(root)
+        print_splits(present, sources, [text for name, text in moves.items() if name in present[split[name]]], split)
+        excluded = sorted(set(left_out) & {name for cases in present.values() for name in cases})
+        conclude(outcomes, left_out, left_over, origin, excluded)
 
 
 def find_sources(options: ResamplingOptions) -> tuple[str, list[SourceCase]]:
@@ -157,51 +159,51 @@ def prepare_all(
     return outcomes
 
 
-def _moves(sources: Sequence[SourceCase], folders: Sequence[Path], split: Mapping[str, str]) -> list[str]:
-    """Return the cases that are about to move from one split to another, each with both."""
-    pairs = [(folder, split[source.name]) for source, folder in zip(sources, folders) if source.name in split]
-    return [
-        f"{folder.name} ({folder.parent.name} to {new})"
-        for folder, new in pairs
-        if folder.is_dir() and folder.parent.name in SPLITS and folder.parent.name != new
-    ]
+def _moves(sources: Sequence[SourceCase], folders: Sequence[Path], split: Mapping[str, str]) -> dict[str, str]:
+    """Return the cases that are about to move from one split to another, by name, each with both splits as text."""
+    before = {source.name: folder.parent.name for source, folder in zip(sources, folders) if folder.is_dir()}
+    return {
+        name: f"{name} ({before[name]} to {new})"
+        for name, new in split.items()
+        if before.get(name) in SPLITS and before[name] != new
+    }
 
 
-def print_splits(root: Path, sources: Sequence[SourceCase], moved: Sequence[str], is_told: bool) -> None:
-    """Print what a user has to know of the splits in `root`, which may hold cases of earlier commands.
+def print_splits(
+    present: Mapping[str, Mapping[str, str]],
+    sources: Sequence[SourceCase],
+    moved: Sequence[str],
+    split: Mapping[str, str],
+) -> None:
+    """Print what a user has to know of the splits, which may hold cases of earlier commands.
 
     Args:
+        present: what `cases_in_splits` returns.
         moved: cases that moved between splits.
-        is_told: whether this command distributes cases.
+        split: of each case by name, as this command distributes them; empty if it does not.
     """
-    present = cases_in_splits(root)
     if moved:
         print(f"note: moved between splits: {_some(moved)}; networks trained before know other cases")
     others = sorted({name for cases in present.values() for name in cases} - {source.name for source in sources})
     if others:
         print(f"note: the splits also hold cases that this command does not name: {_some(others)}")
-    lists = {source.name: source.split for source in sources if source.split and not is_told}
+    lists = {} if split else {source.name: source.split for source in sources if source.split}
     elsewhere = [
-        f"{name} ({split}, in the data set {lists[name]})"
-        for split, cases in present.items()
+        f"{name} ({own}, in the data set {lists[name]})"
+        for own, cases in present.items()
         for name in cases
-        if lists.get(name, split) != split
+        if lists.get(name, own) != own
     ]
     if elsewhere:
         print(f"note: in another split than that of the data set: {_some(elsewhere)}; --split-file moves cases")
     splits_of: dict[str, set[str]] = {}
-    for split, cases in present.items():
+    for own, cases in present.items():
         for patient in cases.values():
-            splits_of.setdefault(patient, set()).add(split)
+            splits_of.setdefault(patient, set()).add(own)
     if apart := sorted(patient for patient, some in splits_of.items() if len(some) > 1):
         print(
             f"warning: patients with cases in several splits: {_some(apart)}; results on them flatter", file=sys.stderr
         )
-
-
-def excluded_in_splits(root: Path, left_out: Sequence[str]) -> list[str]:
-    """Return the cases that a split file leaves out, and that are in a split of `root` nevertheless."""
-    return sorted(name for cases in cases_in_splits(root).values() for name in cases if name in set(left_out))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -56,6 +56,14 @@ def make_kidney(seed: int) -> tuple[sitk.Image, sitk.Image]:
     return image[part], reference[part]
 
 
+def make_scan() -> sitk.Image:
+    """Return a scan of a kidney, int16, with spacings and an origin that DICOM's decimal strings hold exactly."""
+    image, _ = make_kidney(4)
+    image.SetSpacing((1.5, 1.25, 3.0))
+    image.SetOrigin((-10.5, 20.25, 7.5))
+    return sitk.Cast(image, sitk.sitkInt16)
+
+
 def write_kidney(folder: Path, seed: int, with_reference: bool = True, scale: float = 1.0) -> Path:
     """Write the case folder of a kidney, with voxels `scale` times as large."""
     image, reference = make_kidney(seed)

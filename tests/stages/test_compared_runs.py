@@ -103,6 +103,9 @@ def test_a_comparison_follows_the_runs_that_it_names(call, predicted, tmp_path):
     compared = [row for row in rows_of(folder / "comparison.csv") if row["measure"] == "dice"]
     assert {(row["against"], row["against_mean"], row["margin"]) for row in compared} == {("one", "0.125", "0.02")}
     assert "0.125" in (folder / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError):  # refused: nothing changes
+        call("testing_network", *options, "--tolerance-mm", 2)
+    assert (folder / "comparison.csv").exists()
     shutil.rmtree(save / "one")
     assert "note: the comparison of an earlier call is removed: " in call("testing_network", *options)
     assert not (folder / "comparison.csv").exists() and not (folder / "comparison.png").exists()

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from base.errors import InputError
-from data.images.dicom_series import same_locale
 from data.scan_files import ScanSource
 from stages.predictor import Predictor
 from stages.scan_options import PredictorOptions
-from tests.material import SMALL, make_kidney, rows_of
+from tests.material import SMALL, make_scan, rows_of
 
 TEST_CASES = ("case_00004", "case_00005")
 
@@ -152,133 +152,9 @@ def test_five_lines_of_python_predict_the_same(tested):
     np.testing.assert_array_equal(probability, sitk.GetArrayFromImage(stored))
 
 
-def write_series(folder, image: sitk.Image, uid: str, prefix: str = "") -> None:
-    """Write the slices of an image along its third axis as DICOM files, in no order of their names."""
-    folder.mkdir(exist_ok=True, parents=True)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    direction = image.GetDirection()
-    cosines = [direction[index] for index in (0, 3, 6, 1, 4, 7)]
-    for number in range(image.GetDepth()):
-        part = sitk.Cast(image[:, :, number], sitk.sitkInt16)
-        for key, value in {
-            "0008|0060": "CT",
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0008|0018": f"{uid}.{number + 1}",
-            "0020|000e": uid,
-            "0020|000d": "1.2.826.0.1.3680043.2.1125.9",
-            "0020|0037": "\\".join(f"{value:.9g}" for value in cosines),
-            "0020|0032": "\\".join(f"{value:.9g}" for value in image.TransformIndexToPhysicalPoint((0, 0, number))),
-            "0020|0013": str(number + 1),
-            "0028|0030": "\\".join(f"{value:.9g}" for value in (image.GetSpacing()[1], image.GetSpacing()[0])),
-            "0018|0050": f"{image.GetSpacing()[2]:.9g}",
-        }.items():
-            part.SetMetaData(key, value)
-        writer.SetFileName(str(folder / f"{prefix}{(7 * number) % 101:03d}.dcm"))
-        with same_locale():
-            writer.Execute(part)
-
-
 @pytest.fixture(scope="module")
-def volume(kidneys) -> sitk.Image:
-    """Return a scan with spacings and an origin that DICOM's decimal strings hold exactly."""
-    image, _ = make_kidney(4)
-    image.SetSpacing((1.5, 1.25, 3.0))
-    image.SetOrigin((-10.5, 20.25, 7.5))
-    return sitk.Cast(image, sitk.sitkInt16)
-
-
-def test_files_and_dicom_series_of_a_scan_are_predicted_alike(call, tested, volume, tmp_path, monkeypatch):
-    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
-    _, save = tested
-    scans = tmp_path / "scans"
-    scans.mkdir()
-    for ending in (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd"):
-        sitk.WriteImage(volume, str(scans / f"as{ending.replace('.', '_')}{ending}"))
-    write_series(scans / "patient", volume, "1.2.826.0.1.3680043.2.1125.1")
-    write_series(scans / "two", volume, "1.2.826.0.1.3680043.2.1125.2", "a")
-    write_series(scans / "two", volume + 5, "1.2.826.0.1.3680043.2.1125.3", "b")
-    (scans / "notes.txt").write_text("no image")
-    (scans / "empty").mkdir()
-    output = call("predict", "-i", scans, "-o", scans / "out", "-w", *weights(save, "one"))
-    assert "notes.txt" in output
-    assert "empty" in output
-    names = sorted(path.name.removesuffix("_prediction.nii.gz") for path in (scans / "out").glob("*_prediction.nii.gz"))
-    uids = ["1.2.826.0.1.3680043.2.1125.2", "1.2.826.0.1.3680043.2.1125.3"]
-    assert [name for name in names if not name.startswith("1.2")] == [
-        *("as_mha", "as_mhd", "as_nii", "as_nii_gz", "as_nrrd", "patient")
-    ]
-    assert [name for name in names if name.startswith("1.2")] == pytest.approx(uids)
-    expected = sitk.ReadImage(str(scans / "out" / "as_nii_gz_prediction.nii.gz"))
-    assert sitk.GetArrayViewFromImage(expected).any()
-    for name in names:
-        found = sitk.ReadImage(str(scans / "out" / f"{name}_prediction.nii.gz"))
-        if name != uids[1]:
-            np.testing.assert_array_equal(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(expected), name)
-        assert found.GetSize() == volume.GetSize()
-        np.testing.assert_allclose(found.GetOrigin(), volume.GetOrigin(), atol=1e-4)
-        np.testing.assert_allclose(found.GetSpacing(), volume.GetSpacing(), atol=1e-5)
-
-
-def test_a_series_that_lacks_a_slice_is_told_and_the_others_go_on(run, tested, volume, tmp_path):
-    _, save = tested
-    scans = tmp_path / "scans"
-    write_series(scans / "whole", volume, "1.2.826.0.1.3680043.2.1125.1")
-    write_series(scans / "lacking", volume, "1.2.826.0.1.3680043.2.1125.2")
-    (scans / "lacking" / "021.dcm").unlink()
-    sitk.WriteImage(volume, str(scans / "cut.nii"))
-    (scans / "cut.nii").write_bytes((scans / "cut.nii").read_bytes()[:-9])
-    ended = run("predict.py", "-i", scans, "-o", tmp_path / "out", "-w", *weights(save, "one"), status=2)
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 3
-    assert "cut.nii: is damaged" in lines[0]
-    assert "lacking: holds a series whose slices lie" in lines[1]
-    assert "no prediction of cut, lacking" in lines[2]
-    assert (tmp_path / "out" / "whole_prediction.nii.gz").is_file()
-    assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
-
-
-def change_element(path, key: str, value: str) -> None:
-    """Write a slice anew with another value of an element."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.LoadPrivateTagsOn()
-    with same_locale():
-        image = reader.Execute()
-        for known in reader.GetMetaDataKeys():
-            image.SetMetaData(known, reader.GetMetaData(known))
-        image.SetMetaData(key, value)
-        writer = sitk.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.SetFileName(str(path))
-        writer.Execute(image)
-
-
-def test_series_that_are_slanted_shifted_or_cut_off_are_told_in_one_line_each(run, tested, volume, tmp_path):
-    _, save = tested
-    scans = tmp_path / "scans"
-    for number, name in enumerate(("cut", "odd", "shifted", "tilted", "whole"), start=1):
-        write_series(scans / name, volume, f"1.2.826.0.1.3680043.2.1125.{number}")
-    direction = np.reshape(volume.GetDirection(), (3, 3))
-    for number in range(volume.GetDepth()):
-        place = np.array(volume.TransformIndexToPhysicalPoint((0, 0, number))) + number * direction[:, 1]
-        path = scans / "tilted" / f"{(7 * number) % 101:03d}.dcm"
-        change_element(path, "0020|0032", "\\".join(f"{value:.9g}" for value in place))
-    place = np.array(volume.TransformIndexToPhysicalPoint((0, 0, 3))) + 20 * direction[:, 0]
-    change_element(scans / "shifted" / "021.dcm", "0020|0032", "\\".join(f"{value:.9g}" for value in place))
-    odd = scans / "odd" / "021.dcm"
-    place = "\\".join(f"{value:.9g}" for value in volume.TransformIndexToPhysicalPoint((0, 0, 3))).encode()
-    assert odd.read_bytes().count(place) == 1
-    odd.write_bytes(odd.read_bytes().replace(place, b"x" * len(place)))
-    cut = scans / "cut" / "021.dcm"
-    cut.write_bytes(cut.read_bytes()[:-100])
-    ended = run("predict.py", "-i", scans, "-o", tmp_path / "out", "-w", *weights(save, "one"), status=2)
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 5
-    assert "021.dcm: is truncated" in lines[0]
-    assert "021.dcm: does not say where its slice lies" in lines[1]
-    assert all("mm aside of a straight stack" in line for line in lines[2:4])
-    assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["whole"]
+def volume() -> sitk.Image:
+    return make_scan()
 
 
 def test_scans_of_one_name_do_not_replace_each_other(call, run, tested, volume, tmp_path):
@@ -292,6 +168,49 @@ def test_scans_of_one_name_do_not_replace_each_other(call, run, tested, volume, 
     assert f"is called scan, as is {tmp_path / 'a' / 'scan.nii.gz'}" in ended.stderr
     assert len(rows_of(tmp_path / "out" / "volumes.csv")) == 1
     assert "1 predicted" in call("predict", "-i", tmp_path / "b" / "scan.nii.gz", *command, "--overwrite")
+
+
+def test_scans_of_case_folders_are_called_after_them_however_they_are_named(
+    call, tested, volume, tmp_path, monkeypatch
+):
+    """By a link, whose target lies elsewhere, by a path with dots, and as a channel."""
+    _, save = tested
+    (tmp_path / "store").mkdir()
+    sitk.WriteImage(volume, str(tmp_path / "store" / "a1.nii.gz"))
+    for patient in ("p1", "p2", "p3"):
+        (tmp_path / patient).mkdir()
+    (tmp_path / "p1" / "imaging.nii.gz").symlink_to(tmp_path / "store" / "a1.nii.gz")
+    (tmp_path / "p2" / "imaging.nii.gz").symlink_to(tmp_path / "store" / "a1.nii.gz")
+    (tmp_path / "p3" / "imaging_T1.nii.gz").symlink_to(tmp_path / "store" / "a1.nii.gz")
+    monkeypatch.chdir(tmp_path / "p1")
+    command = ["-o", tmp_path / "out", "-w", *weights(save, "one")]
+    for named in ("imaging.nii.gz", "../p2/imaging.nii.gz", "T1=../p3/imaging_T1.nii.gz"):
+        call("predict", "-i", named, *command)
+    assert "1 done before" in call("predict", "-i", tmp_path / "p2" / "imaging.nii.gz", *command)
+    assert [row["scan"] for row in rows_of(tmp_path / "out" / "volumes.csv")] == ["p1", "p2", "p3"]
+
+
+def test_titles_networks_and_first_stages_decide_what_is_finished(call, tested, volume, tmp_path):
+    """The components that a first stage keeps, and networks of one name, change a prediction."""
+    save = shutil.copytree(tested[1], tmp_path / "SAVE")
+    sitk.WriteImage(volume, str(tmp_path / "scan.nii.gz"))
+    shutil.copytree(save / "one", tmp_path / "OTHER" / "one")
+    (other,) = (tmp_path / "OTHER" / "one").glob("FINAL*.pth")
+    changed = torch.load(other, weights_only=True)
+    changed["description"]["iterations"] = 31
+    torch.save(changed, other)
+    command = ["predict", "-i", tmp_path / "scan.nii.gz", "-o", tmp_path / "out", "-w"]
+    together, alone = [*command, *weights(save, "one"), other], [*command, other]
+    for words in (together, alone, [*alone, "--classes-as", "1=kidney,2=tumour"]):
+        assert "1 predicted" in call(*words)
+        assert "1 done before" in call(*words)
+    staged = [*alone, "--within", *weights(save, "two")]
+    assert "1 predicted" in call(*staged)
+    (first,) = (save / "two").glob("FINAL*.pth")
+    record = json.loads((save / "ensemble_c0-1-2" / "test" / "predictions.json").read_text())
+    choice = {"kept": {"1": 1, "2": 1}, "weights": {"two": record["weights"]["two"]}, "clip_to": None}
+    first.with_suffix(".keep_largest.json").write_text(json.dumps({**choice, "cases": {}, "dice": {}}))
+    assert "1 predicted" in call(*staged)
 
 
 def test_a_failed_prediction_leaves_nothing_of_the_earlier_one(run, call, tested, volume, tmp_path):

@@ -206,6 +206,41 @@ def test_a_patient_stays_known_when_its_case_is_refused_once(run, decathlon, tmp
     assert [record["patient"] for record in records] == ["p", "p", "q"]
 
 
+def test_channels_that_change_their_places_in_a_file_are_resampled_again(run, tmp_path):
+    image, reference = make_phantom(0)
+    source = tmp_path / "SET"
+    for folder in ("imagesTr", "labelsTr"):
+        (source / folder).mkdir(parents=True)
+    sitk.WriteImage(sitk.JoinSeries([image, image + 400]), str(source / "imagesTr" / "a.nii.gz"))
+    sitk.WriteImage(reference, str(source / "labelsTr" / "a.nii.gz"))
+    training = [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}]
+    means = []
+    for names in ("T1", "T2"), ("T2", "T1"):
+        description = {"modality": dict(zip("01", names)), "training": training}
+        (source / "dataset.json").write_text(json.dumps(description))
+        run("resample_data.py", "-d", source, "-o", tmp_path / "OUT", "--voxel-size", "none", "--channels", "T2")
+        resampled = sitk.ReadImage(str(tmp_path / "OUT" / "a" / "imaging_T2_rs.nii.gz"))
+        means.append(sitk.GetArrayViewFromImage(resampled).mean())
+    assert means[0] - means[1] == pytest.approx(400, abs=1)
+
+
+def test_a_case_in_another_split_than_its_list_is_told(run, tmp_path):
+    image, reference = make_phantom(0)
+    source = tmp_path / "SET"
+    for folder in ("imagesTr", "labelsTr"):
+        (source / folder).mkdir(parents=True)
+    for name in "ab":
+        sitk.WriteImage(image, str(source / "imagesTr" / f"{name}.nii.gz"))
+        sitk.WriteImage(reference, str(source / "labelsTr" / f"{name}.nii.gz"))
+    entries = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in "ab"]
+    command = ["resample_data.py", "-d", source, "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    for first, second in ((0, 1), (1, 0)):
+        lists = {"training": [entries[first]], "validation": [entries[second]]}
+        (source / "dataset.json").write_text(json.dumps(lists))
+        output = run(*command).stdout
+    assert "a (train, in the data set val), b (val, in the data set train)" in output
+
+
 def test_a_case_cannot_be_called_like_a_split(run, tmp_path):
     image, reference = make_phantom(0)
     for name in ("a", "test"):

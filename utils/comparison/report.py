@@ -60,7 +60,7 @@ class ComparisonReport:
                 return None
             margin = next(float(row["margin"]) for row in rows if row["margin"])
             return cls(save_folder, name, split, list(dict.fromkeys(row["against"] for row in rows)), record, margin)
-        except InputError as error:
+        except (InputError, KeyError, ValueError, StopIteration) as error:  # it may be damaged
             remove_comparison(folder)
             print(f"note: the comparison of an earlier call is removed: {error}")
             return None

@@ -56,7 +56,7 @@ class TrustReport:
         if not table.rows:
             return
         metrics = read_metrics(self._folder)
-        without_reference = [case for case, rows in metrics.items() if all(row["dice"] is None for row in rows)]
+        without_reference = {case for case, rows in metrics.items() if all(row["dice"] is None for row in rows)}
         in_part = annotated_in_part(metrics)
         complete = {case: rows for case, rows in metrics.items() if case not in in_part}
         dices = {region: known(values_of(complete, region, "dice")) for region in table.regions if region != MEAN}
