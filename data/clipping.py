@@ -11,21 +11,45 @@ from base.label_classes import LabelClasses
 from data.cases import Case, class_indices
 from data.images.image_files import Grid, from_array, read_image, to_array, to_lps
 from data.labels import whole_labels
-from data.resampling import resample_reference
+from data.resampling import resample_reference, voxels_read
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Boolean masks (z, y, x) along LPS: on the scan's own grid, and on the resampled grid."""
+    """Area that foreground is clipped to. Arrays are boolean (z, y, x) along LPS.
+
+    A prediction is decided on the scan's grid, from probabilities that are not clipped yet: those of background beyond
+    the area would move its borders inwards.
+
+    Attributes:
+        on_scan: the area, on the scan's own grid.
+        on_grid: the area, on the resampled grid.
+        computed: on the resampled grid, the area and all voxels from which a voxel of `on_scan` is interpolated.
+    """
 
     on_scan: np.ndarray
     on_grid: np.ndarray
+    computed: np.ndarray
+
+    @classmethod
+    def of(cls, on_scan: np.ndarray, on_grid: np.ndarray, scan: Grid, resampled: Grid) -> "Clip":
+        """Return the clip of an area on the grid of the `scan`, and on the `resampled` grid."""
+        return cls(on_scan, on_grid, on_grid | voxels_read(on_scan, resampled, scan))
+
+    def apply(self, outputs: np.ndarray) -> None:
+        """Make all beyond the area certain background, in place.
+
+        Args:
+            outputs: float32 (classes, z, y, x) on the resampled grid; the uncertainty may follow the classes.
+        """
+        outputs *= self.on_grid
+        outputs[0] += ~self.on_grid
 
 
 def clip_of_reference(case: Case, classes: LabelClasses) -> Clip:
     """Return the foreground of the reference: every class but the background; what is not annotated may be any."""
     on_scan = class_indices(case.original_reference(), classes.table())
-    return Clip(on_scan > 0, case.resampled_classes(classes) > 0)
+    return Clip.of(on_scan > 0, case.resampled_classes(classes) > 0, case.original_grid, case.grid)
 
 
 def clip_checksum(path: Path, case: Case) -> str:
@@ -56,4 +80,4 @@ def clip_of_prediction(path: Path, case: Case) -> Clip:
 def clip_of_mask(foreground: np.ndarray, grid: Grid, resampled: Grid) -> Clip:
     """Return the clip of a boolean mask (z, y, x) on a scan's own `grid`, along LPS."""
     mask = from_array(foreground.astype(np.uint8), grid)
-    return Clip(foreground, resample_reference(mask, resampled) > 0)
+    return Clip.of(foreground, resample_reference(mask, resampled) > 0, grid, resampled)

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from base.errors import InputError
 from base.label_classes import IGNORED, LabelClasses
 from data.cases import Case, class_indices
+from data.clipping import Clip
 from data.images.image_files import Grid, lps_grid, lps_view, to_orientation_of, write_image
 from data.images.image_geometry import Placement
 from data.resampling import restore_channels, restore_decision
@@ -67,13 +68,19 @@ class Scan:
         """Return the intensities, a view that is valid as long as the scan exists."""
         return lps_view(self._image)
 
-    def decide(self, probabilities: np.ndarray, classes: LabelClasses) -> np.ndarray:
+    def decide(self, probabilities: np.ndarray, classes: LabelClasses, clip: Clip | None = None) -> np.ndarray:
         """Resample probabilities, float32 (classes, z, y, x), to the scan's grid, and take the argmax.
+
+        Args:
+            clip: beyond which everything is background; not yet applied to the probabilities.
 
         Returns:
             uint8 labels of the prediction; the first class of ties.
         """
-        return _as_labels(restore_decision(probabilities, self._resampled, self._grid), classes)
+        labels = _as_labels(restore_decision(probabilities, self._resampled, self._grid), classes)
+        if clip:
+            labels[~clip.on_scan] = 0
+        return labels
 
     def image_of(self, values: np.ndarray) -> sitk.Image:
         """Return an image of values on the scan's grid (in LPS order), in the axes of the scan's file."""

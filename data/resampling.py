@@ -91,6 +91,12 @@ class _Interpolation:
         planes = np.stack([self._inside(plane.astype(np.float32)) for plane in values])
         return (self._along_z @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
 
+    def read_for(self, mask: np.ndarray) -> np.ndarray:
+        """Return which old voxels contribute to the new voxels of a `mask`; both boolean (z, y, x)."""
+        planes = [(self._along_x.T @ (self._along_y.T @ plane.astype(np.float32)).T).T for plane in mask]
+        shape = planes[0].shape
+        return (self._along_z.T @ np.reshape(planes, (len(planes), -1))).reshape(-1, *shape) > 0
+
     def _inside(self, plane: np.ndarray) -> np.ndarray:
         return (self._along_x @ (self._along_y @ plane).T).T
 
@@ -268,6 +274,18 @@ def restore_channels(channels: Iterable[np.ndarray], grid: Grid, original: Grid)
     interpolation = _Interpolation(grid, original, 1)
     for values in channels:
         yield np.stack([interpolation.plane(z, values.__getitem__) for z in range(original.shape[0])])
+
+
+def voxels_read(mask: np.ndarray, grid: Grid, original: Grid) -> np.ndarray:
+    """Return which voxels of `grid` decide the marked voxels of `original`, see `restore_decision`.
+
+    Args:
+        mask: boolean (z, y, x) on the grid `original`.
+
+    Returns:
+        boolean (z, y, x) on `grid`.
+    """
+    return _Interpolation(grid, original, 1).read_for(mask)
 
 
 def restore_decision(probabilities: np.ndarray, grid: Grid, original: Grid) -> np.ndarray:

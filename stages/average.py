@@ -160,12 +160,14 @@ class EnsembleRun:
         clip = self._clip_of(case)
         average, agreement = EnsembleAverage(self._options.temperature), MemberAgreement()
         with MemberStore(self._folder) as store:
-            members, mask = self.members_of(case), clip.on_grid if clip else None
+            members = self.members_of(case)
             images = read_images(case, members)
             misses_intensities = check_intensities(members, case, images)
             for member in members:
-                probabilities = self._predict(member, images, mask)
+                probabilities = self._predict(member, images, clip)
                 average.add(probabilities, self._weights[member.experiment])
+                if clip:
+                    clip.apply(probabilities)
                 stored = time.perf_counter()
                 agreement.add(probabilities)
                 if case.has_reference:
@@ -173,10 +175,10 @@ class EnsembleRun:
                 storing += time.perf_counter() - stored
                 bar.update()
             scan = Scan.of_case(case)
-            prediction = scan.decide(average.mean, self._classes)
+            decided = scan.decide(average.mean, self._classes, clip)
             if clip:
-                prediction[~clip.on_scan] = 0
-            prediction = keep_components(prediction, self._kept, self._classes)
+                average.clip(clip.on_grid)
+            prediction = keep_components(decided, self._kept, self._classes)
             scan.write(prediction, self._results.prediction_path(case.name))
             seconds = time.perf_counter() - began - storing  # as of one network: from reading to a written prediction
             reference = case.resampled_classes(self._classes)
@@ -211,22 +213,22 @@ class EnsembleRun:
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Return prediction, with all components, and reference of a case: uint8 labels (z, y, x) on its scan."""
         clip, moments = self._clip_of(case), RunningMoments()
-        members, mask = self.members_of(case), clip.on_grid if clip else None
+        members = self.members_of(case)
         images = read_images(case, members)
         for member in members:
-            moments.add(self._predict(member, images, mask), self._weights[member.experiment])
-        scan = Scan.of_case(case)
-        labels = scan.decide(moments.mean, self._classes)
-        if clip:
-            labels[~clip.on_scan] = 0
+            moments.add(self._predict(member, images, clip), self._weights[member.experiment])
+        labels = Scan.of_case(case).decide(moments.mean, self._classes, clip)
         return labels, reference_labels(case, self._classes)
 
     def _clip_of(self, case: Case) -> Clip | None:
         """Return the masks that foreground is clipped to; None for no clipping."""
         return clip_of_reference(case, self._classes) if self._options.clip else clip_of_run(self._options, case)
 
-    def _predict(self, member: TrainedNetwork, images: Mapping[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
-        """Return a member's probabilities, float32 (classes, z, y, x), of resampled images; in `mask` if given."""
+    def _predict(self, member: TrainedNetwork, images: Mapping[str, np.ndarray], clip: Clip | None) -> np.ndarray:
+        """Return a member's probabilities, float32 (classes, z, y, x), of resampled images; where a `clip` needs them.
+
+        The clip is not applied to them.
+        """
         if member.experiment not in self._predictors:  # weights are small
             inference = self._computation.inference(self._options)
             network = self._computation.run(member.build(), member.description.number_of_classes)
@@ -234,7 +236,7 @@ class EnsembleRun:
             self._predictors[member.experiment] = predictor
         own = [images[channel] for channel in member.description.channels]
         volume, padding_values = normalize(own, member.description.normalizations)
-        outputs = self._predictors[member.experiment](volume, padding_values, mask)
+        outputs = self._predictors[member.experiment](volume, padding_values, clip.computed if clip else None)
         return outputs[: member.description.number_of_classes]
 
     def report(self) -> None:

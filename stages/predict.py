@@ -199,12 +199,12 @@ class NetworkRun:
         classes = self._classes
         volume, padding_values = normalize(list(images.values()), self._trained.description.normalizations)
         clip = clip_of_run(self._options, case)
-        outputs = self._predict(volume, padding_values, clip.on_grid if clip else None)
+        outputs = self._predict(volume, padding_values, clip.computed if clip else None)
         probabilities, uncertainty = outputs[: len(classes)], outputs[len(classes) :]
         scan = Scan.of_case(case)
-        labels = scan.decide(probabilities, classes)
+        labels = scan.decide(probabilities, classes, clip)
         if clip:
-            labels[~clip.on_scan] = 0
+            clip.apply(outputs)
         return Predicted(scan, labels, probabilities, uncertainty)
 
     def _labelled(self, case: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -202,9 +202,10 @@ def _segment(
     scan = Scan(next(iter(images.values())), grid, placement)
     clip = None if inside is None else clip_of_mask(inside, scan.grid, grid)
     probabilities, uncertainty, members = _mean(group, arrays, clip)
-    labels = scan.decide(probabilities, classes)
+    labels = scan.decide(probabilities, classes, clip)
     if clip:
-        labels[~clip.on_scan] = 0
+        clip.apply(probabilities)
+        uncertainty = None if uncertainty is None else uncertainty * clip.on_grid
     labels = keep_components(labels, kept, classes)
     warnings = (*notes, *_warnings(networks, arrays, scan.grid))
     shown = next((channel for channel, image in own.items() if image is next(iter(images.values()))), None)
@@ -254,16 +255,21 @@ def _resampled(
 def _mean(
     group: NetworkGroup, arrays: Mapping[str, np.ndarray], clip: Clip | None
 ) -> tuple[np.ndarray, np.ndarray | None, MemberAgreement]:
-    """Return mean probabilities and uncertainty, see `Prediction`, and the segmentations of several networks."""
+    """Return mean probabilities and uncertainty, see `Prediction`, and the segmentations of several networks.
+
+    The clip is applied to the segmentations only.
+    """
     moments, members = RunningMoments(), MemberAgreement()
     for network, weight in zip(group.networks, group.weights):
         own = [arrays[channel] for channel in network.description.channels]
         volume, padding_values = normalize(own, network.description.normalizations)
-        outputs = network.predict(volume, padding_values, clip.on_grid if clip else None)
+        outputs = network.predict(volume, padding_values, clip.computed if clip else None)
         classes = network.description.number_of_classes
         if len(group.networks) == 1:
             return outputs[:classes], outputs[classes] if len(outputs) > classes else None, members
         moments.add(outputs[:classes], weight)
+        if clip:
+            clip.apply(outputs)
         members.add(outputs[:classes])
     return moments.mean, moments.deviation().max(axis=0), members
 

@@ -12,6 +12,7 @@ from data.resampling import (
     resampled_grid,
     restore_channels,
     restore_decision,
+    voxels_read,
 )
 from tests.material import image_of
 
@@ -107,6 +108,17 @@ def test_restored_probabilities_and_their_argmax_agree_with_simpleitk(grid):
         assert inside.mean() > 0.9
         np.testing.assert_allclose(ours[inside], theirs[inside], atol=1e-6)
     np.testing.assert_array_equal(restore_decision(shares, new, grid), back.argmax(axis=0))
+
+
+def test_the_voxels_that_decide_a_marked_voxel_are_those_whose_change_changes_it(grid):
+    new = resampled_grid(grid, (1.5, 1.1, 2.5))
+    mask = np.zeros(grid.shape, bool)
+    mask[tuple(np.random.default_rng(0).integers(0, 30, (3, 5)))] = True
+    needed = voxels_read(mask, new, grid)
+    assert 0 < needed.sum() <= 8 * mask.sum()
+    for expected in (True, False):
+        (restored,) = restore_channels([np.float32(needed == expected)], new, grid)
+        assert (restored[mask] == expected).all()
 
 
 def test_the_outermost_value_is_repeated_beyond_the_outermost_voxel_centres():

@@ -48,6 +48,17 @@ def test_the_final_foreground_lies_inside_that_of_the_first_stage(recipe):
     assert (alone[first == 0] > 0).any()
 
 
+def test_clipping_to_its_own_prediction_moves_no_border(recipe, call):
+    data, save = recipe
+    common = ["-d", data, "-s", save, "-e", "test"]
+    weights = save / "whole" / "FINAL*.pth"
+    whole = array_of(save / "whole" / "test" / "case_00005_prediction.nii.gz")
+    call("testing_network", *common, "--network-weights", weights, "-r", "again", "--clip-to", "whole")
+    np.testing.assert_array_equal(array_of(save / "again" / "test" / "case_00005_prediction.nii.gz"), whole)
+    call("ensemble", *common, "--classes", "0,3", "-r", "mean again", "--clip-to", "whole")
+    np.testing.assert_array_equal(array_of(save / "mean again" / "test" / "case_00005_prediction.nii.gz"), whole)
+
+
 def test_an_ensemble_is_clipped_to_a_run_too(recipe, call):
     data, save = recipe
     common = ["-d", data, "-s", save, "-e", "test", "--classes", "0,1,2"]

@@ -38,6 +38,10 @@ class RunningEntropy:
             own *= weight / self._weight
             self.mean += own
 
+    def clip(self, mask: np.ndarray) -> None:
+        """Make all beyond a boolean mask (z, y, x) certain."""
+        self.mean *= mask
+
     def mutual_information(self, entropy_of_mean: np.ndarray) -> np.ndarray:
         """Return the entropy of the mean minus the mean of the entropies, in nats, at least 0, float32 (z, y, x)."""
         return np.maximum(entropy_of_mean - self.mean, 0)

@@ -31,6 +31,16 @@ class EnsembleAverage:
             self._plain.add(probabilities, weight)
         self._entropies.add(probabilities, weight)
 
+    def clip(self, mask: np.ndarray) -> None:
+        """Make all beyond a boolean mask (z, y, x) background, as if all members were certain of it.
+
+        Called after all members were added.
+        """
+        self.soft.clip(mask)
+        if self._plain is not self.soft:
+            self._plain.clip(mask)
+        self._entropies.clip(mask)
+
     @property
     def mean(self) -> np.ndarray:
         """Mean probabilities of the ensemble, float32 (classes, z, y, x)."""
@@ -72,6 +82,12 @@ class RunningMoments:
             difference = values[part] - means[part]
             means[part] += difference * share
             squares[part] += weight * difference * (values[part] - means[part])
+
+    def clip(self, mask: np.ndarray) -> None:
+        """Make all beyond a boolean mask (z, y, x) background, as if all members were certain of it."""
+        self.mean *= mask
+        self.mean[0] += ~mask
+        self._squares *= mask
 
     def deviation(self) -> np.ndarray:
         """Return the population standard deviation over the members, float32 (classes, z, y, x)."""
