@@ -4,7 +4,7 @@ See `base.run_files` for where it lies.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from base.json_files import check_shape, read_json, write_json
@@ -22,6 +22,8 @@ _SHAPE = {
     "clip_to": (None, str),
     "cases": {str: {str: str}},
     "dice": {str: {str: float}},
+    "clip?": bool,
+    "views?": int,
 }
 
 
@@ -35,6 +37,8 @@ class ComponentChoice:
         clip_to: name of the run that these predictions were clipped to, or None.
         cases: SHA-256 of the content of the validation cases that it was chosen on, by name.
         dice: mean Dice over these cases, by class and number of components.
+        clip: whether these predictions were clipped to references.
+        views: number of mirrored views of these predictions.
     """
 
     kept: Mapping[str, int]
@@ -42,6 +46,8 @@ class ComponentChoice:
     clip_to: str | None
     cases: Mapping[str, Mapping[str, str]]
     dice: Mapping[str, Mapping[str, float]]
+    clip: bool = False
+    views: int = 1
 
     @classmethod
     def read(cls, path: Path) -> "ComponentChoice | None":
@@ -54,13 +60,27 @@ class ComponentChoice:
             value = read_json(path, _SHAPE, "remove it, and choose again with -e val --keep-largest auto")
         except FileNotFoundError:
             return None
-        return cls(**{name: value[name] for name in _SHAPE})
+        return cls(**{one.name: value[one.name] for one in fields(cls) if one.name in value})
 
     def write(self, path: Path) -> None:
         """Write the file at `path`."""
         write_json(path, asdict(self))
 
-    def suits(self, weights: Mapping[str, str], clip_to: str | None, classes: tuple[str, ...]) -> bool:
-        """Tell whether it was chosen for predictions of these networks, foreground `classes` and clipping."""
-        own = (dict(self.weights), self.clip_to, set(self.kept))
-        return own == (dict(weights), clip_to, set(classes))
+    def suits(self, weights: Mapping[str, str], classes: tuple[str, ...]) -> bool:
+        """Tell whether it was chosen for predictions of these networks and foreground `classes`."""
+        return (dict(self.weights), set(self.kept)) == (dict(weights), set(classes))
+
+    def note_with(self, clip_to: str | None, clip: bool, views: int) -> str | None:
+        """Return why it does not hold for predictions with these options, for the user; None if it does."""
+        if (self.clip_to, self.clip, self.views) == (clip_to, clip, views):
+            return None
+        clipped = f"clipped to {self.clip_to or 'references'}" if self.clip or self.clip_to else "without clipping"
+        seen = f", of {self.views} views" if self.views != views else ""
+        return f"note: how many components to keep was chosen for predictions {clipped}{seen}, so it is not applied"
+
+
+def of_all_classes(kept: int | Mapping[str, int] | None) -> int | dict[str, int] | None:
+    """Return one number of components for all classes where it is the same of each, else that of each by its name."""
+    if not isinstance(kept, Mapping):
+        return kept
+    return next(iter(kept.values())) if len(set(kept.values())) == 1 else dict(kept)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from base.component_choice import of_all_classes
 from base.errors import InputError
 from base.json_files import check_shape, read_json, write_json
 
@@ -111,23 +112,21 @@ class DiceCalibration:
         """Return the calibration as plain values."""
         return asdict(self)
 
-    def suits(self, weights: Mapping[str, str], clip_to: str | None) -> bool:
-        """Tell whether it holds for predictions of these networks, clipped to `clip_to`."""
-        return (dict(self.weights), self.clip_to) == (dict(weights), clip_to)
+    def suits(self, weights: Mapping[str, str]) -> bool:
+        """Tell whether it holds for predictions of these networks."""
+        return dict(self.weights) == dict(weights)
 
-    def note_with(self, views: int, keep_largest: int | Mapping[str, int]) -> str | None:
-        """Return why there is no predicted Dice with these options, for the user; None if it holds with them."""
-        if self.holds_with(views, keep_largest):
-            return None
-        return "note: the predicted Dice was calibrated with other --views or with other components kept"
+    def note_with(self, clip_to: str | None, views: int, keep_largest: int | Mapping[str, int]) -> str | None:
+        """Return why there is no predicted Dice with these options, for the user; None if it holds with them.
 
-    def holds_with(self, views: int, keep_largest: int | Mapping[str, int]) -> bool:
-        """Tell whether it holds for predictions of so many mirrored views that keep so many components."""
-        return self.views == views and _of_classes(self.keep_largest) == _of_classes(keep_largest)
-
-
-def _of_classes(kept: int | Mapping[str, int] | None) -> int | dict[str, int] | None:
-    """Return a number of components for each class, or for all where it is the same."""
-    if not isinstance(kept, Mapping):
-        return kept
-    return next(iter(kept.values())) if len(set(kept.values())) == 1 else dict(kept)
+        Args:
+            clip_to: name of the run that predictions are clipped to, or None.
+            views: number of mirrored views.
+            keep_largest: number of components that are kept.
+        """
+        if self.clip_to != clip_to:
+            clipped = f"clipped to {self.clip_to}" if self.clip_to else "that are not clipped"
+            return f"note: the predicted Dice was calibrated for predictions {clipped}, so there is none"
+        if self.views != views or of_all_classes(self.keep_largest) != of_all_classes(keep_largest):
+            return "note: the predicted Dice was calibrated with other --views or with other components kept"
+        return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from base.component_choice import of_all_classes
 from base.errors import InputError
 from base.json_files import read_json, write_json
 from base.label_classes import LabelClasses, check_classes
@@ -127,6 +128,8 @@ class RunRecord:
         )
         if earlier.surface_dice is None:  # earlier versions recorded none
             before["surface_dice"] = own.get("surface_dice")
+        for values in (own, before):
+            values["keep_largest"] = of_all_classes(values.get("keep_largest"))
         keys = {**own, **before}
         return [(key, before.get(key), own.get(key)) for key in keys if before.get(key) != own.get(key)]
 

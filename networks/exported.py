@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from base.atomic_file import write_bytes
+from base.component_choice import ComponentChoice
 from base.dice_calibration import DiceCalibration
 from base.errors import InputError
 from base.json_files import check_shape, parse_json
 from networks.description import NetworkDescription
 from networks.onnx_files import OnnxModel, check_model, with_metadata
-from networks.validation_findings import KeptComponents, ValidationFindings
+from networks.validation_findings import ValidationFindings
 
 KEY = "ensemble-distillation"
 VERSION = 2
@@ -46,12 +47,13 @@ _SHAPE = {
     "version": int,
     "network": {str: object},
     "images": {"multiple": _check_count, "margin": _check_count, "activation_bytes_per_voxel": _check_positive},
-    "keep_largest": (None, {"kept": {str: _check_count}, "clip_to": (None, str)}),
+    "keep_largest": (None, {"kept": {str: _check_count}, "clip_to": (None, str), "clip?": bool, "views?": int}),
     "trust?": (None, _check_trust),
     "precision": str,
     "graph_sha256": str,
     "weights_sha256": str,
 }
+_OF_THE_CHOICE = ("kept", "clip_to", "clip", "views")  # of components; it was made for the weights of the file
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def document_of(
         "network": nameless.to_json(),
         "number_of_training_cases": cases,
         "images": vars(needs),
-        "keep_largest": components and {"kept": dict(components.kept), "clip_to": components.clip_to},
+        "keep_largest": components and {key: vars(components)[key] for key in _OF_THE_CHOICE},
         "trust": calibration and replace(calibration, cases={}).to_json(),
         "weights_sha256": weights_sha256,
     }
@@ -208,7 +210,10 @@ def _checked(path: Path, content: bytes, model: OnnxModel, document: Mapping) ->
                 shown = "any length" if expected is None else expected
                 raise ValueError(f"{name}: its side {number} is {found}, not {shown}")
     choice = document["keep_largest"]
-    components = KeptComponents(choice["kept"], choice["clip_to"]) if choice else None
+    components = None
+    if choice:
+        known = {key: choice[key] for key in _OF_THE_CHOICE if key in choice}
+        components = ComponentChoice(**known, weights={}, cases={}, dice={})
     calibration = DiceCalibration.from_json(document["trust"]) if document.get("trust") else None
     findings = ValidationFindings(components, calibration)
     sha256 = hashlib.sha256(content).hexdigest()

@@ -11,23 +11,15 @@ from networks.description import NetworkDescription
 
 
 @dataclass(frozen=True)
-class KeptComponents:
-    """Number of largest components to keep by name of the class, in predictions clipped to the run `clip_to`."""
-
-    kept: Mapping[str, int]
-    clip_to: str | None
-
-
-@dataclass(frozen=True)
 class ValidationFindings:
     """Findings for a network or an ensemble.
 
     Attributes:
-        components: to keep; None if nothing was chosen.
+        components: choice of those to keep; None if nothing was chosen.
         calibration: how estimates of the Dice become predictions of it; None if that was not calibrated.
     """
 
-    components: KeptComponents | None
+    components: ComponentChoice | None
     calibration: DiceCalibration | None
 
     @classmethod
@@ -59,10 +51,9 @@ class ValidationFindings:
         cls, choice_path: Path, calibration_path: Path, weights: Mapping[str, str], description: NetworkDescription
     ) -> "ValidationFindings":
         choice = ComponentChoice.read(choice_path)
-        components = None
-        if choice and choice.suits(weights, choice.clip_to, description.classes.names[1:]):
-            components = KeptComponents(choice.kept, choice.clip_to)
+        if choice and not choice.suits(weights, description.classes.names[1:]):
+            choice = None
         calibration = DiceCalibration.read(calibration_path)
-        if calibration and not calibration.suits(weights, calibration.clip_to):
+        if calibration and not calibration.suits(weights):
             calibration = None
-        return cls(components, calibration)
+        return cls(choice, calibration)

@@ -99,7 +99,8 @@ class EnsembleRun:
         for case in cases:
             self.members_of(case)  # raises where there is none
         choice, calibration = (self._folder.parent / name for name in (COMPONENT_CHOICE, DICE_CALIBRATION))
-        self._kept = settle_components(options, choice, self._members, cases, self._labelled)
+        components = settle_components(options, choice, self._members, cases, self._labelled, options.clip)
+        self._kept = components.kept
         ensemble = EnsembleSettings(self._weights, options.cross_fit, options.clip)
         record = record_of(options, cases, self._members, self._regions, computation.precision, self._kept, ensemble)
         self._contents = record.cases
@@ -108,6 +109,7 @@ class EnsembleRun:
         if processes.is_first:  # may refuse: before earlier results are touched
             self._soft_labels.check(soft_record, options.overwrite)
         self._results = RunResults(self._folder, record, self._regions, options.overwrite, processes)
+        components.store()
         unseen, is_validation = self._unseen(cases), options.evaluate == "val"
         self._trust = TrustReport(self._folder, record, calibration, is_validation, unseen)
         fingerprints = {case.name: case.with_scribbles(case.fingerprint) for case in cases}

@@ -1,6 +1,7 @@
 """Choice of the connected components that stages 3 and 4 keep: given, or decided on validation cases."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -23,48 +24,78 @@ _TRIED = (0, 1, 2)
 Labelled = Callable[[Case], tuple[np.ndarray, np.ndarray]]  # prediction and reference, uint8 labels (z, y, x)
 
 
+@dataclass(frozen=True)
+class SettledComponents:
+    """Components that a run keeps.
+
+    Attributes:
+        kept: number of largest components, of all classes or of each by its name; 0 keeps all.
+        chosen: the choice, if it was made now.
+        path: of the file of the choice.
+    """
+
+    kept: int | Mapping[str, int]
+    chosen: ComponentChoice | None = None
+    path: Path | None = None
+
+    def store(self) -> None:
+        """Write a choice that was made now."""
+        if self.chosen:
+            self.chosen.write(self.path)
+
+
 def settle_components(
     options: RunOptions,
     path: Path,
     networks: Sequence[TrainedNetwork],
     cases: Sequence[Case],
     predict: Labelled,
-) -> int | dict[str, int]:
-    """Return the number of largest components to keep: of all classes, or of each by its name; 0 keeps all.
+    clip: bool = False,
+) -> SettledComponents:
+    """Settle the number of largest components to keep.
 
     A number on the command line is taken as it is. Otherwise, it is what was chosen for these networks, from the file
-    at `path`. With ``--keep-largest auto -e val``, it is chosen now, and stored there.
+    at `path`, if that was done for predictions with the same clipping and views. With ``--keep-largest auto -e val``,
+    it is chosen now.
 
     Args:
         cases: of the split.
         predict: predicts a case with all its components, for the choice.
+        clip: whether predictions are clipped to references.
 
     Raises:
         InputError: ``auto`` on another split than val, and nothing was chosen; or no case has a reference.
     """
     if isinstance(options.keep_largest, int):
-        return options.keep_largest
+        return SettledComponents(options.keep_largest)
     classes = networks[0].description.classes
     weights = {network.experiment: network.sha256 for network in networks}
-    known = ComponentChoice.read(path)
-    if known and not known.suits(weights, options.clip_to, classes.names[1:]):
+    made_for = {"clip_to": options.clip_to, "clip": clip, "views": options.views}
+    known, chosen = ComponentChoice.read(path), None
+    if known and not known.suits(weights, classes.names[1:]):
+        known = None
+    note = known.note_with(**made_for) if known else None
+    if note:
         known = None
     if options.keep_largest == "auto":
         judged = [case for case in cases if case.has_reference]
         if options.evaluate == "val" and not (known and known.cases == _judged_by(judged)):
-            known = _choose(judged, classes, weights, options.clip_to, predict)
-            known.write(path)
+            known = chosen = replace(_choose(judged, classes, weights, predict), **made_for)
+            if note:
+                print(f"{note}; {path.name} now holds that for predictions with the options of this run")
         if not known:
             remedy = "choose on the validation cases first, with the same options and -e val"
             raise InputError("--keep-largest", f"auto: nothing was chosen for these networks in {path}", remedy)
+    elif note:
+        print(note)
     if not known:
-        return 0
+        return SettledComponents(0)
     print(f"components kept, as chosen on {len(known.cases)} validation cases ({path.name}): {_described(known)}")
-    return dict(known.kept)
+    return SettledComponents(dict(known.kept), chosen, path)
 
 
 def _choose(
-    cases: Sequence[Case], classes: LabelClasses, weights: Mapping[str, str], clip_to: str | None, predict: Labelled
+    cases: Sequence[Case], classes: LabelClasses, weights: Mapping[str, str], predict: Labelled
 ) -> ComponentChoice:
     """Choose for each foreground class the number of components with the highest mean Dice over `cases`."""
     if not cases:
@@ -85,7 +116,7 @@ def _choose(
     return ComponentChoice(
         {name: max(tried, key=tried.get) for name, tried in means.items()},
         weights,
-        clip_to,
+        None,
         _judged_by(cases),
         {name: {str(count): mean for count, mean in tried.items()} for name, tried in means.items()},
     )

@@ -131,7 +131,8 @@ class NetworkRun:
         network = computation.run(trained.build(), trained.description.number_of_classes)
         self._predict = predictor_of(network, trained.description, inference)
         choice, calibration = (beside_weights(trained.path, name) for name in (COMPONENT_CHOICE, DICE_CALIBRATION))
-        self._kept = settle_components(options, choice, [trained], cases, self._labelled)
+        components = settle_components(options, choice, [trained], cases, self._labelled)
+        self._kept = components.kept
         record = record_of(options, cases, [trained], regions, computation.precision, self._kept)
         if options.evaluate != "train":
             self._note_known(cases)
@@ -141,6 +142,7 @@ class NetworkRun:
         if options.compare and processes.is_first:  # may refuse: before earlier results are touched
             self._comparison = ComparisonReport(*self._place, options.compare, self._record, options.margin)
         self._results = RunResults(folder, record, regions, options.overwrite, processes)
+        components.store()
         self._trust = TrustReport(folder, record, calibration, options.evaluate == "val", self._unseen)
         done = {case.name for case in cases if self._is_done(case)}
         self.to_do = [case for case in cases if case.name not in done]

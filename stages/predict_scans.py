@@ -58,8 +58,8 @@ def predict_scans(options: ScanPredictionOptions) -> None:
         finished = () if options.overwrite else ScanRecord.read(folder).scans
     with ScansAhead(found.scans, _read_hashed if folder else ScanSource.read, finished) as ahead:
         predictor = Predictor(options.weights, options.within, options)
-        if predictor.note:
-            print(predictor.note)
+        for note in predictor.notes:
+            print(note)
         if folder is None:
             _predict_one(predictor, ahead, found.scans[0], options.output_file)
             return

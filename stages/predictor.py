@@ -108,7 +108,7 @@ class Predictor:
         kept: number of components that are kept, of all classes or of each by its name; 0 keeps all.
         kept_first: the same of the first stage; 0 for one stage.
         place: device and threads, for the user.
-        note: why there is no predicted Dice with these options, for the user; None if nothing is missing.
+        notes: what was found on validation cases and does not hold with these options, for the user.
         calibration: of the predicted Dice; None if none is predicted.
 
     Raises:
@@ -120,13 +120,16 @@ class Predictor:
         self.group = load_group(engines, "--weights", _listed(weights))
         self.first = load_group(engines, "--within", _listed(within)) if _listed(within) else None
         self.classes = _titled(self.group.networks[0].description.classes, options)
-        self.kept = _kept(self.group, self.first, options.keep_largest)
-        self.kept_first = _kept(self.first, None, None) if self.first else 0
+        clip_to = None if self.first is None else self.first.run or ""  # several networks are no run
+        self.kept, note = options.keep_largest, None
+        if options.keep_largest is None:
+            self.kept, note = _kept(self.group, clip_to, options.views)
+        self.kept_first, first_note = _kept(self.first, None, options.views) if self.first else (0, None)
         self.place = engines.place
-        calibration = self.group.findings.calibration
-        suited = calibration if calibration and _suits(calibration.clip_to, self.first) else None
-        self.note = suited.note_with(options.views, self.kept) if suited else None
-        self.calibration = None if self.note else suited
+        self.calibration, dice_note = self.group.findings.calibration, None
+        if self.calibration and (dice_note := self.calibration.note_with(clip_to, options.views, self.kept)):
+            self.calibration = None
+        self.notes = tuple(dict.fromkeys(filter(None, (note, first_note, dice_note))))
 
     def predict(
         self,
@@ -301,14 +304,8 @@ def _titled(classes: LabelClasses, options: PredictorOptions) -> LabelClasses:
     return with_titles(classes, options.classes_as, "--classes-as")
 
 
-def _kept(group: NetworkGroup, first: NetworkGroup | None, given: int | None) -> int | Mapping[str, int]:
-    """Return the number of components to keep: that given, else what was chosen for the group, else 0."""
-    if given is not None:
-        return given
-    components = group.findings.components
-    return components.kept if components and _suits(components.clip_to, first) else 0
-
-
-def _suits(clip_to: str | None, first: NetworkGroup | None) -> bool:
-    """Tell whether what was found for predictions clipped to a run holds inside of what the `first` stage finds."""
-    return (first is None and clip_to is None) or (first is not None and first.run is not None and first.run == clip_to)
+def _kept(group: NetworkGroup, clip_to: str | None, views: int) -> tuple[int | Mapping[str, int], str | None]:
+    """Return the number of components to keep, as chosen for the group, else 0; and why its choice does not hold."""
+    choice = group.findings.components
+    note = choice.note_with(clip_to, False, views) if choice else None
+    return (choice.kept if choice and not note else 0), note

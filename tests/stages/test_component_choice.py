@@ -25,6 +25,10 @@ def dices(folder) -> dict[str, list[float]]:
     return {name: [float(row["dice"]) for row in rows if row["class"] == name and row["dice"]] for name in CLASSES}
 
 
+def kept(folder) -> int | dict[str, int]:
+    return json.loads((folder / "predictions.json").read_text())["keep_largest"]
+
+
 def chosen_by_hand(saved, runs: dict[int, str]) -> dict[str, int]:
     """Return the number of components with the highest mean Dice of each class, of `runs` with every number."""
     means = {
@@ -68,6 +72,51 @@ def test_a_choice_for_other_weights_is_not_used(call, kidneys, saved):
     one.with_suffix(".keep_largest.json").rename(two.with_suffix(".keep_largest.json"))
     call(*command, two, "-r", "second")
     assert json.loads((saved / "second" / "val" / "predictions.json").read_text())["keep_largest"] == 0
+
+
+def test_a_choice_for_predictions_of_another_kind_is_not_used_and_that_is_said(call, kidneys, saved):
+    command = ["testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights"]
+    (weights,) = (saved / "one").glob("FINAL*.pth")
+    call(*command, weights, "-r", "first", "--keep-largest", 0)
+    call(*command, weights, "-r", "plain", "--keep-largest", "auto")
+    assert "was chosen for predictions without clipping" in call(*command, weights, "-r", "x", "--clip-to", "first")
+    assert kept(saved / "x" / "val") == 0
+    second = [*command, weights, "-r", "clipped", "--clip-to", "first", "--keep-largest", "auto"]
+    assert "now holds that for predictions with the options of this run" in call(*second)
+    assert "note" not in call(*second)
+    assert "clipped to first" in call(*command, weights, "-r", "y")
+    (path,) = (saved / "one").glob("FINAL*.keep_largest.json")
+    choice = json.loads(path.read_text())
+    path.write_text(json.dumps({**choice, "clip_to": None, "views": 4}))
+    assert "of 4 views" in call(*command, weights, "-r", "z")
+    assert kept(saved / "z" / "val") == 0
+
+
+def test_a_choice_made_inside_of_references_is_not_used_elsewhere(call, kidneys, saved):
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "--classes", "0,1,2", "-r", "inside"]
+    call(*command, "-e", "val", "--clip", "--keep-largest", "auto")
+    assert "note" not in call(*command, "-e", "val", "--clip")
+    assert "clipped to references" in call(*command, "-e", "test")
+    assert kept(saved / "inside" / "test") == 0
+
+
+def test_to_keep_all_of_each_class_is_to_keep_all(call, kidneys, saved):
+    command = ["testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights"]
+    (weights,) = (saved / "one").glob("FINAL*.pth")
+    call(*command, weights, "--keep-largest", "auto")
+    path = weights.with_suffix(".keep_largest.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "kept": {"1": 0, "2": 0}}))
+    call(*command, weights, "-r", "all", "--keep-largest", 0)
+    call(*command, weights, "-r", "all")
+
+
+def test_a_run_that_is_refused_leaves_the_earlier_choice(call, kidneys, saved):
+    command = ["testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights"]
+    (weights,) = (saved / "one").glob("FINAL*.pth")
+    call(*command, weights, "-r", "first", "--keep-largest", 0)
+    with pytest.raises(InputError, match="keep_largest"):
+        call(*command, weights, "-r", "first", "--keep-largest", "auto")
+    assert not weights.with_suffix(".keep_largest.json").exists()
 
 
 def test_a_damaged_choice_is_an_error(call, kidneys, saved):

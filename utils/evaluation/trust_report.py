@@ -48,7 +48,7 @@ class TrustReport:
         self._is_validation = is_validation
         self._unseen = unseen
         self._patients = record.patients or {}
-        self._options = (record.settings.views or 1, record.settings.keep_largest)
+        self._options = record.clip_to, record.settings.views or 1, record.settings.keep_largest
 
     def write(self) -> None:
         """Calibrate on a validation split, predict the Dice of all cases, and write the tables."""
@@ -74,7 +74,7 @@ class TrustReport:
         if calibration and in_part & calibration.cases.keys():  # by an earlier version
             self._path.unlink()
             calibration = None
-        if calibration and not calibration.suits(self._record.weights, self._record.clip_to):
+        if calibration and not calibration.suits(self._record.weights):
             calibration = None
         if calibration and (note := calibration.note_with(*self._options)):
             print(note)
@@ -100,8 +100,8 @@ class TrustReport:
                 cases |= {case: self._record.cases[case] for case in estimates if case in self._record.cases}
         if not lines:
             return None
-        own = self._record.weights, self._record.clip_to
-        calibration = DiceCalibration(table.estimator, lines, *own, cases, *self._options)
+        clip_to, *rest = self._options
+        calibration = DiceCalibration(table.estimator, lines, self._record.weights, clip_to, cases, *rest)
         try:
             if DiceCalibration.read(self._path) != calibration:
                 calibration.write(self._path)

@@ -175,16 +175,16 @@ def test_a_calibration_is_read_as_it_was_written(tmp_path):
     calibration.write(tmp_path / "trust.json")
     assert DiceCalibration.read(tmp_path / "trust.json") == calibration
     assert DiceCalibration.read(tmp_path / "none.json") is None
-    assert calibration.suits({"one": "ab"}, None)
-    assert not calibration.suits({"one": "ac"}, None)
-    assert not calibration.suits({"one": "ab"}, "organ")
-    assert calibration.holds_with(4, {"2": 0, "1": 1})
-    assert not calibration.holds_with(1, kept)
-    assert not calibration.holds_with(4, {"1": 1, "2": 1})
-    assert replace(calibration, keep_largest={"1": 0, "2": 0}).holds_with(4, 0)
+    assert calibration.suits({"one": "ab"})
+    assert not calibration.suits({"one": "ac"})
+    assert calibration.note_with(None, 4, {"2": 0, "1": 1}) is None
+    assert "that are not clipped" in calibration.note_with("organ", 4, kept)
+    assert "--views" in calibration.note_with(None, 1, kept)
+    assert "components" in calibration.note_with(None, 4, {"1": 1, "2": 1})
+    assert replace(calibration, keep_largest={"1": 0, "2": 0}).note_with(None, 4, 0) is None
     earlier = {key: value for key, value in calibration.to_json().items() if key not in ("views", "keep_largest")}
     before = DiceCalibration.from_json(earlier)
-    assert not before.holds_with(4, kept)
+    assert before.note_with(None, 4, kept)
     assert DiceCalibration.from_json(before.to_json()) == before
     (tmp_path / "trust.json").write_text('{"estimator": "luck"}')
     with pytest.raises(InputError, match="luck is not one of agreement, expected_dice"):
