@@ -36,7 +36,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except FileNotFoundError:
         return []
     except (ValueError, csv.Error):
-        raise InputError(path, "is damaged", "remove it, and predict again") from None
+        raise InputError(path, "is damaged", "predict again with --overwrite") from None
     if not text.endswith("\n") or any(len(row) != len(header) for row in rows):
-        raise InputError(path, "is damaged (it is truncated)", "remove it, and predict again")
+        raise InputError(path, "is damaged (it is truncated)", "predict again with --overwrite")
     return [dict(zip(header, row)) for row in rows]

@@ -45,7 +45,8 @@ class NetworkDescription:
         initial_weights: SHA-256 of the weights that training began with, by experiment; None for random ones.
         initial_cases, initial_patients: cases and patients that those weights were trained on.
         parameters: number of trainable parameters; None before the network is built.
-        validation_dice: Dice of each foreground class in the last validation; None before the end of training.
+        validation_dice: Dice of each foreground class in the last validation, None for one that no case held; None
+            before the end of training.
     """
 
     experiment: str
@@ -75,7 +76,7 @@ class NetworkDescription:
     initial_cases: list[str] | None = None
     initial_patients: list[str] | None = None
     parameters: int | None = None
-    validation_dice: list[float] | None = None
+    validation_dice: list[float | None] | None = None
     scans: ScanRange | None = None
 
     @property
@@ -208,7 +209,9 @@ class NetworkDescription:
         given = {key: value[key] for key in ("features", "dropout", "deep_supervision") if key in value}
         _check_sizes(value, architecture)
         dices = value["validation_dice"]
-        if len(dices) != len(value["classes"]["names"]) - 1 or not all(0 <= dice <= 1 for dice in dices):
+        if len(dices) != len(value["classes"]["names"]) - 1 or not all(
+            0 <= dice <= 1 for dice in dices if dice is not None
+        ):
             raise ValueError("validation_dice: expected one of each foreground class, from 0 to 1")
         known = {key: value[key] for key in _AS_THEY_ARE if key in value}
         return cls(
@@ -286,7 +289,7 @@ _SHAPE = {
     "training_patients?": [str],
     "soft_labels": (None, {"temperature": float}),
     "parameters": int,
-    "validation_dice": [float],
+    "validation_dice": [(None, float)],
 }
 
 

@@ -88,13 +88,20 @@ def not_trained_on(case_name: str, patient: str, members: Sequence[TrainedNetwor
 def member_weights(members: Sequence[TrainedNetwork], weighting: str) -> dict[str, float]:
     """Return the weight of each member, by experiment: 1, or the mean Dice of its last validation.
 
+    The mean is over the classes that its validation patches held.
+
     Raises:
-        InputError: no member has a validation Dice above 0.
+        InputError: no member has a validation Dice above 0, or the patches of one held no foreground.
     """
     if weighting == "equal":
         return {member.experiment: 1.0 for member in members}
-    dices = {member.experiment: member.description.validation_dice for member in members}
-    weights = {name: sum(values) / len(values) for name, values in dices.items()}
+    weights = {}
+    for member in members:
+        known = [dice for dice in member.description.validation_dice if dice is not None]
+        if not known:
+            problem = f"the validation patches of {member.experiment} held no foreground"
+            raise InputError("--member-weights", problem, "use equal")
+        weights[member.experiment] = sum(known) / len(known)
     if not any(weights.values()):
         raise InputError("--member-weights", "every member's validation Dice is 0", "use equal, or train on")
     return weights

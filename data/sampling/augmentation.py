@@ -68,9 +68,12 @@ class SampledAugmentation:
         return SampledAugmentation(**{name: values[which] for name, values in vars(self).items()})
 
     @property
-    def enlargement(self) -> float:
-        """Fraction by which the side of patches must grow so that all sampled positions are inside."""
-        return max(0.0, float(np.abs(self.matrices).sum(axis=2).max()) - 1)
+    def enlargement(self) -> np.ndarray:
+        """Fraction by which patches must grow along each axis so that all sampled positions are inside, (d,).
+
+        A rotation of thick slices reaches many thin voxels further within them, but hardly a slice further across.
+        """
+        return np.maximum(0, np.abs(self.matrices).sum(axis=2).max(axis=0) - 1)
 
 
 def sample_augmentation(

@@ -83,7 +83,7 @@ class Batch:
             references alone.
         deviation: uint8 (patches, sample, ...) in units of 1/510, the ensemble's; None where it is not learnt.
         augmentation: transforms to apply; None for none. With transforms, areas are enlarged by the same number of
-            voxels on all sides; voxels that no transform reaches are left at the padding value or 0.
+            voxels at both ends of an axis; voxels that no transform reaches are left at the padding value or 0.
     """
 
     image: np.ndarray
@@ -165,7 +165,7 @@ class PatchSampler:
         """Return batch `number`; of `count` processes that share it, the patches of process `rank`."""
         places, augmentation = self.places(number)
         mine = slice(rank, None, count)
-        extra = augmentation.enlargement if augmentation else 0.0
+        extra = augmentation.enlargement if augmentation else np.zeros(places.axes.shape[1])
         return self._cut(places.part(mine), augmentation and augmentation.part(mine), extra)
 
     def places(self, number: int) -> tuple[Places, SampledAugmentation | None]:
@@ -197,19 +197,19 @@ class PatchSampler:
         np.put_along_axis(starts, axes, along, axis=1)
         return Places(cases, axes, starts)
 
-    def _cut(self, places: Places, augmentation: SampledAugmentation | None, extra: float) -> Batch:
-        """Cut the areas of the patches, enlarged by the share `extra` of their sides, as far as augmentation reads."""
+    def _cut(self, places: Places, augmentation: SampledAugmentation | None, extra: np.ndarray) -> Batch:
+        """Cut the areas of the patches, enlarged by shares `extra` of their sides, as far as augmentation reads."""
         n, d = places.axes.shape
         first, options = self._cases[0], self.options
-        image_side, image_boxes = self._boxes(places, augmentation, options.input_size, extra)
-        side, boxes = self._boxes(places, augmentation, options.sample_size, extra)
+        image_sides, image_boxes = self._boxes(places, augmentation, options.input_size, extra)
+        sides, boxes = self._boxes(places, augmentation, options.sample_size, extra)
         scalings = np.moveaxis(self._scalings[places.cases], 2, 0)
         low, high, mean, deviation = scalings.reshape(4, n, -1, *[1] * d)
-        image = np.empty((n, scalings.shape[2], *[image_side] * d), np.float32)
+        image = np.empty((n, scalings.shape[2], *image_sides), np.float32)
         image[...] = low  # the padding value
-        reference = np.full((n, *[side] * d), IGNORED, np.uint8)
-        soft = np.zeros((n, len(first.soft), *[side] * d), np.uint8) if first.soft is not None else None
-        deviations = np.zeros((n, *[side] * d), np.uint8) if first.deviation is not None else None
+        reference = np.full((n, *sides), IGNORED, np.uint8)
+        soft = np.zeros((n, len(first.soft), *sides), np.uint8) if first.soft is not None else None
+        deviations = np.zeros((n, *sides), np.uint8) if first.deviation is not None else None
         for number, case in enumerate(map(self._recent.look_at, places.cases.tolist())):
             box, place = image_boxes[number]
             for channel, stored in enumerate(case.images):
@@ -224,19 +224,19 @@ class PatchSampler:
         scale(image, low, high, mean, deviation)
         return Batch(image, reference, soft, deviations, augmentation)
 
-    def _boxes(self, places: Places, augmentation: SampledAugmentation | None, side: int, extra: float):
+    def _boxes(self, places: Places, augmentation: SampledAugmentation | None, side: int, extra: np.ndarray):
         """Return where the areas of `side` are read, and where they go in the enlarged area.
 
         Returns:
-            The side of the enlarged area; of each patch, indices into the volume and into the area.
+            The sides of the enlarged area; of each patch, indices into the volume and into the area.
 
         volume        0 1 2 3 4 5 6 7 8 9
         area    . . . . . . . .             begins at -3, side 8
         read          0 1 2 3               [0:4] of the volume goes to [3:7] of the area: no transform needs the last
         """
-        margin = (side - self.options.sample_size) // 2 + int(np.ceil(extra * side / 2))
-        enlarged = self.options.sample_size + 2 * margin
-        corners = np.take_along_axis(places.starts, places.axes, axis=1) - margin
+        margins = (side - self.options.sample_size) // 2 + np.ceil(extra * side / 2).astype(int)
+        enlarged = self.options.sample_size + 2 * margins
+        corners = np.take_along_axis(places.starts, places.axes, axis=1) - margins
         unread = np.zeros_like(corners)
         if augmentation is not None:
             reach = (
@@ -253,7 +253,7 @@ class PatchSampler:
                 box[axis] = slice(first, end)
             place = tuple(slice(first - begin, end - begin) for first, end, begin in zip(low, high, corner))
             boxes.append((tuple(box), place))
-        return enlarged, boxes
+        return enlarged.tolist(), boxes
 
 
 def shift_inside(starts: np.ndarray, side: int, extents: np.ndarray) -> np.ndarray:

@@ -157,6 +157,22 @@ def test_a_member_of_weight_zero_is_left_out(call, kidneys, saved):
         call(*command, "--member-weights", "validation", "--cross-fit", "-r", "crossed")
 
 
+def test_classes_that_validation_lacks_do_not_weigh_a_member(call, kidneys, saved):
+    command = ["ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--member-weights", "validation"]
+    for name, dices in (("one", [0.5, None]), ("two", [0.25, 0.75])):
+        path = saved / name / f"FINAL_{name}_30.pth"
+        weights = torch.load(path, weights_only=True)
+        weights["description"]["validation_dice"] = dices
+        torch.save(weights, path)
+    call(*command, "-r", "weighted")
+    record = json.loads((saved / "weighted" / "val" / "predictions.json").read_text())
+    assert record["member_weights"] == {"one": 0.5, "two": 0.5}
+    weights["description"]["validation_dice"] = [None, None]
+    torch.save(weights, path)
+    with pytest.raises(InputError, match="the validation patches of two held no foreground"):
+        call(*command, "-r", "again")
+
+
 def test_the_time_of_a_case_includes_only_its_prediction(call, kidneys, saved, monkeypatch):
     """Time to write soft labels and members' probabilities is not counted; a network's time is measured likewise."""
     clock = [0.0]

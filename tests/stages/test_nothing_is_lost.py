@@ -300,6 +300,23 @@ def test_a_run_is_not_clipped_to_itself_nor_to_predictions_of_another_scan(run, 
     assert "case_00003_prediction.nii.gz: was predicted of another scan" in ended.stderr
 
 
+def test_damaged_tables_of_a_run_are_made_again_as_the_error_says(run, call, work):
+    call("ensemble", *average(work, "-r", "run")[1:])
+    folder = work / "SAVE" / "run" / "val"
+    names = ("metrics", "calibration", "trust", "members", "uncertainty")
+    tables = {folder / f"{name}.csv": (folder / f"{name}.csv").read_bytes() for name in names}
+    for path in tables:
+        cut(path)
+    assert (
+        "is damaged (it is truncated); predict again with --overwrite"
+        in run(*average(work, "-r", "run"), status=2).stderr
+    )
+    call("ensemble", *average(work, "-r", "run", "--overwrite")[1:])
+    for path, content in tables.items():
+        assert path.name == "metrics.csv" or path.read_bytes() == content  # metrics.csv holds times
+    assert len(rows_of(folder / "metrics.csv")) == 2
+
+
 def test_damaged_first_stage_predictions_and_soft_labels_are_refused(run, call, work):
     call("testing_network", *predict(work)[1:])
     prediction = work / "SAVE" / "one" / "val" / "case_00003_prediction.nii.gz"

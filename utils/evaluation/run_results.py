@@ -251,7 +251,7 @@ def read_metrics(folder: Path) -> dict[str, list[dict]]:
             numbers = {key: float(row[key]) if row[key] else None for key in COLUMNS[2:]}
             rows.setdefault(row["case"], []).append({"case": row["case"], "class": row["class"], **numbers})
     except (KeyError, ValueError, TypeError):
-        raise InputError(path, "is damaged", "remove it, and predict again") from None
+        raise InputError(path, "is damaged", "predict again with --overwrite") from None
     return rows
 
 

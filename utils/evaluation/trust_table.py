@@ -37,7 +37,7 @@ class TrustTable:
                 for row in rows
             }
         except (KeyError, ValueError):
-            raise InputError(folder / TRUST, "is damaged", "remove it, and predict again with --overwrite") from None
+            raise InputError(folder / TRUST, "is damaged", "predict again with --overwrite") from None
         return cls(values)
 
     @property

@@ -61,7 +61,7 @@ class TrainingLog:
                 self._write_page(state)
             raise
 
-    def add(self, figures: dict[str, float], dices: list[float], picture: ShownPicture | None) -> None:
+    def add(self, figures: dict[str, float], dices: list[float | None], picture: ShownPicture | None) -> None:
         """Add a row, and write it to log.csv, curves.png, progress.html and visdom."""
         self.rows.append(figures | dict(zip(self._dice_columns, dices)))
         self.picture = picture or self.picture

@@ -122,8 +122,10 @@ class Trainer:
         return mean
 
     @torch.inference_mode()
-    def validate(self, batches: Sequence) -> tuple[float, list[float]]:
+    def validate(self, batches: Sequence) -> tuple[float, list[float | None]]:
         """Return the mean hard loss, and the Dice of each foreground class over all `batches`, in evaluation mode.
+
+        The Dice of a class that no reference holds is None.
 
         Args:
             batches: those of this process; the results are over those of all.
@@ -131,7 +133,7 @@ class Trainer:
         self.network.eval()
         classes = torch.arange(self._number_of_classes, device=self.device)
         count, losses = len(batches), 0.0
-        overlap, sizes = torch.zeros(2, len(classes), dtype=torch.float64, device=self.device)
+        overlap, found, held = torch.zeros(3, len(classes), dtype=torch.float64, device=self.device)
         for batch in batches:
             batch = batch.to(self.device)
             logits = self.answering(batch.image)[:, : self._number_of_classes]
@@ -140,12 +142,13 @@ class Trainer:
             predicted = logits.argmax(dim=1)[known][:, None] == classes
             true = batch.reference[known][:, None] == classes
             overlap += (predicted & true).sum(dim=0)
-            sizes += predicted.sum(dim=0) + true.sum(dim=0)
+            found += predicted.sum(dim=0)
+            held += true.sum(dim=0)
         self.network.train()
         means = sum_over_processes(torch.tensor([count, losses], dtype=torch.float64, device=self.device))
-        overlap, sizes = sum_over_processes(torch.stack([overlap, sizes]))
-        dices = torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0)
-        return float(means[1] / means[0]), dices[1:].tolist()
+        sums = sum_over_processes(torch.stack([overlap, found, held]))[:, 1:].T.tolist()
+        dices = [2 * both / (one + other) if other else None for both, one, other in sums]
+        return float(means[1] / means[0]), dices
 
     def state(self) -> dict:
         """Return everything that the next step depends on."""

@@ -58,6 +58,13 @@ def test_validation_is_dice_over_all_patches_in_evaluation_mode(training):
     assert all(torch.equal(before[name], after[name]) for name in before)  # running batch statistics are unchanged
 
 
+def test_a_class_that_no_validation_reference_holds_has_no_dice(training):
+    without = batch(1)
+    without.reference[without.reference == 2] = 0
+    assert training.validate([without])[1][1] is None
+    assert None not in training.validate([without, batch(2)])[1]
+
+
 def test_training_mode_is_restored_after_validation(training):
     training.step(batch(1))
     training.validate([batch(2)])
