@@ -22,7 +22,8 @@ _CANNOT_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
 def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
     """Lock `folder` for this process, and create it if it is missing; do nothing unless `wanted`.
 
-    The lock is released when the process ends, even if it is killed. Temporary files that killed processes left in
+    The lock is released when the process ends, even if it is killed. Folders that were created and stayed empty are
+    removed. Temporary files that killed processes left in
     the folder are removed. A read-only folder is not locked.
 
     Raises:
@@ -31,7 +32,7 @@ def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
     if not wanted:  # another process of the same stage holds the lock
         yield
         return
-    made = not folder.exists()
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = _acquire(folder)
@@ -47,9 +48,9 @@ def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink()
         os.close(descriptor)
-        if made:
-            with contextlib.suppress(OSError):  # the folder is not empty
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # a folder is not empty
+            for one in made:
+                one.rmdir()
 
 
 def _acquire(folder: Path) -> int:

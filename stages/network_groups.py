@@ -53,10 +53,15 @@ def load_group(engines: Engines, option: str, patterns: Sequence[str]) -> Networ
 
 def _members_of(engines: Engines, folder: Path) -> NetworkGroup:
     """Load the members of the ensemble whose run has the folder SAVE/<run>, beside the members' own folders."""
-    records = [record for split in _SPLITS if (record := RunRecord.read(folder / split))]
-    record = next((one for one in records if one.ensemble and one.weights), None)
-    if record is None:
+    read = {split: RunRecord.read(folder / split) for split in _SPLITS}
+    records = {split: record for split, record in read.items() if record and record.ensemble and record.weights}
+    if not records:
         raise InputError(folder, "holds no run of ensemble.py", "name SAVE/RUN of an ensemble, or files of networks")
+    (first, record), *others = records.items()
+    for split, other in others:
+        if (other.weights, other.ensemble.member_weights) != (record.weights, record.ensemble.member_weights):
+            problem = f"has other members, or other weights of them, in {first} than in {split}"
+            raise InputError(folder, problem, "predict both splits with the same members, or name files of networks")
     shares = {name: record.ensemble.member_weights.get(name, 1.0) for name in record.weights}
     names = [name for name, share in shares.items() if share]
     networks = [_member(engines, folder, name, record.weights[name]) for name in names]

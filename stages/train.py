@@ -1,5 +1,6 @@
 """Stages 2 and 5: train one network, or a student of an ensemble."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from base.argmax import argmax
 from base.errors import InputError
 from base.folder_lock import locked
 from base.version import versions
+from data.cases import Case
 from data.changed_originals import check_references
 from data.sampling.case_cache import stored_volumes
 from data.sampling.patches import Slices
@@ -59,7 +61,7 @@ def train_network(options: TrainingOptions) -> None:
         if begun.needs_no_initial_weights(options.init_weights):
             description = replace(description, **begun.initial)
         elif options.init_weights:
-            description = begin_with(options.init_weights, network, description)
+            description = begin_with(options.init_weights, network, description, data.val_cases)
         description = replace(description, parameters=sum(one.numel() for one in network.parameters()))
         record = {**description.to_json(), "versions": versions()}
         experiment = Experiment(options.save, options.experiment, record, options.resume)
@@ -95,8 +97,10 @@ def check_finished(final: Path) -> None:
         raise error.with_remedy("remove it: the same command writes it again from LAST.pth") from None
 
 
-def begin_with(path: Path, network: torch.nn.Module, description: NetworkDescription) -> NetworkDescription:
-    """Load the weights at `path`, of a network of the same kind, into `network`.
+def begin_with(
+    path: Path, network: torch.nn.Module, description: NetworkDescription, val_cases: Sequence[Case]
+) -> NetworkDescription:
+    """Load the weights at `path`, of a network of the same kind, into `network`; print what may surprise.
 
     Returns:
         the description with the hash of these weights, and the cases and patients that they were trained on.
@@ -109,6 +113,18 @@ def begin_with(path: Path, network: torch.nn.Module, description: NetworkDescrip
     initial.check_classes(description.classes)
     network.load_state_dict(initial.build().state_dict())
     seen = initial.description
+    known = [case.name for case in val_cases if seen.was_trained_on(case.name, case.patient)]
+    if known:
+        what = "validation cases whose patients the initial weights were trained on"
+        print(f"note: {what}: {len(known)}, such as {known[0]}; their Dice will be too high")
+    compared = {
+        "voxel size": lambda one: one.voxel_size_mm,
+        "kind of normalization": lambda one: [normalization.kind for normalization in one.normalizations],
+        "planes": lambda one: one.planes,
+    }
+    others = [what for what, of in compared.items() if of(seen) != of(description)]
+    if others:
+        print(f"note: the initial weights were trained with another: {', '.join(others)}")
     return replace(
         description,
         initial_weights={initial.experiment: initial.sha256},

@@ -41,9 +41,12 @@ def test_the_lock_of_a_killed_process_is_released(tmp_path, holder):
 
 
 def test_a_folder_created_for_the_lock_is_removed_if_it_stays_empty(tmp_path):
-    with locked(tmp_path / "new"):
-        assert (tmp_path / "new").is_dir()
+    with locked(tmp_path / "new" / "run" / "val"):
+        assert (tmp_path / "new" / "run" / "val").is_dir()
     assert not (tmp_path / "new").exists()
+    with locked(tmp_path / "new" / "run" / "val"):
+        (tmp_path / "new" / "result").touch()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["result"]
     (tmp_path / "old").mkdir()
     with locked(tmp_path / "old"):
         pass

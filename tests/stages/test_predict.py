@@ -298,6 +298,16 @@ def test_scans_unlike_those_of_the_training_are_told(run, tested, volume, tmp_pa
     assert "voxels are 12.5 mm" in record["scans"]["large"]["warnings"][0]
 
 
+def test_an_ensemble_whose_splits_have_other_members_is_refused(call, kidneys, save, tmp_path):
+    folder = shutil.copytree(save, tmp_path / "SAVE")
+    command = ["ensemble", "-d", kidneys, "-s", folder, "--classes", "0,1,2", "-r", "both"]
+    call(*command, "-e", "val")
+    (tmp_path / "members.txt").write_text(f"{folder / 'one' / 'FINAL_one_30.pth'}\n")
+    call(*command, "-e", "test", "--trained-networks", tmp_path / "members.txt")
+    with pytest.raises(InputError, match="has other members, or other weights of them, in val than in test"):
+        call("predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w", folder / "both")
+
+
 def test_names_of_classes_are_stored_with_weights_and_used(call, kidneys, tmp_path):
     save = tmp_path / "SAVE"
     common = ["-d", kidneys, "-s", save]

@@ -130,6 +130,20 @@ def test_initial_weights_are_used_and_recorded(train, folder, save):
         train("--init-weights", save / "one" / "FINAL_one_30.pth", "--features", 8)
 
 
+def test_what_may_surprise_about_initial_weights_is_said(train, call, kidneys, folder, save, tmp_path):
+    path = shutil.copytree(save / "one", tmp_path / "one") / "FINAL_one_30.pth"
+    command = ["training_network", *BASE, "-d", kidneys, "-s", tmp_path / "SAVE", "--init-weights", path, "-r"]
+    assert "note: " not in call(*command, "alike")
+    weights = torch.load(path, weights_only=True)
+    description = weights["description"]
+    (seen,) = sorted(one.name for one in (kidneys / "val").iterdir() if one.is_dir())[:1]
+    description |= {"training_patients": [seen], "voxel_size_mm": [9.0, 9.0, 9.0], "planes": [0]}
+    torch.save(weights, path)
+    told = call(*command, "other")
+    assert f"patients the initial weights were trained on: 1, such as {seen}" in told
+    assert "trained with another: voxel size, planes" in told
+
+
 def test_a_training_resumes_without_its_initial_weights(call, kidneys, folder, save, tmp_path):
     """The initial weights may be missing or not named again: they are recorded, and the checkpoint is sufficient."""
     shutil.copytree(save / "one", tmp_path / "one")
