@@ -1,5 +1,6 @@
 """Classes of a segmentation as given by the user: labels of the reference, or unions of labels."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 from base.errors import InputError
@@ -12,6 +13,7 @@ IGNORED = 255
 MEAN = "mean"  # in tables, in place of a class: of all foreground classes
 MARKED_IN = ("volumes", "slices")  # where every structure has a scribble, if somebody says so
 
+_LONGEST_NAME = 100  # of a folder named by its classes; file systems allow 255, with what is added
 _KEYS = {"names", "labels", "titles"}
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 
@@ -35,8 +37,11 @@ class LabelClasses:
 
     @property
     def folder_name(self) -> str:
-        """The classes as the name of a folder: ``0_1_2``."""
-        return "_".join(self.names)
+        """The classes as the name of a folder: ``0_1_2``; very many by their number and a hash."""
+        name = "_".join(self.names)
+        if len(name) <= _LONGEST_NAME:
+            return name
+        return f"{len(self.names)}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -135,6 +135,7 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
     reference.put(reference_image)
     checksums = _image_checksums({channel: _checksum_of(pixels) for channel, pixels in scan.items()})
     checksums |= {"reference": _checksum_of(reference_image)} if reference_image else {}
+    note = _joined(note, _note_on_other_scan(before, checksums))
     written, moved = _write_resampled(folder, scan, labels, voxel_size_mm)
     originals = [*images.values(), reference]
     placed = {original.place.name: original.placed() for original in originals}
@@ -242,6 +243,12 @@ def _image_checksums(sums: Mapping[str, str]) -> dict[str, str]:
         return {"image": sums[UNNAMED]}
     together = hashlib.sha256("".join(sums.values()).encode()).hexdigest()
     return {"image": together, **{image_kind(channel): value for channel, value in sums.items()}}
+
+
+def _note_on_other_scan(before: Mapping | None, checksums: Mapping[str, str]) -> str:
+    """Return a note if an earlier command resampled another scan under this name; empty if not."""
+    known = ((before or {}).get("original_sha256") or {}).get("image")
+    return "its scan is another one than before" if known not in (None, checksums["image"]) else ""
 
 
 def _write_resampled(

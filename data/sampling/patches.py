@@ -153,7 +153,7 @@ class PatchSampler:
             chances = held
         for (name, option), chance, holders in zip(groups, chances, self._number_of_holders):
             if chance > 0 and not holders:
-                raise InputError(option, f"no training case holds class {name}", "give it the balance ratio or share 0")
+                raise InputError(option, f"no case holds class {name}", "give it the balance ratio or share 0")
         self._up_to = np.cumsum(chances) / np.sum(chances)
         self._shapes = np.array([case.shape for case in cases])
         self._planes = [planes_of(case.shape, options.planes) for case in cases]

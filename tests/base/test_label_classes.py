@@ -31,6 +31,12 @@ def test_a_union_is_one_class_and_is_written_as_its_first_label():
     assert classes.folder_name == "0_1+2_5"
 
 
+def test_very_many_classes_give_a_folder_name_that_every_file_system_takes():
+    many, other = (parse_classes(",".join(map(str, range(count)))).folder_name for count in (200, 201))
+    assert max(len(many), len(other)) < 50
+    assert many != other
+
+
 def test_0_3_unites_every_label_above_0_if_3_is_not_a_label():
     classes = resolve(parse_classes("0,3"), {0, 1, 2}, "DATA")
     assert indices(classes, [0, 1, 2, 3]) == [0, 1, 1, 1]

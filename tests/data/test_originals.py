@@ -121,6 +121,16 @@ def test_originals_are_copied_to_a_disk_without_links(source, tmp_path, no_links
     assert (array_of(out / "segmentation.nii.gz") == 3).sum() == 8
 
 
+def test_another_scan_under_the_name_of_an_earlier_one_is_told(source, tmp_path):
+    out = tmp_path / "OUT"
+    assert not prepare_case(source, out, None).note
+    write(source.reference, 3)
+    assert not prepare_case(source, out, None).note
+    sitk.WriteImage(image_of(np.ones((4, 6, 5), np.float32)), str(source.image))
+    changed = prepare_case(source, out, None)
+    assert (changed.problem, changed.note) == ("", "its scan is another one than before")
+
+
 def test_a_correction_of_a_copy_is_used_and_kept(source, tmp_path, no_links):
     out = tmp_path / "OUT"
     assert not prepare_case(source, out, None).problem

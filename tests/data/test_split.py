@@ -98,7 +98,8 @@ def test_a_file_with_a_patient_in_several_splits_is_refused(tmp_path):
         ('{"train": ["case_00000", "case_00000"]}', "twice"),
         ('{"train": ["case_00000"], "val": ["case_00000"]}', "twice"),
         ('{"train": ["somebody"]}', "somebody"),
-        ('{"training": ["case_00000"]}', "names no case"),
+        ('{"training": ["case_00000"]}', "lists cases under training"),
+        ('{"of": "case_00000"}', "names no case"),
     ],
 )
 def test_an_invalid_file_is_refused(tmp_path, content, problem):

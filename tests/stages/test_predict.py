@@ -59,7 +59,11 @@ def test_several_networks_predict_as_their_ensemble(call, tested, tmp_path):
     data, save = tested
     scans = [scan_of(data, name) for name in TEST_CASES]
     both = [*weights(save, "one"), *weights(save, "two")]
-    call("predict", "-i", *scans, "-o", tmp_path / "out", "-w", *both, "--save-uncertainty")
+    assert "no uncertainty" not in call(
+        "predict", "-i", *scans, "-o", tmp_path / "out", "-w", *both, "--save-uncertainty"
+    )
+    alone = call("predict", "-i", *scans, "-o", tmp_path / "one", "-w", *weights(save, "one"), "--save-uncertainty")
+    assert "note: no uncertainty is written" in alone
     for name in TEST_CASES:
         path = f"{name}_prediction.nii.gz"
         assert (tmp_path / "out" / path).read_bytes() == (save / "ensemble_c0-1-2" / "test" / path).read_bytes()

@@ -99,5 +99,6 @@ def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return probabilities at a temperature, p^(1/T) / sum p^(1/T): softmax of logits / T (Hinton et al., 2015)."""
     if temperature == 1:
         return probabilities
-    powers = probabilities ** (1 / temperature)
+    largest = probabilities.max(axis=0, keepdims=True)  # at low temperatures, all powers might be 0
+    powers = (probabilities / largest) ** (1 / temperature)
     return powers / powers.sum(axis=0, keepdims=True)

@@ -27,7 +27,7 @@ _RECORD_SHAPE = {
 # Keys that may differ. Paths of soft labels and initial weights, which earlier versions recorded: content decides.
 # Patients, intensities and sizes of scans, which earlier versions did not record: they follow from the cases.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
-_MAY_DIFFER |= {"intensities", "scans"}
+_MAY_DIFFER |= {"intensities", "scans", "options checkpoint_every"}
 _INITIAL = ("initial_weights", "initial_cases", "initial_patients")
 
 

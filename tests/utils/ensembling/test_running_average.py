@@ -37,6 +37,11 @@ def test_one_member_has_no_deviation_and_is_not_modified(members):
     assert (moments.deviation() == 0).all()
 
 
+def test_a_very_low_temperature_gives_the_largest_probability_alone():
+    probabilities = np.float32([[0.3, 0.4], [0.5, 0.25], [0.2, 0.35]])[:, None, None]
+    np.testing.assert_allclose(soften(probabilities, 0.005)[:, 0, 0], [[0, 1], [1, 0], [0, 0]], atol=1e-6)
+
+
 def test_soften_is_the_softmax_of_logits_over_the_temperature():
     logits = np.random.default_rng(1).normal(0, 3, (3, 50))
     for temperature in (1.0, 2.0, 4.0):
