@@ -296,7 +296,7 @@ def find_members(options: EnsembleOptions, voxel_size_mm: list[float | None] | N
         sizes = (architecture, options.receptive_field_size, options.sample_size)
         members = fitting_members(options.save, options.classes, voxel_size_mm, *sizes)
     check_together(members)
-    print(f"{len(members)} members:")
+    print(f"{len(members)} {'member' if len(members) == 1 else 'members'}:")
     for member in members:
         print(f"  {member.path}")
     return members

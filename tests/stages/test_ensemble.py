@@ -114,7 +114,7 @@ def test_members_are_read_from_a_list(call, kidneys, saved):
     listed = saved / "members.txt"
     listed.write_text(f"{saved / 'two' / 'FINAL_two_30.pth'}\r\n\r\n", encoding="utf-16")  # as PowerShell writes it
     output = call("ensemble.py", "-d", kidneys, "-s", saved, "-e", "val", *FIT, "--trained-networks", listed)
-    assert output.startswith("1 members:")
+    assert output.startswith("1 member:")
     assert "FINAL_one" not in output
 
 
@@ -233,7 +233,8 @@ def halved(call, kidneys, tmp_path):
 
 def test_clipped_foreground_lies_within_the_references(call, halved, saved):
     """The reference has two components; with --keep-largest 1 the prediction keeps one of them."""
-    call("ensemble.py", "-d", halved, "-s", saved, "-e", "val", *FIT, "--clip", "True", "--keep-largest", 1)
+    clipped = ["-e", "val", *FIT, "--clip", "True", "--keep-largest", 1]
+    assert "have no references to clip to" in call("ensemble.py", "-d", halved, "-s", saved, *clipped)
     reference = array_of(halved / "val" / "case_00003" / "segmentation.nii.gz")
     results = saved / "ensemble_c0-1-2_rf19_s8" / "val"
     prediction = array_of(results / "case_00003_prediction.nii.gz")

@@ -84,7 +84,10 @@ class TrustReport:
         write_table(self._folder / TRUST, COLUMNS, map(rounded, rows))
         self._write_quality(table, dices, ranks_predictions=own is None)
         self._write_order(table, metrics, without_reference)
-        self._print(calibration, table.estimator)
+        if is_clipped:
+            print("no predicted Dice: it would not hold for new scans, which have no references to clip to")
+        else:
+            self._print(calibration, table.estimator)
 
     def _calibrated(self, table: TrustTable, dices: Mapping[str, Mapping[str, float]]) -> DiceCalibration | None:
         """Calibrate on the completely annotated cases that no network has seen, and store it; None without any."""
