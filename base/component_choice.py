@@ -22,8 +22,8 @@ _SHAPE = {
     "clip_to": (None, str),
     "cases": {str: {str: str}},
     "dice": {str: {str: float}},
-    "clip?": bool,
-    "views?": int,
+    "clip?": (None, bool),
+    "views?": (None, int),
 }
 
 
@@ -37,8 +37,8 @@ class ComponentChoice:
         clip_to: name of the run that these predictions were clipped to, or None.
         cases: SHA-256 of the content of the validation cases that it was chosen on, by name.
         dice: mean Dice over these cases, by class and number of components.
-        clip: whether these predictions were clipped to references.
-        views: number of mirrored views of these predictions.
+        clip: whether these predictions were clipped to references; None where an earlier version did not record it.
+        views: number of mirrored views of these predictions; None as `clip`.
     """
 
     kept: Mapping[str, int]
@@ -46,8 +46,8 @@ class ComponentChoice:
     clip_to: str | None
     cases: Mapping[str, Mapping[str, str]]
     dice: Mapping[str, Mapping[str, float]]
-    clip: bool = False
-    views: int = 1
+    clip: bool | None = None
+    views: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> "ComponentChoice | None":
@@ -70,13 +70,15 @@ class ComponentChoice:
         """Tell whether it was chosen for predictions of these networks and foreground `classes`."""
         return (dict(self.weights), set(self.kept)) == (dict(weights), set(classes))
 
-    def note_with(self, clip_to: str | None, clip: bool, views: int) -> str | None:
-        """Return why it does not hold for predictions with these options, for the user; None if it does."""
-        if (self.clip_to, self.clip, self.views) == (clip_to, clip, views):
-            return None
+    def holds_with(self, clip_to: str | None, clip: bool, views: int) -> bool:
+        """Tell whether it holds for predictions with these options, as far as they are recorded."""
+        return self.clip_to == clip_to and self.clip in (None, clip) and self.views in (None, views)
+
+    @property
+    def made_for(self) -> str:
+        """The predictions that it was chosen for, in words."""
         clipped = f"clipped to {self.clip_to or 'references'}" if self.clip or self.clip_to else "without clipping"
-        seen = f", of {self.views} views" if self.views != views else ""
-        return f"note: how many components to keep was chosen for predictions {clipped}{seen}, so it is not applied"
+        return f"predictions {clipped}" + (f" and with --views {self.views}" if self.views else "")
 
 
 def of_all_classes(kept: int | Mapping[str, int] | None) -> int | dict[str, int] | None:

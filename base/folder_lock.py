@@ -22,9 +22,9 @@ _CANNOT_WRITE = {errno.EROFS, errno.EACCES, errno.EPERM}
 def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
     """Lock `folder` for this process, and create it if it is missing; do nothing unless `wanted`.
 
-    The lock is released when the process ends, even if it is killed. Folders that were created and stayed empty are
-    removed. Temporary files that killed processes left in
-    the folder are removed. A read-only folder is not locked.
+    The lock is released when the process ends, even if it is killed. Temporary files that killed processes left in
+    the folder are removed, and so are folders that were created for the lock and stayed empty. A read-only folder is
+    not locked.
 
     Raises:
         InputError: another process holds the lock.

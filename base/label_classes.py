@@ -13,7 +13,7 @@ IGNORED = 255
 MEAN = "mean"  # in tables, in place of a class: of all foreground classes
 MARKED_IN = ("volumes", "slices")  # where every structure has a scribble, if somebody says so
 
-_LONGEST_NAME = 100  # of a folder named by its classes; file systems allow 255, with what is added
+_LONGEST_NAME = 150  # of a folder named by its classes; file systems allow 255, with what is added
 _KEYS = {"names", "labels", "titles"}
 _EVERY_FOREGROUND_LABEL = tuple(range(1, 255))
 

@@ -247,8 +247,12 @@ def _image_checksums(sums: Mapping[str, str]) -> dict[str, str]:
 
 def _note_on_other_scan(before: Mapping | None, checksums: Mapping[str, str]) -> str:
     """Return a note if an earlier command resampled another scan under this name; empty if not."""
-    known = ((before or {}).get("original_sha256") or {}).get("image")
-    return "its scan is another one than before" if known not in (None, checksums["image"]) else ""
+    known = (before or {}).get("original_sha256") or {}
+    shared = (known.keys() & checksums.keys()) - {"reference"}
+    if len({*known, *checksums} - {"reference"}) > 1:  # of several channels, compare each
+        shared -= {"image"}
+    changed = any(known[image] != checksums[image] for image in shared)
+    return "its scan is another one than before" if changed else ""
 
 
 def _write_resampled(

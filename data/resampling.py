@@ -93,9 +93,11 @@ class _Interpolation:
 
     def read_for(self, mask: np.ndarray) -> np.ndarray:
         """Return which old voxels contribute to the new voxels of a `mask`; both boolean (z, y, x)."""
-        planes = [(self._along_x.T @ (self._along_y.T @ plane.astype(np.float32)).T).T for plane in mask]
-        shape = planes[0].shape
-        return (self._along_z.T @ np.reshape(planes, (len(planes), -1))).reshape(-1, *shape) > 0
+        read = np.zeros([along.shape[1] for along in (self._along_z, self._along_y, self._along_x)], bool)
+        for z, plane in enumerate(mask):
+            weights = (self._along_x.T @ (self._along_y.T @ plane.astype(np.float32)).T).T
+            read[self.old_planes(z)] |= weights > 0
+        return read
 
     def _inside(self, plane: np.ndarray) -> np.ndarray:
         return (self._along_x @ (self._along_y @ plane).T).T

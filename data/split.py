@@ -98,15 +98,19 @@ def read_split_file(path: Path, names: list[str]) -> dict[str, str]:
     """Read a JSON file that lists case names under train, val and test.
 
     Raises:
-        InputError: the file is unreadable, names a case twice, names a case that is not in `names`, or has a list
-            under another name.
+        InputError: the file is unreadable, names a case twice, names a case that is not in `names`, or lists
+            cases under another name.
     """
     remedy = 'write {"train": [...], "val": [...], "test": [...]}'
     try:
         content = read_json(path, {f"{split}?": [str] for split in SPLITS}, remedy, "is not a JSON file of case names")
     except FileNotFoundError:
         raise InputError(path, "there is no such file", "check --split-file") from None
-    others = [key for key, value in content.items() if key not in SPLITS and isinstance(value, list)]
+    others = [
+        key
+        for key, value in content.items()
+        if key not in SPLITS and isinstance(value, list) and any(name in names for name in value)
+    ]
     if others:
         raise InputError(path, f"lists cases under {others[0]}", f"list them under {', '.join(SPLITS)}")
     pairs = [(name, split) for split in SPLITS for name in content.get(split, [])]

@@ -47,7 +47,10 @@ _SHAPE = {
     "version": int,
     "network": {str: object},
     "images": {"multiple": _check_count, "margin": _check_count, "activation_bytes_per_voxel": _check_positive},
-    "keep_largest": (None, {"kept": {str: _check_count}, "clip_to": (None, str), "clip?": bool, "views?": int}),
+    "keep_largest": (
+        None,
+        {"kept": {str: _check_count}, "clip_to": (None, str), "clip?": (None, bool), "views?": (None, int)},
+    ),
     "trust?": (None, _check_trust),
     "precision": str,
     "graph_sha256": str,

@@ -32,16 +32,20 @@ class SettledComponents:
         kept: number of largest components, of all classes or of each by its name; 0 keeps all.
         chosen: the choice, if it was made now.
         path: of the file of the choice.
+        replaced: an earlier choice in that file, for other predictions of the same networks.
     """
 
     kept: int | Mapping[str, int]
     chosen: ComponentChoice | None = None
     path: Path | None = None
+    replaced: ComponentChoice | None = None
 
     def store(self) -> None:
         """Write a choice that was made now."""
         if self.chosen:
             self.chosen.write(self.path)
+            if self.replaced:
+                print(f"note: {self.path.name} was for {self.replaced.made_for}; the choice of this run replaces it")
 
 
 def settle_components(
@@ -74,24 +78,24 @@ def settle_components(
     known, chosen = ComponentChoice.read(path), None
     if known and not known.suits(weights, classes.names[1:]):
         known = None
-    note = known.note_with(**made_for) if known else None
-    if note:
-        known = None
+    other = None
+    if known and not known.holds_with(**made_for):
+        known, other = None, known
     if options.keep_largest == "auto":
         judged = [case for case in cases if case.has_reference]
         if options.evaluate == "val" and not (known and known.cases == _judged_by(judged)):
             known = chosen = replace(_choose(judged, classes, weights, predict), **made_for)
-            if note:
-                print(f"{note}; {path.name} now holds that for predictions with the options of this run")
         if not known:
             remedy = "choose on the validation cases first, with the same options and -e val"
             raise InputError("--keep-largest", f"auto: nothing was chosen for these networks in {path}", remedy)
-    elif note:
-        print(note)
+    elif other:
+        print(f"note: components were chosen for {other.made_for}: the choice is not applied here")
     if not known:
         return SettledComponents(0)
-    print(f"components kept, as chosen on {len(known.cases)} validation cases ({path.name}): {_described(known)}")
-    return SettledComponents(dict(known.kept), chosen, path)
+    count = len(known.cases)
+    cases_of = f"{count} validation {'case' if count == 1 else 'cases'}"
+    print(f"components kept, as chosen on {cases_of} ({path.name}): {_described(known)}")
+    return SettledComponents(dict(known.kept), chosen, path, other)
 
 
 def _choose(

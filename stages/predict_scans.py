@@ -107,7 +107,9 @@ class ScanRun:
         engines = sorted({network.engine for network in (*networks, *first)})
         self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
         if options.save_uncertainty and len(networks) == 1 and not networks[0].description.predicts_uncertainty:
-            print("note: no uncertainty is written: a single network, and no student that predicts it")
+            print(
+                "note: no uncertainty is written: a single network gives one only if it is a student that predicts it"
+            )
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
             print("note: no overlays are drawn, as matplotlib is not installed")

@@ -123,13 +123,16 @@ class Predictor:
         clip_to = None if self.first is None else self.first.run or ""  # several networks are no run
         self.kept, note = options.keep_largest, None
         if options.keep_largest is None:
-            self.kept, note = _kept(self.group, clip_to, options.views)
-        self.kept_first, first_note = _kept(self.first, None, options.views) if self.first else (0, None)
+            self.kept, note = _kept(self.group, clip_to, options.views, "--weights")
+        self.kept_first, first_note = _kept(self.first, None, options.views, "--within") if self.first else (0, None)
         self.place = engines.place
         self.calibration, dice_note = self.group.findings.calibration, None
-        if self.calibration and (dice_note := self.calibration.note_with(clip_to, options.views, self.kept)):
-            self.calibration = None
-        self.notes = tuple(dict.fromkeys(filter(None, (note, first_note, dice_note))))
+        if self.calibration:
+            dice_note = self.calibration.note_with(clip_to, options.views, self.kept)
+            if first_note and not dice_note:
+                dice_note = "note: no predicted Dice: it was calibrated with the components of the first stage"
+            self.calibration = None if dice_note else self.calibration
+        self.notes = tuple(filter(None, (note, first_note, dice_note)))
 
     def predict(
         self,
@@ -304,8 +307,11 @@ def _titled(classes: LabelClasses, options: PredictorOptions) -> LabelClasses:
     return with_titles(classes, options.classes_as, "--classes-as")
 
 
-def _kept(group: NetworkGroup, clip_to: str | None, views: int) -> tuple[int | Mapping[str, int], str | None]:
-    """Return the number of components to keep, as chosen for the group, else 0; and why its choice does not hold."""
+def _kept(
+    group: NetworkGroup, clip_to: str | None, views: int, option: str
+) -> tuple[int | Mapping[str, int], str | None]:
+    """Return the number of components to keep, as chosen for the group of an option, else 0; and a note on why."""
     choice = group.findings.components
-    note = choice.note_with(clip_to, False, views) if choice else None
-    return (choice.kept if choice and not note else 0), note
+    if choice is None or choice.holds_with(clip_to, False, views):
+        return choice.kept if choice else 0, None
+    return 0, f"note: {option}: components were chosen for {choice.made_for}: the choice is not applied here"

@@ -174,7 +174,7 @@ def dices_of(exported: ExportedNetwork, run: Run, cases: Sequence[Case], title: 
     """Predict cases whole; return the mean Dice over the foreground classes of each, on the scan's grid."""
     description = exported.description
     classes, components = description.classes, exported.findings.components
-    kept = components.kept if components and not components.note_with(None, False, 1) else 0
+    kept = components.kept if components and components.holds_with(None, False, 1) else 0
     predict = predictor_of(array_network(exported, run), description)
     dices = {}
     for case in tqdm(cases, title, unit="case"):

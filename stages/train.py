@@ -124,7 +124,7 @@ def begin_with(
     }
     others = [what for what, of in compared.items() if of(seen) != of(description)]
     if others:
-        print(f"note: the initial weights were trained with another: {', '.join(others)}")
+        print(f"note: the training of the initial weights differs in: {', '.join(others)}")
     return replace(
         description,
         initial_weights={initial.experiment: initial.sha256},

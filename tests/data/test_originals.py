@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from base.errors import InputError
 from data.cases import Case
 from data.layouts import SourceCase
+from data.layouts.source_case import ImageFile
 from data.preparation import prepare_case
 from tests.material import image_of
 
@@ -129,6 +130,15 @@ def test_another_scan_under_the_name_of_an_earlier_one_is_told(source, tmp_path)
     sitk.WriteImage(image_of(np.ones((4, 6, 5), np.float32)), str(source.image))
     changed = prepare_case(source, out, None)
     assert (changed.problem, changed.note) == ("", "its scan is another one than before")
+
+
+def test_other_channels_of_the_same_scan_are_no_other_scan(tmp_path):
+    for name, value in (("T1", 1), ("T2", 2)):
+        write(tmp_path / f"{name}.nii.gz", value)
+    files = {name: ImageFile(tmp_path / f"{name}.nii.gz") for name in ("T1", "T2")}
+    for channels in (files, {"T1": files["T1"]}):
+        outcome = prepare_case(SourceCase("case", files["T1"].path, None, channels=channels), tmp_path / "OUT", None)
+        assert (outcome.problem, outcome.note, outcome.skipped) == ("", "", False)
 
 
 def test_a_correction_of_a_copy_is_used_and_kept(source, tmp_path, no_links):

@@ -99,7 +99,7 @@ def test_a_file_with_a_patient_in_several_splits_is_refused(tmp_path):
         ('{"train": ["case_00000"], "val": ["case_00000"]}', "twice"),
         ('{"train": ["somebody"]}', "somebody"),
         ('{"training": ["case_00000"]}', "lists cases under training"),
-        ('{"of": "case_00000"}', "names no case"),
+        ('{"of": "case_00000", "by": ["me"]}', "names no case"),
     ],
 )
 def test_an_invalid_file_is_refused(tmp_path, content, problem):

@@ -4,10 +4,12 @@ import json
 import shutil
 from statistics import fmean
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from base.errors import InputError
-from tests.material import rows_of
+from tests.material import make_kidney, rows_of, write_case
 
 CLASSES = ("1", "2")
 
@@ -17,6 +19,25 @@ def saved(save, tmp_path):
     """Return a copy of the SAVE folder with its networks."""
     shutil.copytree(save, tmp_path / "SAVE")
     return tmp_path / "SAVE"
+
+
+@pytest.fixture
+def crowded(call, kidneys, tmp_path):
+    """Return a DATA folder whose validation scan holds half of a kidney more than its reference."""
+    data = shutil.copytree(kidneys, tmp_path / "DATA")
+    scan, reference = make_kidney(3)
+    image, labels = sitk.GetArrayFromImage(scan), sitk.GetArrayFromImage(reference)
+    half = slice(0, image.shape[1] // 2)
+    images = [
+        np.concatenate([one, fill * np.ones_like(one[:, :4]), more[:, half]], axis=1)
+        for one, fill, more in ((image, image.min(), image), (labels, 0, 0 * labels))
+    ]
+    both = [sitk.GetImageFromArray(array.astype(old.dtype)) for array, old in zip(images, (image, labels))]
+    for one in both:
+        one.SetSpacing(scan.GetSpacing())
+    write_case(data / "val" / "case_00003", *both)
+    call("resample_data.py", "-d", data, "--voxel-size", 3, 3, 5)
+    return data
 
 
 def dices(folder) -> dict[str, list[float]]:
@@ -37,8 +58,8 @@ def chosen_by_hand(saved, runs: dict[int, str]) -> dict[str, int]:
     return {name: max(runs, key=lambda count: means[count][name]) for name in CLASSES}
 
 
-def test_the_best_on_validation_cases_is_stored_with_the_weights_and_used_by_later_stages(call, kidneys, saved):
-    command = ["testing_network.py", "-d", kidneys, "-s", saved, "--network-weights", saved / "one" / "FINAL*.pth"]
+def test_the_best_on_validation_cases_is_stored_with_the_weights_and_used_by_later_stages(call, crowded, saved):
+    command = ["testing_network.py", "-d", crowded, "-s", saved, "--network-weights", saved / "one" / "FINAL*.pth"]
     with pytest.raises(InputError, match="nothing was chosen for these networks"):
         call(*command, "-e", "test", "--keep-largest", "auto")
     runs = {count: f"kept {count}" for count in (0, 1, 2)}
@@ -79,17 +100,23 @@ def test_a_choice_for_predictions_of_another_kind_is_not_used_and_that_is_said(c
     (weights,) = (saved / "one").glob("FINAL*.pth")
     call(*command, weights, "-r", "first", "--keep-largest", 0)
     call(*command, weights, "-r", "plain", "--keep-largest", "auto")
-    assert "was chosen for predictions without clipping" in call(*command, weights, "-r", "x", "--clip-to", "first")
+    assert "were chosen for predictions without clipping" in call(*command, weights, "-r", "x", "--clip-to", "first")
     assert kept(saved / "x" / "val") == 0
     second = [*command, weights, "-r", "clipped", "--clip-to", "first", "--keep-largest", "auto"]
-    assert "now holds that for predictions with the options of this run" in call(*second)
+    with pytest.raises(InputError, match="holds predictions with clip_to None, not first"):
+        call(*command, weights, "-r", "plain", "--clip-to", "first", "--keep-largest", "auto")  # replaces nothing
+    assert "was for predictions without clipping and with --views 1; the choice of this run" in call(*second)
     assert "note" not in call(*second)
     assert "clipped to first" in call(*command, weights, "-r", "y")
     (path,) = (saved / "one").glob("FINAL*.keep_largest.json")
     choice = json.loads(path.read_text())
     path.write_text(json.dumps({**choice, "clip_to": None, "views": 4}))
-    assert "of 4 views" in call(*command, weights, "-r", "z")
+    assert "--views 4" in call(*command, weights, "-r", "z")
     assert kept(saved / "z" / "val") == 0
+    del choice["views"], choice["clip"]  # as an earlier version wrote it
+    path.write_text(json.dumps({**choice, "clip_to": None}))
+    assert "note" not in call(*command, weights, "-r", "earlier")
+    assert kept(saved / "earlier" / "val") == choice["kept"]
 
 
 def test_a_choice_made_inside_of_references_is_not_used_elsewhere(call, kidneys, saved):
@@ -110,8 +137,8 @@ def test_to_keep_all_of_each_class_is_to_keep_all(call, kidneys, saved):
     call(*command, weights, "-r", "all")
 
 
-def test_a_run_that_is_refused_leaves_the_earlier_choice(call, kidneys, saved):
-    command = ["testing_network.py", "-d", kidneys, "-s", saved, "-e", "val", "--network-weights"]
+def test_a_run_that_is_refused_leaves_the_earlier_choice(call, crowded, saved):
+    command = ["testing_network.py", "-d", crowded, "-s", saved, "-e", "val", "--network-weights"]
     (weights,) = (saved / "one").glob("FINAL*.pth")
     call(*command, weights, "-r", "first", "--keep-largest", 0)
     with pytest.raises(InputError, match="keep_largest"):

@@ -213,8 +213,13 @@ def test_titles_networks_and_first_stages_decide_what_is_finished(call, tested, 
     (first,) = (save / "two").glob("FINAL*.pth")
     record = json.loads((save / "ensemble_c0-1-2" / "test" / "predictions.json").read_text())
     choice = {"kept": {"1": 1, "2": 1}, "weights": {"two": record["weights"]["two"]}, "clip_to": None}
-    first.with_suffix(".keep_largest.json").write_text(json.dumps({**choice, "cases": {}, "dice": {}}))
+    path = first.with_suffix(".keep_largest.json")
+    path.write_text(json.dumps({**choice, "cases": {}, "dice": {}}))
     assert "1 predicted" in call(*staged)
+    path.write_text(json.dumps({**choice, "cases": {}, "dice": {}, "clip_to": "organ", "clip": False, "views": 1}))
+    told = call(*staged)
+    assert "note: --within: components were chosen for predictions clipped to organ and with --views 1" in told
+    path.unlink()
 
 
 def test_a_failed_prediction_leaves_nothing_of_the_earlier_one(run, call, tested, volume, tmp_path):

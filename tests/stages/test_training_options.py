@@ -141,7 +141,7 @@ def test_what_may_surprise_about_initial_weights_is_said(train, call, kidneys, f
     torch.save(weights, path)
     told = call(*command, "other")
     assert f"patients the initial weights were trained on: 1, such as {seen}" in told
-    assert "trained with another: voxel size, planes" in told
+    assert "the training of the initial weights differs in: voxel size, planes" in told
 
 
 def test_a_training_resumes_without_its_initial_weights(call, kidneys, folder, save, tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from base.csv_files import read_table, write_table
+from base.errors import InputError
 from utils.runtime.processes import ALONE, Processes
 
 
@@ -66,7 +67,10 @@ class CaseTable:
         name = re.compile(rf"{re.escape(self._path.stem)}\.part\d+{re.escape(self._path.suffix)}")
         folder = self._path.parent
         found = [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []
-        return sorted(path for path in found if _read_rows(path, self._columns, self._added))
+        try:
+            return sorted(path for path in found if _read_rows(path, self._columns, self._added))
+        except InputError as error:
+            raise error.with_remedy("remove it, and predict again with --overwrite") from None
 
     def _merge(self, path: Path, kept: Container[str] | None = None) -> None:
         """Read a file; its rows replace those of the same cases."""

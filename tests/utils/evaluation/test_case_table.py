@@ -1,4 +1,7 @@
+import pytest
+
 from base.csv_files import read_table
+from base.errors import InputError
 from tests.material import rows_of
 from utils.evaluation.case_table import CaseTable
 from utils.runtime.processes import Processes
@@ -51,3 +54,11 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("case,value\r\na,1\r\n", encoding="utf-8-sig", newline="")
     assert read_table(path) == [{"case": "a", "value": "1"}]
+
+
+def test_a_damaged_part_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "table.part1.csv").write_text("case,val")
+    with pytest.raises(
+        InputError, match=r"table\.part1\.csv: is damaged.*remove it, and predict again with --overwrite"
+    ):
+        begin(tmp_path)
