@@ -7,7 +7,7 @@ quantized here without the test of export_network.py, which needs more cases tha
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -77,9 +77,14 @@ def quantized(weights: Path, case: Case, folder: Path) -> Path:
     predictor_of(array_network(whole, inputs), whole.description)(*_normalized(case, whole.description))
     path = folder / f"{weights.parent.name}_int8.onnx"
     plain = model_of(whole.description, load_weights(weights).build(), blockwise=False)
-    model = quantized_model(plain, inputs.images)
+    model = quantized_model(plain, inputs.images, [case], _no_loss, 1.0)
     path.write_bytes(pack(model, {**whole.document, "precision": "int8"}))
     return path
+
+
+def _no_loss(model: bytes, cases: Iterable[Case]) -> dict[str, float]:
+    """Return the same Dice for every model, so that all its layers are quantized."""
+    return dict.fromkeys((case.name for case in cases), 1.0)
 
 
 def _normalized(case: Case, description) -> tuple[np.ndarray, np.ndarray]:
