@@ -80,6 +80,11 @@ class ComponentChoice:
         clipped = f"clipped to {self.clip_to or 'references'}" if self.clip or self.clip_to else "without clipping"
         return f"predictions {clipped}" + (f" and with --views {self.views}" if self.views else "")
 
+    @property
+    def not_applied(self) -> str:
+        """What a user is told where it does not hold."""
+        return f"components were chosen for {self.made_for}: the choice is not applied here"
+
 
 def of_all_classes(kept: int | Mapping[str, int] | None) -> int | dict[str, int] | None:
     """Return one number of components for all classes where it is the same of each, else that of each by its name."""

@@ -89,7 +89,7 @@ def settle_components(
             remedy = "choose on the validation cases first, with the same options and -e val"
             raise InputError("--keep-largest", f"auto: nothing was chosen for these networks in {path}", remedy)
     elif other:
-        print(f"note: components were chosen for {other.made_for}: the choice is not applied here")
+        print(f"note: {other.not_applied}")
     if not known:
         return SettledComponents(0)
     count = len(known.cases)

@@ -314,4 +314,4 @@ def _kept(
     choice = group.findings.components
     if choice is None or choice.holds_with(clip_to, False, views):
         return choice.kept if choice else 0, None
-    return 0, f"note: {option}: components were chosen for {choice.made_for}: the choice is not applied here"
+    return 0, f"note: {option}: {choice.not_applied}"

@@ -219,7 +219,6 @@ def test_titles_networks_and_first_stages_decide_what_is_finished(call, tested, 
     path.write_text(json.dumps({**choice, "cases": {}, "dice": {}, "clip_to": "organ", "clip": False, "views": 1}))
     told = call(*staged)
     assert "note: --within: components were chosen for predictions clipped to organ and with --views 1" in told
-    path.unlink()
 
 
 def test_a_failed_prediction_leaves_nothing_of_the_earlier_one(run, call, tested, volume, tmp_path):
