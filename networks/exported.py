@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from base.atomic_file import write_bytes
 from base.component_choice import ComponentChoice
 from base.dice_calibration import DiceCalibration
 from base.errors import InputError
@@ -56,6 +55,7 @@ _SHAPE = {
     "graph_sha256": str,
     "weights_sha256": str,
 }
+_NAMING_CASES = ("cases", "clips")  # keys of a record of soft labels
 _OF_THE_CHOICE = ("kept", "clip_to", "clip", "views")  # of components; it was made for the weights of the file
 
 
@@ -105,7 +105,7 @@ def document_of(
     weights_sha256: str,
     more: Mapping,
 ) -> dict:
-    """Return the document of a network (plain values), for `write_exported`.
+    """Return the document of a network (plain values), for `pack`.
 
     Names of cases and patients stay behind: a network that leaves the place where it was trained must not carry them.
 
@@ -113,7 +113,7 @@ def document_of(
         weights_sha256: of the file that the network was exported from.
         more: what else is to be said (plain values); readers ignore it.
     """
-    cases = len(description.training_cases)
+    cases, soft_labels = len(description.training_cases), description.soft_labels
     nameless = replace(
         description,
         training_cases=[],
@@ -121,6 +121,7 @@ def document_of(
         validation_cases=None,
         initial_cases=None,
         initial_patients=None,
+        soft_labels=soft_labels and {key: value for key, value in soft_labels.items() if key not in _NAMING_CASES},
     )
     components, calibration = findings.components, findings.calibration
     return {
@@ -140,11 +141,6 @@ def pack(model: bytes, document: Mapping) -> bytes:
     """Return the bytes of a model with its document, to which the checksum of the graph is added."""
     document = {**document, "graph_sha256": check_model(model).graph_sha256}
     return with_metadata(model, {KEY: json.dumps(document)})
-
-
-def write_exported(path: Path, content: bytes) -> None:
-    """Write the bytes of an exported network, whole or not at all."""
-    write_bytes(path, content)
 
 
 def read_exported(path: Path) -> ExportedNetwork:
@@ -178,7 +174,9 @@ def unpack(path: Path, content: bytes) -> ExportedNetwork:
             raise ValueError(f"format {document['format'][:40]!r}")
         if document["version"] != VERSION:
             problem = f"was exported in version {document['version']} of the format, and this is {VERSION}"
-            raise InputError(path, problem, "use the version of this program that exported it, or a newer one")
+            is_older = document["version"] < VERSION
+            remedy = "export the network again" if is_older else "use the version of this program that exported it"
+            raise InputError(path, problem, remedy)
         return _checked(path, content, model, document)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         problem = f"has a damaged or contradictory description ({_reason(error)})"

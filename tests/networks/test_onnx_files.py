@@ -191,7 +191,8 @@ def test_a_graph_whose_answers_have_another_shape_is_refused(model, tmp_path):
     ("changes", "problem"),
     [
         ({"format": "other"}, "format 'other'"),
-        ({"version": 3}, "was exported in version 3 of the format, and this is 2"),
+        ({"version": 3}, "of the format, and this is 2; use the version of this program that exported it"),
+        ({"version": 1}, "was exported in version 1 of the format, and this is 2; export the network again"),
         ({"network": {}}, "is missing"),
         ({"images": {"multiple": 8, "margin": 9, "activation_bytes_per_voxel": 1.0}}, "do not fit the network"),
         ({"images": {"multiple": 1, "margin": 4, "activation_bytes_per_voxel": 1.0}}, "do not fit the network"),

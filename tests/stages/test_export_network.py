@@ -141,6 +141,14 @@ def test_the_file_describes_the_network_and_names_no_patient(call, save, kidneys
     assert record["versions"].keys() == {"program", "python", "numpy", "SimpleITK", "openvino"}
 
 
+def test_the_file_of_a_student_names_no_case_that_its_soft_labels_were_clipped_for(call, save, tmp_path):
+    record = {"temperature": 1.0, "weights": {"one": "0"}, "clips": {"Miller": "0"}}
+    weights, path = network_like(save, tmp_path, "dil2D", soft_labels=record), tmp_path / "student.onnx"
+    call("export_network", "-w", weights, "-o", path)
+    assert read_exported(path).description.soft_labels == {"temperature": 1.0, "weights": {"one": "0"}}
+    assert b"Miller" not in path.read_bytes()
+
+
 def test_a_file_that_would_predict_otherwise_is_not_kept(call, save, tmp_path, monkeypatch):
     weights = next((save / "one").glob("FINAL*.pth"))
     monkeypatch.setattr("stages.export.LARGEST_DIFFERENCE", 0.0)
