@@ -20,6 +20,7 @@ benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
 .venv/installed: requirements.txt requirements-visdom.txt constraints.txt
+	@echo "installing into .venv; on Linux, the first time, several GB"
 	$(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-build-isolation -r requirements-visdom.txt

@@ -24,7 +24,7 @@ def rounded(row: dict) -> dict:
     return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path, remedy: str = "predict again with --overwrite") -> list[dict[str, str]]:
     """Read a table as one dict per row, keyed by column; return an empty list if the file does not exist.
 
     Raises:
@@ -36,7 +36,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except FileNotFoundError:
         return []
     except (ValueError, csv.Error):
-        raise InputError(path, "is damaged", "predict again with --overwrite") from None
+        raise InputError(path, "is damaged", remedy) from None
     if not text.endswith("\n") or any(len(row) != len(header) for row in rows):
-        raise InputError(path, "is damaged (it is truncated)", "predict again with --overwrite")
+        raise InputError(path, "is damaged (it is truncated)", remedy)
     return [dict(zip(header, row)) for row in rows]

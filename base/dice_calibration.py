@@ -128,5 +128,5 @@ class DiceCalibration:
             clipped = f"clipped to {self.clip_to}" if self.clip_to else "that are not clipped"
             return f"note: the predicted Dice was calibrated for predictions {clipped}, so there is none"
         if self.views != views or of_all_classes(self.keep_largest) != of_all_classes(keep_largest):
-            return "note: the predicted Dice was calibrated with other --views or with other components kept"
+            return "note: the predicted Dice was calibrated with other --views or components, so there is none"
         return None

@@ -155,7 +155,10 @@ class Results:
         """Return the rows of a table, such as ``runs``, of all parts, each with its ``part``."""
         rows = []
         for path in sorted(self.folder.glob(f"*/{table}.csv")):
-            rows += [{"part": path.parent.name, **row} for row in read_table(path)]
+            rows += [
+                {"part": path.parent.name, **row}
+                for row in read_table(path, "remove its folder, and run the part again")
+            ]
         return rows
 
 
