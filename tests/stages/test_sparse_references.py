@@ -98,6 +98,7 @@ def test_the_dice_of_annotated_voxels_promises_nothing_about_whole_scans(sparse,
 
 
 def test_a_calibration_on_annotated_voxels_of_an_earlier_version_is_removed(sparse, call, tmp_path):
+    """That on another case of the same name stays."""
     data, _, _ = sparse
     save = shutil.copytree(sparse[1], tmp_path / "SAVE")
     (weights,) = (save / "member 0").glob("FINAL*.pth")
@@ -108,8 +109,12 @@ def test_a_calibration_on_annotated_voxels_of_an_earlier_version_is_removed(spar
     calibration = {"estimator": "expected_dice", "lines": {"1": line}, "weights": record["weights"], "clip_to": None}
     calibration |= {"cases": record["cases"], "views": 1, "keep_largest": 0}
     path = weights.with_suffix(".trust.json")
-    path.write_text(json.dumps(calibration))
+    others = {name: {key: "0" * 64 for key in content} for name, content in record["cases"].items()}
+    path.write_text(json.dumps({**calibration, "cases": others}))
     call(*command)
+    assert path.exists()
+    path.write_text(json.dumps(calibration))
+    assert "calibrated on references that are annotated in part; removed" in call(*command)
     assert not path.exists()
     assert {row["predicted_dice"] for row in rows_of(save / "member 0" / "val" / "trust.csv")} == {""}
 

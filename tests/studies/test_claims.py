@@ -27,6 +27,15 @@ def test_better_is_decided_by_wilcoxon_and_holm():
     assert unsure["p"] > 0.05 and not unsure["met"]
 
 
+def test_a_small_loss_in_most_cases_and_a_large_gain_in_a_few_is_not_better():
+    cases = [f"case_{number}" for number in range(30)]
+    mostly_lower = {("mean", "dice"): {case: 0.8 if case in cases[:2] else 0.79 for case in cases}}
+    failing = {("mean", "dice"): {case: 0.3 if case in cases[:2] else 0.8 for case in cases}}
+    (row,) = decide_claims([Claim("a", "b", 0.05)], {"a": mostly_lower, "b": failing}.get)
+    assert row["p"] < 0.001 and row["difference"] > 0 > row["low"]
+    assert not row["met"]
+
+
 def test_a_claim_can_fail_by_the_correction():
     claim = Claim("high", "low", 0.003)
     assert decide_claims([claim], GROUPS.get)[0]["met"]

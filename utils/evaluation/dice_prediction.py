@@ -36,10 +36,10 @@ def fit_line(estimates: Mapping[str, float], dices: Mapping[str, float], patient
     for places in groups.values():
         weights[places] = 1 / len(places) / len(groups)
     mean_x, mean_y = weights @ x, weights @ y
-    variance = weights @ (x - mean_x) ** 2
     slope = 1.0
     if len(groups) >= _FEWEST_FOR_SLOPE:
-        slope = max(0.0, float(weights @ ((x - mean_x) * (y - mean_y)) / variance)) if variance > 0 else 0.0
+        covariance, variance = weights @ ((x - mean_x) * (y - mean_y)), weights @ (x - mean_x) ** 2
+        slope = max(0.0, float(covariance / variance)) if np.ptp(x) > 0 else 0.0  # rounding leaves a variance
     margin = conformal_margin([float((x - y)[places].max()) for places in groups.values()])
     return DiceLine(float(mean_y - slope * mean_x), slope, margin, len(groups))
 

@@ -18,7 +18,7 @@ from base.run_files import ANNOTATE_NEXT, QUALITY, TRUST
 from base.run_record import RunRecord
 from utils.evaluation.annotation_order import annotation_order
 from utils.evaluation.dice_prediction import fit_line, fit_without_each
-from utils.evaluation.run_results import annotated_in_part, read_metrics, values_of
+from utils.evaluation.run_results import annotated_in_part, read_metrics, same_content, values_of
 from utils.evaluation.trust_quality import Coverage, RiskCoverage, spearman
 from utils.evaluation.trust_table import COLUMNS, TrustTable
 
@@ -54,6 +54,8 @@ class TrustReport:
         """Calibrate on a validation split, predict the Dice of all cases, and write the tables."""
         table = TrustTable.read(self._folder)
         if not table.rows:
+            for name in (QUALITY, ANNOTATE_NEXT):  # of an earlier call
+                (self._folder / name).unlink(missing_ok=True)
             return
         metrics = read_metrics(self._folder)
         without_reference = {case for case, rows in metrics.items() if all(row["dice"] is None for row in rows)}
@@ -71,10 +73,12 @@ class TrustReport:
         is_clipped = ensemble is not None and ensemble.clip  # to references, which new scans lack
         own = self._calibrated(table, dices) if self._is_validation and not is_clipped else None
         calibration = own or (None if is_clipped else DiceCalibration.read(self._path))
-        if calibration and in_part & calibration.cases.keys():  # by an earlier version
-            self._path.unlink()
-            calibration = None
         if calibration and not calibration.suits(self._record.weights):
+            calibration = None
+        contents = self._record.cases or {}
+        if calibration and any(same_content(calibration.cases.get(case), contents.get(case)) for case in in_part):
+            print("note: the predicted Dice was calibrated on references that are annotated in part; removed")
+            self._path.unlink()  # of an earlier version
             calibration = None
         if calibration and (note := calibration.note_with(*self._options)):
             print(note)
@@ -119,16 +123,19 @@ class TrustReport:
         dices: Mapping[str, Mapping[str, float]],
         holds_out: bool,
     ) -> TrustTable:
-        """Return the table with predictions; those of cases it was calibrated on come from the other patients."""
+        """Return the table with predictions; those of patients it was calibrated on come from the other patients."""
         rows = {key: {**row, **dict.fromkeys(COLUMNS[2:5])} for key, row in table.rows.items()}
         for region in table.regions if calibration else ():
             estimates = table.column(region, calibration.estimator)
             own: Mapping[str, DiceLine] = {}
+            seen: Mapping[str, float] = {}
             if holds_out:
-                seen = {case: value for case, value in estimates.items() if case in calibration.cases}
-                own = fit_without_each(seen, dices[region], self._patients)
+                patients = {self._patients.get(case, case) for case in calibration.cases}
+                seen = {case: value for case, value in estimates.items() if self._patients.get(case, case) in patients}
+                measured = {case: dices[region][case] for case in calibration.cases if case in dices[region]}
+                own = fit_without_each(seen, measured, self._patients)
             for case, estimate in estimates.items():
-                line = own.get(case) if holds_out and case in calibration.cases else calibration.lines.get(region)
+                line = own.get(case) if case in seen else calibration.lines.get(region)
                 if line:
                     low = line.bound(estimate)
                     rows[case, region] |= {

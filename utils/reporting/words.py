@@ -50,8 +50,13 @@ def comparison_sentence(name: str, row: Mapping[str, str]) -> str:
         f" {p_value(row['p_wilcoxon'])}, {p_value(row['p_holm'])} after Holm's correction."
     )
     if float(row["p_holm"]) < _LEVEL:
-        better = name if float(row["difference"]) > 0 else row["against"]
-        sentence += f" The difference is significant: {better} is better."
+        if row["low"] != "" and float(row["low"]) > 0:
+            better = f"{name} is better"
+        elif row["high"] != "" and float(row["high"]) < 0:
+            better = f"{row['against']} is better"
+        else:  # such as a small loss in most patients and a large gain in a few
+            better = "but the interval of the mean holds 0, so that neither is shown to be better"
+        sentence += f" The difference is significant: {better}."
     else:
         sentence += " A difference is not shown, which does not mean that there is none."
     if row["margin"]:

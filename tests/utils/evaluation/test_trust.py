@@ -101,6 +101,13 @@ def test_the_line_of_few_patients_is_shifted_only_and_never_falls():
     assert (line.slope, line.predict(0.2)) == (0, pytest.approx(0.65))
 
 
+@pytest.mark.parametrize("count", [5, 7, 10, 13])
+def test_equal_estimates_give_a_level_line(count):
+    line = fit_line({f"{n}": 0.9 for n in range(count)}, {f"{n}": n / count for n in range(count)}, {})
+    assert line.slope == 0
+    assert line.predict(0.5) == pytest.approx((count - 1) / 2 / count)
+
+
 @pytest.mark.parametrize(("patients", "rank"), [(8, None), (9, 9), (18, 18), (19, 18), (99, 90)])
 def test_the_margin_is_the_score_of_the_conformal_rank(patients, rank):
     scores = list(np.random.default_rng(0).permutation(patients) + 1.0)
