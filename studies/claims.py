@@ -39,8 +39,8 @@ def decide_claims(claims: Sequence[Claim], values: Callable[[str], Values]) -> l
     """Test the claims, about the mean Dice over classes; return a row of `CLAIM_COLUMNS` for each.
 
     `p` is that of Wilcoxon's signed-rank test or of the non-inferiority test. A claim is met if p, after Holm's
-    correction, is below the bar, and for a claim of being better also the interval of the mean difference above 0: ranks
-    may be significant because of a small loss in most cases, beside a large gain in a few.
+    correction, is below the bar, and for a claim of being better also the interval of the mean difference above 0:
+    ranks may be significant because of a small loss in most cases, beside a large gain in a few.
 
     Args:
         values: returns the values of a group or run by its name; only cases of both count.

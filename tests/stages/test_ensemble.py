@@ -235,6 +235,8 @@ def test_clipped_foreground_lies_within_the_references(call, halved, saved):
     """The reference has two components; with --keep-largest 1 the prediction keeps one of them."""
     clipped = ["-e", "val", *FIT, "--clip", "True", "--keep-largest", 1]
     assert "have no references to clip to" in call("ensemble.py", "-d", halved, "-s", saved, *clipped)
+    (page,) = saved.glob("*/val/report.html")
+    assert "have no references to clip to" in page.read_text(encoding="utf-8")
     reference = array_of(halved / "val" / "case_00003" / "segmentation.nii.gz")
     results = saved / "ensemble_c0-1-2_rf19_s8" / "val"
     prediction = array_of(results / "case_00003_prediction.nii.gz")

@@ -101,7 +101,8 @@ def print_mean_dice(
         cases = record.cases if record else None  # which earlier versions did not record
         alike = cases is None or all(same_content(cases.get(case), contents[case]) for case in contents)
         rows = {case: some for case, some in read_metrics(folder).items() if case in contents} if alike else {}
-        summaries = [summarise_measure(rows, region.name, "dice") for region in regions]
+        is_complete = rows.keys() == contents.keys()  # else the run was stopped
+        summaries = [summarise_measure(rows, region.name, "dice") if is_complete else None for region in regions]
         if any(summaries):
             means = (f"{summary.mean:12.4f}" if summary else f"{'-':>12}" for summary in summaries)
             print(f"{'':>12} {' '.join(means)}  {name}")

@@ -8,6 +8,9 @@ from base.csv_files import read_table, write_table
 from base.errors import InputError
 from utils.runtime.processes import ALONE, Processes
 
+_TEXTS = ("case", "class", "member", "map")  # columns; all others hold numbers
+_REMEDY = "predict again with --overwrite"
+
 
 class CaseTable:
     """A table with one or more rows per case, rewritten whenever a case is added.
@@ -21,6 +24,9 @@ class CaseTable:
         kept: names of the cases whose existing rows remain valid; rows of other cases are dropped.
         processes: that add to the table; the first must begin before the others.
         added: columns that tables of earlier versions may lack.
+
+    Raises:
+        InputError: the existing table is damaged, or has other columns.
     """
 
     def __init__(
@@ -70,12 +76,15 @@ class CaseTable:
         try:
             return sorted(path for path in found if _read_rows(path, self._columns, self._added))
         except InputError as error:
-            raise error.with_remedy("remove it, and predict again with --overwrite") from None
+            raise error.with_remedy(f"remove it, and {_REMEDY}") from None
 
     def _merge(self, path: Path, kept: Container[str] | None = None) -> None:
         """Read a file; its rows replace those of the same cases."""
+        found = _read_rows(path, self._columns, self._added)
+        if found is None:
+            raise InputError(path, "has other columns than this program writes", _REMEDY)
         rows: dict[str, list[dict]] = {}
-        for row in _read_rows(path, self._columns, self._added):
+        for row in found:
             if kept is None or row["case"] in kept:
                 rows.setdefault(row["case"], []).append(row)
         self._rows.update(rows)
@@ -94,8 +103,20 @@ class CaseTable:
             print(f"{value}: {title}: {sum(some) / len(some):.4f} (mean of {len(some)})")
 
 
-def _read_rows(path: Path, columns: Sequence[str], added: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a table with exactly these columns (`added` ones may be missing); none for other tables."""
+def _read_rows(path: Path, columns: Sequence[str], added: Sequence[str]) -> list[dict[str, str]] | None:
+    """Return the rows of a table with exactly these columns (`added` ones may be missing); None for other tables.
+
+    Raises:
+        InputError: the table is damaged, or holds something else than a number.
+    """
     rows = read_table(path)
-    known = [name for name in columns if name not in added or (rows and name in rows[0])]
-    return rows if rows and list(rows[0]) == known else []
+    if rows and list(rows[0]) != [name for name in columns if name not in added or name in rows[0]]:
+        return None
+    numbers = [name for name in rows[0] if name not in _TEXTS] if rows else []
+    try:
+        for row in rows:
+            for name in numbers:
+                float(row[name] or 0)
+    except ValueError:
+        raise InputError(path, f"is damaged ({name} of {row['case']} is no number)", _REMEDY) from None
+    return rows

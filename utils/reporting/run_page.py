@@ -147,6 +147,9 @@ def _trust(run: RunFigures) -> list[str]:
     if not run.trust.rows:
         return []
     predicted = any(row["predicted_dice"] is not None for row in run.trust.rows.values())
+    ensemble = run.record.ensemble
+    if ensemble and ensemble.clip:
+        return [paragraph("No Dice is predicted: it would not hold for new scans, which have no references to clip to.")]
     if not predicted:
         text = (
             "The Dice of cases without a reference is predicted once it is calibrated: predict validation cases that "
@@ -199,7 +202,8 @@ def _members(run: RunFigures) -> list[str]:
     for name in names:
         for region in classes:
             own = [row for row in rows if (row["member"], row["class"]) == (name, region)]
-            ensemble, without = (_mean(own, key) for key in ("ensemble_dice", "dice_without"))
+            paired = [row for row in own if row["dice_without"]]  # not the cases that it predicts alone
+            ensemble, without = (_mean(paired, key) for key in ("ensemble_dice", "dice_without"))
             lost = "–" if ensemble is None or without is None else f"{ensemble - without:+.4f}"
             shown.append([name, region, number(_mean(own, "dice"), 4), number(without, 4), lost])
     head = ["member", "class", "Dice alone", "Dice of the ensemble without it", "contribution"]

@@ -98,6 +98,19 @@ def test_names_are_shown_and_never_executed(tmp_path):
     assert {tag for tag, _ in page.elements} >= {"script", "svg", "table"}
 
 
+def test_what_a_member_contributes_is_measured_where_others_predict_too(tmp_path):
+    folder = tmp_path / "run" / "val"
+    write_run(folder, {"both": [0.9], "alone": [0.5]}, classes="0,1")
+    rows = [
+        {"case": "both", "member": "a", "class": "1", "dice": 0.8, "ensemble_dice": 0.9, "dice_without": 0.7},
+        {"case": "alone", "member": "a", "class": "1", "dice": 0.5, "ensemble_dice": 0.5, "dice_without": None},
+    ]
+    write_table(folder / "members.csv", list(rows[0]), rows)
+    texts = Page(write_report(folder).read_text(encoding="utf-8")).texts
+    start = texts.index("contribution")
+    assert ["0.6500", "0.7000", "+0.2000"] == [text for text in texts[start:] if "." in text][:3]
+
+
 def test_a_page_of_many_cases_stays_small(tmp_path):
     """Pictures of the worst cases are in the page; the others are linked."""
     dices = {f"case_{number:05d}": [number / 200, 0.9] for number in range(200)}
