@@ -173,7 +173,7 @@ def _in_folder(folder: Path, without: Path | None) -> tuple[list[ScanSource], li
         entries = [path for path in entries if path.resolve() != without.resolve()]
     files = [path for path in entries if not path.is_dir()]
     if images := _case_images(folder):
-        return [ScanSource(folder.resolve().name, images)], []
+        return [ScanSource(absolute(folder).name, images)], []
     scans = [ScanSource(_stem(path), {UNNAMED: path}) for path in files if _is_image(path)]
     rest = [path for path in files if not _is_image(path)]
     slices, others = _series_of(folder, rest)

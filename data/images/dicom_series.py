@@ -1,7 +1,7 @@
 """DICOM series: the slices of a volume in a folder, found and read with SimpleITK (GDCM)."""
 
 import locale
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ _LARGEST_SLANT = 1e-3  # of the stack against the slices' normal: mm aside for e
 _PIXELS = b"\xe0\x7f\x10\x00"  # tag of the pixel data, (7fe0,0010) in little-endian order
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _ROWS, _COLUMNS, _BITS = "0028|0010", "0028|0011", "0028|0100"
+_FRAMES, _THICKNESS = "0028|0008", "0018|0050"
+_LARGEST_SHARE = 1e-3  # by which the voxels of two slices may differ
 
 
 def is_dicom(path: Path) -> bool:
@@ -53,14 +55,21 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
 
     Raises:
         InputError: a slice is damaged, missing or there twice, slices lie in several planes or are stacked at a slant
-            (as of a CT with a tilted gantry), or it is no volume.
+            (as of a CT with a tilted gantry), their voxels differ, a single one has no thickness, or it is no volume.
     """
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in files])
     try:
         with same_locale():
-            _check_places(folder, files)
+            headers = [_header(file) for file in files]
+            if len(files) > 1:  # a volume in one file says by itself where its slices lie
+                _check_places(folder, files, headers)
+            if len({header.GetPixelID() for header in headers}) > 1:
+                # Slices with their own rescaling (PET, MR) may differ in type, and take that of the first by default.
+                reader.SetOutputPixelType(sitk.sitkFloat64)
             image = reader.Execute()
+            if len(files) == image.GetDepth() == 1 and not headers[0].HasMetaDataKey(_FRAMES):
+                image.SetSpacing((*image.GetSpacing()[:2], _thickness(files[0], headers[0])))
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"cannot be read as a series of {len(files)} slices ({lines[-1].strip()})"
@@ -73,18 +82,33 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
     return checked_values(folder, image)
 
 
-def _check_places(folder: Path, files: tuple[Path, ...]) -> None:
-    """Raise InputError unless the slices are whole, parallel, evenly spaced and stacked at right angles.
+def _header(file: Path) -> sitk.ImageFileReader:
+    """Return a reader that has read the header of a file."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(file))
+    header.ReadImageInformation()
+    return header
 
-    A volume in one file says by itself where its slices lie.
-    """
-    if len(files) == 1:
-        return
+
+def _thickness(file: Path, header: sitk.ImageFileReader) -> float:
+    """Return the thickness of a slice in mm."""
+    try:
+        thickness = float(header.GetMetaData(_THICKNESS))
+    except (RuntimeError, ValueError):  # it is not there, or holds something else
+        thickness = 0.0
+    if not 0 < thickness < np.inf:
+        raise InputError(file, "is a single slice that does not say how thick it is", "export the series again")
+    return thickness
+
+
+def _check_places(folder: Path, files: Sequence[Path], headers: Sequence[sitk.ImageFileReader]) -> None:
+    """Raise InputError unless the slices are whole, alike, parallel, evenly spaced and stacked at right angles."""
+    sizes_mm = np.array([header.GetSpacing()[:2] for header in headers])
+    if np.abs(sizes_mm / sizes_mm[0] - 1).max() > _LARGEST_SHARE:
+        problem = f"holds a series whose voxels are {sizes_mm.min():.4g} to {sizes_mm.max():.4g} mm wide"
+        raise InputError(folder, problem, "export the volume alone")
     places, normals = [], []
-    for file in files:
-        header = sitk.ImageFileReader()
-        header.SetFileName(str(file))
-        header.ReadImageInformation()
+    for file, header in zip(files, headers):
         normals.append(np.cross(*_numbers(file, header, _ORIENTATION, 6).reshape(2, 3)))
         places.append(_numbers(file, header, _POSITION, 3))
         _check_whole(file, header)

@@ -28,7 +28,7 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 # In voxels for positions and spacings, absolute for direction cosines; single-precision quaternions allow no smaller.
 GRID_TOLERANCE = 1e-3
 
-_NAME_CHANNELS = "if it holds channels, name them with --channels of stage 1"
+_NAME_CHANNELS = "if it holds channels, name them with --channels of stage 1, or give predict.py a file of each"
 _LARGEST_VALUE = 1e15  # largest intensity accepted; squares of larger values may overflow float32
 NOTE = "ITK_FileNotes"  # SimpleITK's key for the description field of a NIfTI header
 _SIMPLEITK_ERRORS = (RuntimeError, OverflowError, MemoryError)  # raised by SimpleITK when it reads a file

@@ -149,7 +149,8 @@ def _trust(run: RunFigures) -> list[str]:
     predicted = any(row["predicted_dice"] is not None for row in run.trust.rows.values())
     ensemble = run.record.ensemble
     if ensemble and ensemble.clip:
-        return [paragraph("No Dice is predicted: it would not hold for new scans, which have no references to clip to.")]
+        text = "No Dice is predicted: it would not hold for new scans, which have no references to clip to."
+        return [paragraph(text)]
     if not predicted:
         text = (
             "The Dice of cases without a reference is predicted once it is calibrated: predict validation cases that "
