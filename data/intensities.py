@@ -117,7 +117,7 @@ def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[n
         samples: the `foreground_sample` of each image with a reference; read for ct only.
 
     Raises:
-        InputError: it is to be ct, and no image has a reference.
+        InputError: it is to be ct, and no image has a reference that shows foreground.
     """
     if kind in ("zscore", "none"):
         return Normalization(kind)
@@ -125,8 +125,8 @@ def decide_normalization(kind: str, lowest: Sequence[float], samples: Iterable[n
         return Normalization("zscore")
     step = -(-len(lowest) // _CASES_IN_FULL)
     parts = [sample[::step].astype(np.float32) for sample in samples]
-    if not parts:
-        problem = "ct is decided by the foreground of references, and no training case has one"
+    if not any(part.size for part in parts):
+        problem = "ct is decided by the foreground of references, and no training case shows any"
         raise InputError("--normalization", problem, "give zscore or none")
     foreground = np.concatenate(parts)
     window = tuple(float(value) for value in np.percentile(foreground, PERCENTILES))

@@ -41,6 +41,11 @@ class Architecture:
         """The default sample size; larger for networks that pad, which see nothing outside the sample."""
         return {2: 48, 3: 32}[self.dimensions] if self.pads else 16
 
+    @property
+    def largest_sample_size(self) -> int:
+        """The largest sample size that weights may have."""
+        return {2: 2048, 3: 320}[self.dimensions]
+
     def input_size(self, sample_size: int, receptive_field: int) -> int:
         """Return the side of the input that is needed to classify an area of side `sample_size`."""
         return sample_size if self.pads else sample_size + receptive_field - 1

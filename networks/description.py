@@ -250,7 +250,6 @@ _AS_THEY_ARE = (
 _PAIR = [float, float]
 _KINDS = ("ct", "zscore", "none")
 _LARGEST_VOXEL_MM = 1e3
-_LARGEST_SIDES = {2: 2048, 3: 320}  # of a patch, in voxels
 
 
 def _check_voxel_side(value) -> None:
@@ -288,13 +287,14 @@ _SHAPE = {
     "training_cases": [str],
     "training_patients?": [str],
     "soft_labels": (None, {"temperature": float}),
+    "options?": (None, {str: object}),
     "parameters": int,
     "validation_dice": [(None, float)],
 }
 
 
 def _check_sizes(value: dict, architecture: Architecture) -> None:
-    if not 1 <= value["sample_size"] <= _LARGEST_SIDES[architecture.dimensions]:
+    if not 1 <= value["sample_size"] <= architecture.largest_sample_size:
         raise ValueError(f"sample_size: {value['sample_size']} voxels")
     planes = set(value["planes"])
     if not planes <= {0, 1, 2} or (architecture.dimensions == 2 and not planes):

@@ -36,7 +36,7 @@ class TrainedNetwork:
         """Raise InputError where `given` classes are not named as those of the weights."""
         stored = self.description.classes
         if given is not None and given.names != stored.names:
-            raise InputError("--classes", f"{given} contradicts {self.path}, which says {stored}", "leave it out")
+            raise InputError("--classes", f"{given} contradicts {self.path}, which says {stored}", "give the same")
 
     def build(self) -> torch.nn.Module:
         """Return the network with its weights, in evaluation mode."""

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from base.errors import InputError, one_line
 from base.folder_lock import locked
-from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
+from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path, remove_maps
 from base.version import VERSION, versions
 from data.images.image_geometry import Placement
 from data.scan_files import ScanSource, absolute, find_scans
@@ -106,7 +106,8 @@ class ScanRun:
         }
         engines = sorted({network.engine for network in (*networks, *first)})
         self._versions = {"program": VERSION, **versions((*_PACKAGES, *engines))}
-        if options.save_uncertainty and len(networks) == 1 and not networks[0].description.predicts_uncertainty:
+        self._gives_uncertainty = len(networks) > 1 or networks[0].description.predicts_uncertainty
+        if options.save_uncertainty and not self._gives_uncertainty:
             print(
                 "note: no uncertainty is written: a single network gives one only if it is a student that predicts it"
             )
@@ -147,6 +148,7 @@ class ScanRun:
         sha256, images, placement = ahead.read(source)
         prediction = self._predictor.predict(images, placement, source.path)
         _warn(source, prediction)
+        self._record.begin()
         prediction.scan.write(prediction.labels, prediction_path(self._folder, source.name))
         seconds = time.perf_counter() - began
         self._write_more(source.name, prediction)
@@ -166,7 +168,16 @@ class ScanRun:
     def _is_done(self, source: ScanSource) -> bool:
         entry = self._record.scans.get(source.name)
         same = entry is not None and entry.sha256 == source.sha256() and entry.made_with == self._made_with
-        return same and prediction_path(self._folder, source.name).is_file()
+        return same and all(path.is_file() for path in self._wanted(source.name))
+
+    def _wanted(self, name: str) -> list[Path]:
+        """Return the images that are written of a scan."""
+        paths = [prediction_path(self._folder, name)]
+        if self._options.save_probabilities:
+            paths += [probability_path(self._folder, name, title) for title in self._predictor.classes.shown]
+        if self._gives_uncertainty and self._options.save_uncertainty:
+            paths.append(map_path(self._folder, name, UNCERTAINTY))
+        return paths
 
     def _refuse_other_scan(self, source: ScanSource) -> None:
         """Raise InputError if the results of another scan have the name of this one: they would be replaced."""
@@ -178,15 +189,17 @@ class ScanRun:
             raise InputError(source.path, problem, "rename it, name another folder with -o, or --overwrite")
 
     def _withdraw(self, name: str) -> None:
-        """Forget an earlier prediction of a scan, and remove its files: this one might not write all of them."""
+        """Remove the files of an earlier prediction, recorded or killed: this one might not write all of them.
+
+        The record is last: killed in between, the scan is not finished, and what remains is removed next time.
+        """
         entry = self._record.scans.get(name)
-        if entry is None:
-            return
-        self._record.remove(name)
-        paths = [map_path(self._folder, name, UNCERTAINTY), overlay_path(self._folder, name)]
-        paths.append(prediction_path(self._folder, name))
-        for path in [*paths, *(probability_path(self._folder, name, one) for one in entry.class_names)]:
+        titles = {*self._predictor.classes.shown, *(entry.class_names if entry else ())}
+        for path in (prediction_path(self._folder, name), overlay_path(self._folder, name)):
             path.unlink(missing_ok=True)
+        remove_maps(self._folder, name, titles)
+        if entry:
+            self._record.remove(name)
 
     def _write_more(self, name: str, prediction: Prediction) -> None:
         """Write the maps that the options ask for, and the overlay."""

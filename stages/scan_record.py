@@ -108,6 +108,11 @@ class ScanRecord:
             folder, {name: ScanEntry(**{key: one[key] for key in _ENTRY}) for name, one in value["scans"].items()}
         )
 
+    def begin(self) -> None:
+        """Make the folder one of predict.py before the first file of a scan is written into it."""
+        if not (self._folder / RECORD).exists():
+            self._write()
+
     def add(self, name: str, entry: ScanEntry) -> None:
         """Add a predicted scan."""
         self.scans[name] = entry

@@ -17,6 +17,7 @@ from data.cases import Case
 from data.changed_originals import check_references
 from data.sampling.case_cache import stored_volumes
 from data.sampling.patches import Slices
+from data.sampling.training_cases import grids_fingerprint
 from networks.checkpoint import load_checkpoint, save_checkpoint
 from networks.description import NetworkDescription
 from networks.weights import load_weights, save_weights
@@ -63,7 +64,9 @@ def train_network(options: TrainingOptions) -> None:
         elif options.init_weights:
             description = begin_with(options.init_weights, network, description, data.val_cases)
         description = replace(description, parameters=sum(one.numel() for one in network.parameters()))
-        record = {**description.to_json(), "versions": versions()}
+        cases = [*data.train_cases, *data.val_cases]
+        record = {**description.to_json(), "grids_fingerprint": grids_fingerprint(cases, options.soft)}
+        record["versions"] = versions()
         experiment = Experiment(options.save, options.experiment, record, options.resume)
         final = experiment.final_path(options.iterations)
         if final.exists():

@@ -89,6 +89,8 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
     val_cases = with_reference(find_cases(options.data, "val"))
     check_one_voxel_size([*train_cases, *val_cases])
     labels = set().union(*(case.labels for case in train_cases))
+    if not options.soft:
+        with_reference(train_cases)  # raises if there is none in any fold
     train_cases = outside_fold(train_cases, options.fold)
     soft_labels, soft_record = None, None
     if options.soft:
@@ -102,7 +104,9 @@ def find_training_data(options: TrainingOptions, begun: Begun) -> TrainingData:
     else:
         _check_ignore_labels(options.classes, [*train_cases, *val_cases])
         classes = resolve(options.classes, labels, options.data / "train")
-        train_cases = with_reference(train_cases)
+        train_cases = [case for case in train_cases if case.has_reference]
+        if not train_cases:
+            raise InputError("--fold", "no case outside this fold has a reference", "choose another, or leave it out")
     if options.class_names:
         classes = with_titles(classes, options.class_names, "--class-names")
     if message := notice(classes, labels):

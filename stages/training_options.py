@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from base.errors import InputError
 from base.label_classes import LabelClasses, parse_classes, parse_titles
+from base.names import check_run_name
 from networks import ARCHITECTURES, Architecture, find_architecture
 from utils.cli.common_options import DataOptions, DeviceOptions
 from utils.cli.options import flag, option
@@ -121,7 +122,8 @@ class PatchSamplingOptions:
         "(default: as sampling gives it)",
     )
     crop_to_labels: bool = flag(
-        "--crop-to-labels", help="sample only within the bounding box of the reference's foreground"
+        "--crop-to-labels",
+        help="sample only within the bounding box of the reference's foreground and one sample area around it",
     )
     planes: str = option(
         "--planes",
@@ -302,6 +304,10 @@ class TrainingOptions(
             **soft,
         )
         settled._check(number_of_processes)
+        try:
+            check_run_name(settled.experiment)
+        except ValueError as error:
+            raise InputError("-r", f"the experiment would be called {settled.experiment}: {error}", "name it") from None
         for name in ("soft_labels", "softloss", "alpha", "temperature"):
             if getattr(self, name) is not None and not self.soft:
                 raise InputError(f"--{name.replace('_', '-')}", "means nothing without --soft", "add --soft")
@@ -311,6 +317,9 @@ class TrainingOptions(
     def _check(self, number_of_processes: int) -> None:
         self.network.check_receptive_field(self.receptive_field_size)
         self.network.options(self.features, self.dropout, self.deep_supervision)
+        if self.sample_size > self.network.largest_sample_size:
+            problem = f"{self.sample_size} voxels are more than {self.network} can be trained on"
+            raise InputError("--sample-size", problem, f"give {self.network.largest_sample_size} or less")
         for name in ("balance_ratios", "class_weights"):
             given = getattr(self, name)
             if given and len(given) != len(self.classes):
@@ -319,6 +328,9 @@ class TrainingOptions(
         if self.batch_size < number_of_processes:
             problem = f"{self.batch_size} patches for {number_of_processes} processes"
             raise InputError("--batch-size", problem, "give each one patch at least, or start fewer processes")
+        if self.background_share is not None and self.balance_ratios and not self.balance_ratios[0]:
+            problem = "contradicts --balance-ratios, which never draws background"
+            raise InputError("--background-share", problem, "leave one of them out")
         if self.class_weights and not any(self.class_weights[1:]):
             raise InputError("--class-weights", "every foreground class weighs 0", "give one of them a weight")
         if self.predict_uncertainty and not self.soft:

@@ -1,7 +1,7 @@
 """Training cases from which patches are extracted, and a fingerprint of their content."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,5 +72,19 @@ def drawing_classes(table: np.ndarray, labels: np.ndarray | None, soft: np.ndarr
 
 def fingerprint(cases: Sequence[Case]) -> str:
     """Return the SHA-256 of the names and resampled contents of `cases`, as recorded by stage 1."""
-    lines = [f"{case.name} {sorted(case.fingerprint.items())}" for case in cases]
+    return _sha256(f"{case.name} {sorted(case.fingerprint.items())}" for case in cases)
+
+
+def grids_fingerprint(cases: Sequence[Case], learns_soft_labels: bool) -> str:
+    """Return the SHA-256 of what training reads of `cases` beside voxels: their sizes, which augmentation respects.
+
+    Args:
+        learns_soft_labels: whether it also depends on what is said of scribbles, of which soft labels are made.
+    """
+    return _sha256(
+        f"{case.name} {case.grid.spacing_mm} {case.scribbles if learns_soft_labels else ''}" for case in cases
+    )
+
+
+def _sha256(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

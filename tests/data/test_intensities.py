@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from base.channels import UNNAMED
+from base.errors import InputError
 from base.intensity_records import Normalization
 from data.cases import find_cases
+from data.intensities import decide_normalization, shown_window
 from data.intensities import normalize as normalize_channels
-from data.intensities import shown_window
 from data.sampling.case_cache import settle_normalization
 
 
@@ -53,6 +54,12 @@ def test_auto_recognizes_ct_by_its_air_and_uses_the_window_of_the_foreground(kid
     clipped = np.clip(foreground, *decided.window)
     assert decided.mean == pytest.approx(clipped.mean(), rel=1e-3)
     assert Normalization.from_json(decided.to_json()) == decided
+
+
+def test_ct_without_any_foreground_is_told():
+    for samples in ([], [np.array([], np.int16)]):
+        with pytest.raises(InputError, match="no training case shows any"):
+            decide_normalization("ct", [-1000.0], samples)
 
 
 @pytest.mark.parametrize("kind", ["ct", "zscore", "none"])

@@ -214,6 +214,8 @@ def test_a_description_of_another_network_is_refused(model, tmp_path):
         ("architecture", "../x"),
         ("classes", {"names": ["0", "1"], "labels": [[0], [1]]}),
         ("predicts_uncertainty", True),
+        ("options", ["flip"]),
+        ("options", 5),
     ):
         changed = onnx.ModelProto()
         changed.CopyFrom(model)

@@ -9,9 +9,10 @@ import SimpleITK as sitk
 import torch
 
 from base.errors import InputError
-from data.scan_files import ScanSource
+from data.scan_files import ScanSource, find_scans
 from stages.predictor import Predictor
 from stages.scan_options import PredictorOptions
+from stages.scan_record import ScanRecord
 from tests.material import SMALL, make_scan, rows_of
 
 TEST_CASES = ("case_00004", "case_00005")
@@ -246,12 +247,44 @@ def test_finished_scans_are_skipped_until_scan_or_options_change(call, tested, v
     sitk.WriteImage(volume, str(scans / "c.nii.gz"))
     assert "3 predicted, 0 done before" in call(*command)
     assert "3 predicted" in call(*command, "--keep-largest", 1, "--save-probabilities")
+    (out / "a_probability_2.nii.gz").unlink()
+    assert "1 predicted, 2 done before" in call(*command, "--keep-largest", 1, "--save-probabilities")
     assert (out / "a_probability_2.nii.gz").is_file()
     assert "3 predicted" in call(*command, "--keep-largest", 1)
     assert not (out / "a_probability_2.nii.gz").exists()
     assert "0 predicted, 1 done before" in call("predict", "-i", scans / "c.nii.gz", *command[3:], "--keep-largest", 1)
     assert [row["scan"] for row in rows_of(out / "volumes.csv")] == ["a", "b", "c"]
     assert "3 predicted" in call(*command, "--keep-largest", 1, "--overwrite")
+
+
+def test_a_run_that_was_killed_before_its_record_goes_on(call, tested, volume, tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.predict_scans.find_spec", lambda name: None)  # no overlays, which take time
+    _, save = tested
+    scan, out = tmp_path / "scan.nii", tmp_path / "out"
+    sitk.WriteImage(volume, str(scan))
+    words = ("predict", "-i", scan, "-o", out, "-w", *weights(save, "one"))
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ScanRecord, "add", kill)
+        with pytest.raises(KeyboardInterrupt):
+            call(*words, "--save-probabilities")
+    assert (out / "scan_probability_1.nii.gz").is_file()
+    assert "1 predicted, 0 done before" in call(*words)
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("predictions.json", "scan_prediction.nii.gz", "volumes.csv")
+    ]
+
+
+def test_a_case_folder_is_called_as_it_is_named_not_as_what_a_link_leads_to(tmp_path):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "imaging.nii.gz").touch()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "patient").symlink_to(tmp_path / "case")
+    for path in (tmp_path / "links" / "patient", tmp_path / "links"):
+        assert [scan.name for scan in find_scans([str(path)]).scans] == ["patient"]
 
 
 def test_a_scan_that_changes_after_it_was_read_is_predicted_again(call, tested, volume, tmp_path, monkeypatch):

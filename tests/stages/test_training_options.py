@@ -9,7 +9,7 @@ import training_network
 from base.errors import InputError
 from data.split import folds_of
 from stages.training_options import TrainingOptions
-from tests.material import SMALL, rows_of
+from tests.material import SMALL, rows_of, write_kidney
 from utils.cli.options import read_options
 
 BASE = [*SMALL, "--classes", "0,1,2", "-i", 3, "--checkpoint-every", 3]
@@ -164,7 +164,7 @@ def test_a_training_resumes_without_its_initial_weights(call, kidneys, folder, s
     assert described(folder) == before
     for more in (initial, []):
         assert "finished before" in call(*command, *more, "--resume")
-    with pytest.raises(InputError, match="was begun with initial_weights"):
+    with pytest.raises(InputError, match="was begun with other --init-weights, of one; resume with the same"):
         call(*command, "--resume", "--init-weights", save / "two" / "FINAL_two_30.pth")
     for path in (folder / "fine").glob("*.pth"):
         path.unlink()
@@ -225,12 +225,43 @@ def test_the_default_sample_size_depends_on_the_network(tmp_path, network, side)
         (["--dropout", 1], "is not a dropout probability"),
         (["-n", "dil3D", "--planes", "axial"], "has no planes"),
         (["-n", "UNet3D"], "it can have 100"),
+        (["--balance-ratios", "0,1,1", "--background-share", 0.5], "never draws background; leave one of them out"),
+        (["--sample-size", 2049], "2049 voxels are more than dil2D can be trained on; give 2048 or less"),
+        (["--channels", ",".join(letter * 40 for letter in "ABCDEF")], "-r: the experiment would be called dil2D_rf19"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(call, kidneys, tmp_path, more, problem):
     with pytest.raises(InputError, match=problem):
         call("training_network", *BASE, "-d", kidneys, "-s", tmp_path, *more)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_does_not_resume_on_voxels_of_another_size(call, tmp_path):
+    """The arrays are the same: rotations and zooms of patches are not, which keep shapes in mm."""
+    data, save = tmp_path / "DATA", tmp_path / "SAVE"
+    command = ["training_network", *BASE, "-d", data, "-s", save, "-r", "one", "--planes", "axial"]
+    for scale in (1, 2):
+        for seed, split in enumerate(("train", "val")):
+            write_kidney(data / split / f"case_{seed}", seed, scale=scale)
+        call("resample_data", "-d", data, "--voxel-size", "none")
+        if scale == 1:
+            call(*command)
+            assert "finished before" in call(*command, "--resume")
+    with pytest.raises(InputError, match="was begun with grids_fingerprint"):
+        call(*command, "--resume")
+
+
+def test_a_fold_that_leaves_no_reference_is_told(call, kidneys, tmp_path):
+    data = tmp_path / "DATA"
+    shutil.copytree(kidneys, data)
+    names = sorted(path.name for path in (data / "train").iterdir())
+    folds = folds_of(names, 3)
+    for name in names[1:]:
+        (data / "train" / name / "segmentation.nii.gz").unlink()
+    call("resample_data", "-d", data, "--voxel-size", 3, 3, 5)
+    command = ["training_network", *BASE, "-d", data, "-s", tmp_path / "SAVE", "--fold", f"{folds[names[0]]}/3"]
+    with pytest.raises(InputError, match="--fold: no case outside this fold has a reference"):
+        call(*command)
 
 
 def test_the_last_validation_is_stored_with_the_weights(folder):

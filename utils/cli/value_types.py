@@ -10,6 +10,7 @@ from base.channels import channels_of
 from base.errors import InputError
 from base.names import check_run_name
 
+_MOST_DIGITS = 18  # of a number of 63 bits
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -28,10 +29,10 @@ def parse_positive_int(text: str) -> int:
 
 
 def parse_natural_number(text: str) -> int:
-    """Read a non-negative whole number."""
-    if text.isdecimal():
+    """Read a non-negative whole number, such as a seed, of 63 bits."""
+    if text.isdecimal() and len(text.lstrip("0")) <= _MOST_DIGITS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up, or too large")
 
 
 def parse_components(text: str) -> int | str:

@@ -28,6 +28,8 @@ _RECORD_SHAPE = {
 # Patients, intensities and sizes of scans, which earlier versions did not record: they follow from the cases.
 _MAY_DIFFER = {"versions", "options soft_labels", "options init_weights", "training_patients", "initial_patients"}
 _MAY_DIFFER |= {"intensities", "scans", "options checkpoint_every"}
+_ADDED = {"grids_fingerprint"}  # keys that earlier versions did not record
+_SHOWN = 120  # letters of a value, in messages
 _INITIAL = ("initial_weights", "initial_cases", "initial_patients")
 
 
@@ -133,7 +135,12 @@ class Experiment:
     def _check_record(self, path: Path, record: dict) -> None:
         begun = read_json(path, {str: object}, _REMEDY)
         for key, old, new in _differences(begun, json.loads(json.dumps(record))):
-            raise InputError(path, f"was begun with {key} {old}, not {new}", "resume with the same, or use -r")
+            problem = f"was begun with {key} {_short(old)}, not {_short(new)}"
+            if key.startswith(_INITIAL[0]):
+                names = ", ".join(begun.get(_INITIAL[0]) or ())
+                how = f"with other --init-weights, of {names}" if names else "without --init-weights"
+                problem = f"was begun {how}"
+            raise InputError(path, problem, "resume with the same, or use -r")
 
     def write_log(self, rows: Sequence[dict]) -> None:
         """Write all rows of the training log."""
@@ -142,11 +149,17 @@ class Experiment:
 
 def _differences(old: dict, new: dict, prefix: str = ""):
     """Yield (key, old value, new value) where two records differ, except in versions of software and paths."""
-    for key in sorted({*old, *new}):
+    for key in sorted({*old, *new}, key=lambda key: (key != _INITIAL[0], key)):
         before, after = old.get(key), new.get(key)
-        if f"{prefix}{key}" in _MAY_DIFFER:
+        if f"{prefix}{key}" in _MAY_DIFFER or (key in _ADDED and key not in old):
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, f"{prefix}{key} ")
         elif before != after:
             yield f"{prefix}{key}", before, after
+
+
+def _short(value) -> str:
+    """Return a value as text, without the middle of a long one."""
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"

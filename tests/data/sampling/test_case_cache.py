@@ -17,6 +17,7 @@ from data.sampling.augmentation import STRENGTHS, sample_augmentation
 from data.sampling.batches import BatchStream
 from data.sampling.case_cache import Drawing, TrainingLabels, open_case, settle_normalization
 from data.sampling.patches import PatchOptions, PatchSampler
+from data.sampling.training_cases import grids_fingerprint
 from data.soft_labels import SoftLabels
 from tests.material import resident_bytes
 
@@ -34,6 +35,19 @@ def data(kidneys, tmp_path):
 @pytest.fixture
 def cases(data) -> list[Case]:
     return find_cases(data, "train")
+
+
+def test_claims_about_scribbles_count_for_students_alone(cases):
+    claimed = [replace_claim(case) for case in cases]
+    assert grids_fingerprint(claimed, False) == grids_fingerprint(cases, False)
+    assert grids_fingerprint(claimed, True) != grids_fingerprint(cases, True)
+
+
+def replace_claim(case: Case) -> Case:
+    """Return a case of which is said that scribbles mark every structure in each slice."""
+    changed = Case(case.folder)
+    changed.record["options"]["scribbles"] = "slices"
+    return changed
 
 
 def write_soft_labels(folder, cases, seed=0) -> TrainingLabels:
