@@ -43,6 +43,11 @@ def recorded_options(folder: Path) -> dict:
     return _recorded(folder, {"options?": {str: object}}).get("options", {})
 
 
+def recorded_channels(folder: Path) -> list[str]:
+    """Return the channels that stage 1 recorded in a case folder, in their order, [] if there is no valid record."""
+    return _recorded(folder, {"channels?": [str]}).get("channels", [])
+
+
 def _recorded(folder: Path, shape: dict) -> dict:
     try:
         return read_json(folder / RECORD, shape, "")

@@ -1,6 +1,7 @@
 """The record that stage 1 writes for each case (`resampling.json`), and its validation when it is read."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from base.errors import InputError
 from base.json_files import check_shape, read_json, write_json
 from base.label_classes import IGNORED, MARKED_IN
 from base.names import check_name
-from data.case_folder import RECORD, image_kind, recorded_patient
+from data.case_folder import RECORD, image_kind
 
 
 def _check_scribbles(value) -> None:
@@ -24,6 +25,7 @@ _SHAPE = {
     "original": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "resampled": {"size": [int] * 3, "spacing": [float] * 3, "origin": [float] * 3, "direction": [float] * 9},
     "labels": (None, {str: int}),
+    "ignored_voxels?": int,
     "sha256": _SUMS,
     "original_sha256?": _SUMS,
     "patient?": str,
@@ -31,7 +33,10 @@ _SHAPE = {
     "source?": {str: (None, {str: object})},
     "placed?": {str: (None, {"link": (None, str), "bytes": int, "modified_ns": int})},
 }
-_WITHDRAWN = {"patient": str}  # what is left of a withdrawn record
+# What is left of a withdrawn record, because nothing else tells it: the patient, what was said of the reference, the
+# order of the channels, and which files stage 1 placed, beside which the user's own count as corrections.
+_WITHDRAWN = {key: _SHAPE[key] for key in ("patient?", "channels?", "placed?")} | {"options?": _SHAPE["options"]}
+_KEPT = tuple(key.removesuffix("?") for key in _WITHDRAWN)
 _LONGEST_AXIS = 2**15  # voxels
 
 
@@ -50,28 +55,41 @@ def read_case_record(folder: Path, remedy: str) -> dict:
         InputError: the record is damaged; the message contains `remedy`.
     """
     record = read_json(folder / RECORD, _check_record, remedy)
-    if record.keys() == _WITHDRAWN.keys():
+    if is_withdrawn(record):
         raise FileNotFoundError(folder / RECORD)
     return record
+
+
+def earlier_record(folder: Path) -> dict | None:
+    """Return the earlier record of stage 1, or what is left of it; empty if it is damaged, None if there is none."""
+    try:
+        return read_json(folder / RECORD, _check_record, "")
+    except FileNotFoundError:
+        return None
+    except InputError:
+        return {}
+
+
+def is_withdrawn(record: Mapping) -> bool:
+    """Tell whether a record is what is left of one that was withdrawn."""
+    return bool(record) and record.keys() <= set(_KEPT)
 
 
 def withdraw(folder: Path) -> None:
     """Remove the record of a case, so that later stages do not use what it describes.
 
-    A patient that only the record tells is kept in its place, so that the case does not count as a patient of its own
-    when it is resampled later.
+    What only the record tells is kept in its place, for when the case is resampled later.
     """
-    patient = recorded_patient(folder)
-    if patient not in ("", folder.name):
+    kept = {key: value for key, value in (earlier_record(folder) or {}).items() if key in _KEPT}
+    if kept:
         with contextlib.suppress(InputError, OSError):  # such as a full disk
-            write_json(folder / RECORD, {"patient": patient})
+            write_json(folder / RECORD, kept)
             return
     (folder / RECORD).unlink(missing_ok=True)
 
 
 def _check_record(value) -> None:
-    withdrawn = isinstance(value, dict) and value.keys() == _WITHDRAWN.keys()
-    if withdrawn:
+    if isinstance(value, dict) and is_withdrawn(value):
         check_shape(value, _WITHDRAWN)
     else:
         check_case_record(value)

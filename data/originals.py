@@ -137,7 +137,9 @@ def _is_placed(source: Path | None, place: Path, record: dict | None) -> bool:
     if place.is_symlink():
         if known is None:  # no record, or one of an earlier version
             return record is not None or (source is not None and place.resolve() == source.resolve())
-        return str(place.readlink()) == known["link"]
+        # A run that was killed has placed links that it did not record.
+        leads_to_source = source is not None and place.resolve() == source.resolve()
+        return leads_to_source or str(place.readlink()) == known["link"]
     if known is not None and known == {"link": None, **stamps_of(place)}:
         return True
     return is_copy(place) or (source is not None and _are_equal_files(source, place))

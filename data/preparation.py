@@ -16,7 +16,7 @@ from base.errors import InputError, one_line
 from base.json_files import write_json
 from base.label_classes import IGNORED
 from data.case_folder import RECORD, REFERENCE, RESAMPLED_REFERENCE, image_kind, image_name, resampled_image_name
-from data.case_record import read_case_record, withdraw
+from data.case_record import earlier_record, is_withdrawn, withdraw
 from data.images.image_files import Grid, checksum, from_array, lps_grid, read_component, read_image, to_lps
 from data.images.image_headers import read_header
 from data.images.noted_images import is_resampled, write_resampled
@@ -98,7 +98,7 @@ def reason_for_refusal(error: Exception, source: SourceCase) -> str:
 def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits: Limits) -> Outcome:
     if source.problem:
         raise InputError(source.image, source.problem)
-    before = _earlier_record(folder)
+    before = earlier_record(folder)
     remove_abandoned(folder)
     images = {
         channel: Original.find(file.path, folder / image_name(channel), before, file.component, file.components)
@@ -126,7 +126,7 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
         if before["labels"] is None and reference.file is not None:
             note = _joined(note, _NOT_ANNOTATED)
         return Outcome(source.name, before, skipped=True, note=note)
-    _refuse_foreign_files(folder, images, before)
+    _refuse_foreign_files(folder, images, None if before is None or is_withdrawn(before) else before)
     scan, reference_image, labels = read_checked(_files_of(source, images, reference), limits)
     if labels is not None and (labels == IGNORED).all():
         note, labels = _joined(note, _NOT_ANNOTATED), None
@@ -137,6 +137,8 @@ def _prepare(source: SourceCase, folder: Path, voxel_size_mm: VoxelSize, limits:
     checksums |= {"reference": _checksum_of(reference_image)} if reference_image else {}
     note = _joined(note, _note_on_other_scan(before, checksums))
     written, moved = _write_resampled(folder, scan, labels, voxel_size_mm)
+    if source.ignore_label is not None and labels is not None:
+        written["ignored_voxels"] = int((labels == IGNORED).sum())  # of the original reference
     originals = [*images.values(), reference]
     placed = {original.place.name: original.placed() for original in originals}
     record = {**wanted, **written, "original_sha256": checksums, "placed": placed, "patient": source.owner}
@@ -151,16 +153,6 @@ def _explained(error: InputError, source: SourceCase) -> InputError:
             "it is from 3D Slicer: export it there as a label map, with the scan as reference volume"
         )
     return error
-
-
-def _earlier_record(folder: Path) -> dict | None:
-    """Return the earlier record of stage 1; empty if it is damaged, None if there is none."""
-    try:
-        return read_case_record(folder, "")
-    except FileNotFoundError:
-        return None
-    except InputError:
-        return {}
 
 
 def _note_on(source: SourceCase, images: Mapping[str, Original], reference: Original) -> str:

@@ -1,7 +1,7 @@
 """Distribution of cases to training, validation and test, and to folds of cross-validation."""
 
 import hashlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +80,8 @@ def split_patients(sources: list[SourceCase], shares: list[float], seed: int) ->
     return {name: split[patient] for name, patient in patients.items()}
 
 
-def check_patients_together(split: dict[str, str], sources: list[SourceCase], path: Path) -> None:
-    """Raise InputError if the `split` read from `path` has cases of one patient in several splits."""
+def check_patients_together(split: Mapping[str, str], sources: Iterable[SourceCase], place: Path | str) -> None:
+    """Raise InputError if the `split` that was read from `place` has cases of one patient in several splits."""
     first_cases: dict[str, SourceCase] = {}
     for source in sources:
         if source.name not in split:
@@ -91,7 +91,7 @@ def check_patients_together(split: dict[str, str], sources: list[SourceCase], pa
             problem = (
                 f"{first.name} in {split[first.name]} and {source.name} in {split[source.name]} are of one patient"
             )
-            raise InputError(path, f"{problem} ({source.owner})", "keep a patient's cases together")
+            raise InputError(place, f"{problem} ({source.owner})", "keep a patient's cases together")
 
 
 def read_split_file(path: Path, names: list[str]) -> dict[str, str]:

@@ -74,7 +74,8 @@ def plan_data_set(options: ResamplingOptions) -> None:
         hours = hours_of(data_set, settings, trial, jobs)
         plan = Plan(str(options.origin), data_set, settings, trial, hours, mistakes)
         refuse_changed_files(folder)  # meanwhile
-        write_plan(folder, plan, script_of(options, layout, settings, jobs, bool(mistakes)))
+        is_tested = any(case.name in set(split["test"]) for case in data_set.annotated)
+        write_plan(folder, plan, script_of(options, layout, settings, jobs, is_tested, bool(mistakes)))
     report(folder, plan)
     conclude(plan, len(names))
 

@@ -265,6 +265,11 @@ def report(outcomes: list[Outcome], left_out: list[str]) -> None:
         print(f"note: the output's disk has no links: {copies} files were copied to it")
     if left_out:
         print(f"not named in the split file: {_some(left_out)}")
+    records = [outcome.record for outcome in outcomes if outcome.record and outcome.record["labels"] is not None]
+    ignored = {record["options"].get("ignore_label") for record in records} - {None}
+    if ignored and all(record.get("ignored_voxels") == 0 for record in records):  # None: of an earlier version
+        label = ", ".join(map(str, sorted(ignored)))
+        print(f"note: no reference has the label of voxels that are not annotated, {label} (--ignore-label)")
     for outcome in outcomes:
         if outcome.note:
             print(f"note: {outcome.name}: {outcome.note}")

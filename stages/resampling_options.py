@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import ClassVar
 
@@ -211,7 +212,7 @@ class ResamplingOptions(SourceOptions, OutputOptions, PlanOptions, WorkerOptions
             raise InputError("--images", f"means nothing for the layout {self.layout}", "give -d instead")
         if self.split and self.split_file:
             raise InputError("--split", "contradicts --split-file", "give one of them")
-        if self.split and (min(self.split) < 0 or sum(self.split) == 0):
+        if self.split and not (min(self.split) >= 0 and 0 < sum(self.split) < inf):
             raise InputError("--split", f"{list(self.split)} are not shares", "give three numbers such as 70 15 15")
         if self.output and self.output.exists() and not self.output.is_dir():
             raise InputError(self.output, "is a file, not a folder", "name another folder with -o")

@@ -57,7 +57,8 @@ def settle_channels(
     if not named:
         return [_split_up(case, wanted) for case in cases] if wanted else list(cases)
     times = Counter(name for case in named for name in case.channels)
-    known = list(dict.fromkeys(name for case in named for name in case.channels))
+    orders = Counter(tuple(case.channels) for case in named).most_common()  # the first channel has the case's grid
+    known = list(dict.fromkeys(name for order, _ in orders for name in order))
     if unknown := [name for name in wanted if name not in known]:
         raise InputError("--channels", f"{unknown[0]} is no channel of {folder}", f"it has {', '.join(known)}")
     taken = wanted or [name for name in known if times[name] >= least_share * len(cases)]
@@ -69,7 +70,7 @@ def _split_up(case: SourceCase, names: Sequence[str]) -> SourceCase:
 
 
 def _with_channels(case: SourceCase, taken: Sequence[str]) -> SourceCase:
-    if case.problem:
+    if case.problem or not (taken or case.channels):
         return case
     missing = [name for name in taken if name not in case.channels]
     if missing or not taken:

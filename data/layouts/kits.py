@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from base.channels import check_channel
-from data.case_folder import IMAGE, SPLITS, recorded_patient
+from data.case_folder import IMAGE, SPLITS, recorded_channels, recorded_patient
 from data.layouts.files import folders_in, image_named, images_in
 from data.layouts.source_case import ImageFile, SourceCase
 
@@ -42,10 +42,14 @@ def find(data_folder: Path) -> list[SourceCase]:
 
 
 def _channels_in(folder: Path) -> dict[str, ImageFile]:
-    """Return the images of named channels in a case folder, `imaging_T1.nii.gz` and the like, sorted by name."""
+    """Return the images of named channels in a case folder, `imaging_T1.nii.gz` and the like.
+
+    The first determines the grid of the case: they are in the order that stage 1 recorded, the others sorted by name.
+    """
     channels = {}
     for stem, path in images_in(folder).items():
         with contextlib.suppress(ValueError):  # such as a resampled image
             if stem.startswith(_CHANNEL):
                 channels[check_channel(stem.removeprefix(_CHANNEL))] = ImageFile(path)
-    return channels
+    known = [name for name in recorded_channels(folder) if name in channels]
+    return {name: channels[name] for name in dict.fromkeys([*known, *channels])}

@@ -40,11 +40,16 @@ def propose(data_set: DataSet, split: dict[str, list[str]], split_choice: Choice
     Raises:
         InputError: there is nothing to learn from the references.
     """
-    classes = data_set.classes
+    train = set(split["train"])
+    classes = [one for one in data_set.classes if train & one.structures.keys()]
     if not classes:
-        raise InputError("--plan", "no reference has foreground", "check the references, and --ignore-label")
+        raise InputError("--plan", "no train reference has foreground", "check the references, and --ignore-label")
     names = ",".join(["0", *(str(one.label) for one in classes)])
-    classes_choice = Choice("classes", names, "all labels of the references", describe_cases(data_set, classes))
+    left_out = [str(one.label) for one in data_set.classes if one not in classes]
+    reason = "all labels of the references"
+    if left_out:
+        reason = f"labels of the train references, none of which has {', '.join(left_out)}"
+    classes_choice = Choice("classes", names, reason, describe_cases(data_set, classes))
     voxel_size, voxel_mm, voxel_choice = propose_voxel_size(data_set, classes)
     dimensions, planes, dimensions_choice = propose_dimensions(data_set, voxel_size, voxel_mm)
     networks, network_choices = propose_networks(data_set, classes, dimensions, planes, voxel_mm, memory_bytes)

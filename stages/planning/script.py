@@ -50,8 +50,10 @@ predict() {{  # a network, a split, more options
       --network-weights "$SAVE/$1/FINAL_$1_*.pth" "${{@:3}}"
 }}
 mean_dice() {{  # of a network on the validation cases, over cases and classes
-  awk -F, 'NR == 1 {{ for (i = 1; i <= NF; i++) if ($i == "dice") dice = i; next }}
-           $dice != "" {{ sum += $dice; count++ }} END {{ print count ? sum / count : 0 }}' "$SAVE/$1/val/metrics.csv"
+  # Columns are counted from the last, because the name of a case, the first, may hold commas.
+  awk -F, 'NR == 1 {{ for (i = 1; i <= NF; i++) if ($i == "dice") after = NF - i; next }}
+           $(NF - after) != "" {{ sum += $(NF - after); count++ }}
+           END {{ print count ? sum / count : 0 }}' "$SAVE/$1/val/metrics.csv"
 }}
 for kind in {kinds}; do
   for loss in {losses}; do
@@ -83,22 +85,28 @@ _ABOUT_VIEWS = " {0} mirrored views make the labels better, and take {0} times a
 _TEST_TITLE = (
     "Predict the test cases, once everything is decided, and compare the student with network alone and ensemble."
 )
-_VAL_TITLE = "Compare the student with network alone and ensemble. There are no test cases: this flatters all three."
+_VAL_TITLE = (
+    "Compare the student with network alone and ensemble. No test case has a reference: this flatters all three."
+)
 
 
-def script_of(options: ResamplingOptions, layout: str, settings: Settings, jobs: int, has_mistakes: bool) -> str:
+def script_of(
+    options: ResamplingOptions, layout: str, settings: Settings, jobs: int, is_tested: bool, has_mistakes: bool
+) -> str:
     """Return the text of run.sh.
 
     Args:
+        is_tested: whether test cases have references.
         has_mistakes: whether stage 1 ends with status 2, because files seem to be left out by mistake.
     """
     alone = f'"${{best}}_{settings.losses[0]}"'
     compared = f"--compare {alone} ensemble"
-    if settings.split["test"]:
+    if is_tested:
         split, title = "test", _TEST_TITLE
         last = ["average -e test", f"predict {alone} test", f"predict student test {compared}"]
     else:
         split, title, last = "val", _VAL_TITLE, [f"predict student val {compared}"]
+        last += ["predict student test"] if settings.split["test"] else []
     return _TEMPLATE.format(
         origin=options.origin.resolve(),
         place=shlex.quote(str(options.plan / "run.sh")),

@@ -6,7 +6,7 @@ from pathlib import Path
 from base.errors import InputError
 from data.case_facts import CaseFacts
 from data.case_folder import SPLITS
-from data.split import read_split_file, split_by_shares
+from data.split import check_patients_together, read_split_file, split_by_shares
 from stages.planning.data_set import DataSet
 from stages.planning.rules import FEWEST_TO_TEST, HELD_OUT
 from stages.planning.settings import Choice
@@ -33,6 +33,7 @@ def propose_split(
     given = {case.source.split for case in data_set.annotated}
     if split_file:
         told = read_split_file(split_file, list(known))
+        check_patients_together(told, [case.source for case in data_set.cases], split_file)
         return _finished(data_set, lambda case: told.get(case.name), f"as in {split_file.name}")
     if len(data_set.annotated_patients) < 2:
         problem = f"{len(data_set.annotated_patients)} patients have references"
@@ -41,7 +42,9 @@ def propose_split(
         drawn = split_by_shares(data_set.patients, list(shares), seed)
         return _finished(data_set, lambda case: drawn[case.source.owner], "drawn by patient in the shares of --split")
     if given >= {"train", "val"}:
-        return _finished(data_set, lambda case: case.source.split or "train", "as the data set has it")
+        known_split = {case.name: case.source.split or "train" for case in data_set.cases}
+        check_patients_together(known_split, [case.source for case in data_set.cases], data_set.layout)
+        return _finished(data_set, lambda case: known_split[case.name], "as the data set has it")
     return _drawn(data_set, seed)
 
 

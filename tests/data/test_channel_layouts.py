@@ -1,5 +1,7 @@
 """Tests of the channels found in each layout. They are found by file names alone, so the files are empty."""
 
+import json
+
 import pytest
 
 from base.errors import InputError
@@ -60,6 +62,21 @@ def test_a_case_that_lacks_a_channel_of_most_cases_is_refused_and_a_rare_channel
     assert unnamed.problem.startswith("has no channel T1; its scan has no name")
     assert [one.name for one in find_left_over([folder], [*whole, lacking, unnamed], "kits")] == ["a/imaging_PD.nii.gz"]
     assert list(find_source_cases(folder, "kits", ["T2"])[3].channels) == ["T2"]  # which the case has
+
+
+def test_a_case_with_a_channel_of_its_own_does_not_cost_the_others(folder):
+    touch(folder, *(f"{name}/imaging.nii.gz" for name in "abcd"), "e/imaging_old.nii.gz")
+    *whole, odd = find_source_cases(folder, "kits")
+    assert [case.problem for case in whole] == [""] * 4
+    assert odd.problem.startswith("shares no channel with most cases")
+
+
+def test_the_recorded_order_of_channels_decides_which_grid_is_that_of_the_case(folder):
+    for name in "abc":
+        touch(folder, f"{name}/imaging_ADC.nii.gz", f"{name}/imaging_T2.nii.gz", f"{name}/imaging_new.nii.gz")
+        if name != "a":
+            (folder / name / "resampling.json").write_text(json.dumps({"channels": ["T2", "ADC"]}))
+    assert [list(case.channels) for case in find_source_cases(folder, "kits")] == [["T2", "ADC", "new"]] * 3
 
 
 def test_channels_that_no_case_has_are_refused(folder):

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
+from data.case_record import read_case_record
 from data.images.image_files import Grid
 from tests.material import DIRECTIONS, image_of
 from tests.miniatures import WRITERS, write, write_kits, write_one_folder, write_segthor, write_two_folders
@@ -222,6 +223,51 @@ def test_a_file_of_patients_applies_to_finished_cases(call, tmp_path):
     assert sorted(parts, key=str) == [{"c0": "x", "c1": "x"}, {"c2": "y", "c3": "y"}]
 
 
+def write_fractional(path):
+    """Write labels that are no whole numbers, which stage 1 refuses, on the grid of a reference at `path`."""
+    labels = sitk.ReadImage(str(path), sitk.sitkFloat32)
+    path.unlink()
+    sitk.WriteImage(labels + 0.3, str(path))
+
+
+def test_a_correction_that_was_refused_is_taken_once_it_is_repaired(run, call, tmp_path):
+    options = write_one_folder(tmp_path / "SET", {"a": make_scan(0, "LPS"), "b": make_scan(1, "LPS")})
+    command = ["resample_data.py", *options, "-o", tmp_path / "OUT", "--voxel-size", "none"]
+    call(*command)
+    corrected = tmp_path / "OUT" / "a" / "segmentation.nii.gz"
+    good = sitk.Cast(sitk.ReadImage(str(corrected)) > 0, sitk.sitkUInt8)
+    write_fractional(corrected)
+    assert "refused" in run(*command, status=2).stderr
+    assert not (tmp_path / "OUT" / "b" / "segmentation.nii.gz").samefile(corrected)
+    sitk.WriteImage(good, str(corrected))
+    output = call(*command)
+    assert "1 resampled, 1 done before" in output
+    assert f"{corrected} is used instead of" in output
+
+
+def test_what_was_said_of_a_reference_outlasts_a_refusal(run, call, tmp_path):
+    options = write_kits(tmp_path / "SET", {"a": make_scan(0, "LPS"), "b": make_scan(1, "LPS")})
+    command = ["resample_data.py", *options, "--voxel-size", "none"]
+    call(*command, "--ignore-label", 2)
+    reference = tmp_path / "SET" / "a" / "segmentation.nii.gz"
+    good = sitk.ReadImage(str(reference))
+    write_fractional(reference)
+    run(*command, status=2)
+    sitk.WriteImage(good, str(reference))
+    call(*command)
+    record = read_case_record(tmp_path / "SET" / "a", "")
+    assert record["options"]["ignore_label"] == 2 and "2" not in record["labels"]
+
+
+def test_an_ignore_label_that_no_reference_has_is_told(call, tmp_path):
+    options = write_kits(tmp_path / "SET", {"a": make_scan(0, "LPS")})
+    command = ["resample_data.py", *options, "--voxel-size", "none", "--ignore-label"]
+    told = "no reference has the label of voxels that are not annotated, 200 (--ignore-label)"
+    assert told in call(*command, 200)
+    assert told in call(*command, 200)  # done before
+    assert "no reference has the label" not in call(*command, 2)
+
+
 def test_unused_files_are_listed_last_and_probable_mistakes_fail_the_run(run, tmp_path):
     scans = {f"c{number}": make_scan(number, "LPS") for number in range(3)}
     options = write_kits(tmp_path / "SET", scans)
@@ -236,7 +282,8 @@ def test_unused_files_are_listed_last_and_probable_mistakes_fail_the_run(run, tm
     assert "not taken: c3 holds no scan" in process.stdout
     problems = "1 of 3 cases were refused; not taken, by mistake as it seems: c3"
     assert process.stderr.splitlines()[-1] == f"error: {tmp_path}/SET: {problems}; see the list above"
-    assert not (tmp_path / "SET" / "c1" / "resampling.json").exists()
+    with pytest.raises(FileNotFoundError):
+        read_case_record(tmp_path / "SET" / "c1", "")
 
 
 def label_map(step=1):

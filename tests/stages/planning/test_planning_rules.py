@@ -1,5 +1,6 @@
 """Rules of a plan on data sets like well-known ones, with the settings that were chosen for those by hand."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,30 @@ def test_the_ensemble_has_three_kinds_and_two_losses(data):
 def test_axial_slices_alone_are_mirrored(data, flip):
     settings = propose(data)
     assert (settings.flip, settings.views) == (flip, 4 if flip else 1)
+
+
+def test_classes_are_those_of_the_train_references(tmp_path):
+    """A label that only test cases have cannot be trained; the plan says so."""
+    pairs = [case(n, (9, 9, 9), (1, 1, 1), [(3, 3, 3)] * (1 + (n == 5)), (3, 3, 3)) for n in range(6)]
+    names = [one.name for one in pairs]
+    (tmp_path / "split.json").write_text(json.dumps({"train": names[:4], "val": names[4:5], "test": names[5:]}))
+    split, choice = propose_split(data_set(*pairs), names, tmp_path / "split.json", None, 0)
+    settings = rules.propose(data_set(*pairs), split, choice, 16 * GIGABYTE)
+    assert settings.classes == "0,1"
+    (reason,) = [one.reason for one in settings.choices if one.what == "classes"]
+    assert reason == "labels of the train references, none of which has 2"
+
+
+def test_a_split_that_separates_a_patient_is_refused(tmp_path):
+    pairs = [case(n, (9, 9, 9), (1, 1, 1), [(3, 3, 3)], (3, 3, 3), patient="one") for n in range(2)]
+    names = [one.name for one in pairs]
+    (tmp_path / "split.json").write_text(json.dumps({"train": names[:1], "val": names[1:]}))
+    with pytest.raises(InputError, match=r"are of one patient \(one\)"):
+        propose_split(data_set(*pairs), names, tmp_path / "split.json", None, 0)
+    listed = [replace(one, source=replace(one.source, split=name)) for one, name in zip(pairs, ("train", "val"))]
+    listed.append(case(2, (9, 9, 9), (1, 1, 1), [(3, 3, 3)], (3, 3, 3)))
+    with pytest.raises(InputError, match=r"are of one patient \(one\)"):
+        propose_split(data_set(*listed), [*names, "case_002"], None, None, 0)
 
 
 def test_a_patient_is_never_separated_and_cases_without_references_train():

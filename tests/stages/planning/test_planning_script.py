@@ -26,13 +26,13 @@ printf '\\n' >> commands
 
 
 def commands_of(
-    folder: Path, options: ResamplingOptions, settings: Settings, mistakes: bool = False
+    folder: Path, options: ResamplingOptions, settings: Settings, is_tested: bool = True, mistakes: bool = False
 ) -> list[list[str]]:
     """Run run.sh with a stand-in for Python; return the commands, parsed by the parsers of their scripts."""
     python = folder / "a python"
     python.write_text(RECORDING)
     python.chmod(0o755)
-    script = script_of(options, "acdc", settings, 2, mistakes)
+    script = script_of(options, "acdc", settings, 2, is_tested, mistakes)
     lines = [f"PYTHON='{python}'" if line.startswith("PYTHON=") else line for line in script.splitlines()]
     (folder / "run.sh").write_text("\n".join(lines))
     ended = subprocess.run(["bash", folder / "run.sh"], capture_output=True, text=True, check=False)
@@ -71,6 +71,23 @@ def test_all_stages_follow_each_other(tmp_path, options):
     assert commands[-1][-3:-1] == ["--compare", f"{commands[-2][-1].split('FINAL_')[1].removesuffix('_*.pth')}"]
 
 
+def test_test_cases_without_references_are_predicted_and_validation_cases_compared(tmp_path, options):
+    *_, compared, predicted = commands_of(tmp_path, options, SETTINGS, is_tested=False)
+    assert compared[compared.index("-e") + 1] == "val" and "--compare" in compared
+    assert predicted[predicted.index("-e") + 1] == "test" and "--compare" not in predicted
+
+
+def test_the_mean_dice_of_cases_whose_names_hold_commas(tmp_path, options):
+    script = script_of(options, "acdc", SETTINGS, 2, True, False)
+    start = script.index("mean_dice() {")
+    function = script[start : script.index("\n}\n", start) + 3]
+    (tmp_path / "a" / "val").mkdir(parents=True)
+    rows = ['"Doe, J",1,0.9,5', "plain,1,0.5,7", "none,1,,7"]
+    (tmp_path / "a" / "val" / "metrics.csv").write_text("\n".join(["case,class,dice,asd_mm", *rows, ""]))
+    words = ["bash", "-c", f"SAVE={tmp_path}\n{function}mean_dice a"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "0.7\n"
+
+
 @pytest.mark.parametrize("flip", [True, False])
 def test_members_are_mirrored_where_the_ensemble_sees_mirrored_views(tmp_path, options, flip):
     commands = commands_of(tmp_path, options, replace(SETTINGS, flip=flip))
@@ -80,7 +97,7 @@ def test_members_are_mirrored_where_the_ensemble_sees_mirrored_views(tmp_path, o
 
 
 def test_without_test_cases_the_validation_cases_are_compared(tmp_path, options):
-    commands = commands_of(tmp_path, options, replace(SETTINGS, split={**SPLIT, "test": []}))
+    commands = commands_of(tmp_path, options, replace(SETTINGS, split={**SPLIT, "test": []}), is_tested=False)
     splits = {words[words.index("-e") + 1] for words in commands if "-e" in words}
     assert splits == {"train", "val"}
     assert "--compare" in commands[-1]
