@@ -93,11 +93,6 @@ class CaseFacts:
     def name(self) -> str:
         return self.source.name
 
-    @property
-    def sides_mm(self) -> Sides:
-        """Sides of the field of view."""
-        return tuple(n * mm for n, mm in zip(self.shape, self.spacing_mm))
-
 
 @dataclass(frozen=True)
 class Refused:

@@ -24,13 +24,13 @@ from utils.inference.activation_memory import activation_bytes
 from utils.inference.array_networks import ArrayNetwork
 from utils.inference.onnx_engines import installed_engine
 from utils.inference.torch_networks import TorchNetwork
+from utils.inference.volumes import InferenceOptions
 from utils.runtime.processes import ALONE
 from utils.runtime.threads import use_threads
 
 LARGEST_DIFFERENCE = 1e-4  # of probabilities, between an exported network and PyTorch
 _CASES, _PATCHES_PER_CASE, _PATCHES_OF_NOISE = 4, 2, 4  # that an exported network is checked with
 _MEASURED_SIDE = {2: 64, 3: 32}  # of the image whose activations are estimated
-_OVERLAP = 0.5  # of sliding windows: predict.py's default
 
 
 def export_network(options: ExportOptions) -> None:
@@ -111,7 +111,9 @@ def convert(options: ExportOptions, trained: TrainedNetwork, network: torch.nn.M
             scaling_of(one, lambda kind: None).padding_value if one.kind == "ct" else None  # else: the scan's darkest
             for one in description.normalizations
         ],
-        "window": {"side": description.sample_size, "overlap": _OVERLAP} if description.fixed_size else None,
+        "window": {"side": description.sample_size, "overlap": InferenceOptions().overlap}
+        if description.fixed_size
+        else None,
         "precision": "fp32",
     }
     document = document_of(description, needs, findings, trained.sha256, more)

@@ -34,11 +34,10 @@ from stages.split_run import check_intensities, check_networks, clip_of_run, pic
 from stages.testing_options import NetworkTestOptions
 from utils.comparison.report import ComparisonReport, remove_comparison
 from utils.ensembling.entropy import entropy
-from utils.ensembling.reports import RANKING_COLUMNS, RANKING_TITLE
 from utils.evaluation.case_measures import Probabilities, Segmentation
 from utils.evaluation.case_table import CaseTable
 from utils.evaluation.dice_estimates import DiceEstimate, agreement_of_uncertainty, estimate_dice
-from utils.evaluation.error_ranking import ErrorRanking
+from utils.evaluation.error_ranking import RANKING_COLUMNS, RANKING_TITLE, ErrorRanking
 from utils.evaluation.run_results import CaseResult, RunResults, definition_of
 from utils.evaluation.shown_slices import DoubtMap
 from utils.evaluation.trust_report import TrustReport
@@ -155,7 +154,7 @@ class NetworkRun:
 
     def _note_known(self, cases: list[Case]) -> None:
         """Print a note if the network was trained on patients of `cases`."""
-        known = [case.name for case in cases if self._trained.description.was_trained_on(case.name, case.patient)]
+        known = [case.name for case in cases if case.name not in self._unseen]
         if known:
             name = self._trained.experiment
             print(f"note: cases whose patients {name} was trained on: {len(known)}, such as {known[0]}")

@@ -64,7 +64,7 @@ class Prediction:
             several networks; None where there is none.
         warnings: how the scan differs from those that the networks were trained on.
         predicted_dice: of each foreground class, by its title or name, as calibrated on validation cases; empty where
-            that was not done, and for several networks.
+            that was not done, and for several networks that are named one by one.
         window: intensities of the first channel that a picture shows in black and white; None if it is not read.
     """
 

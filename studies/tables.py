@@ -2,6 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+CLAIM_HEADINGS = {
+    "claim": "claim",
+    "difference": "difference",
+    "interval": "95% interval",
+    "p": "p",
+    "p_holm": "p (Holm)",
+    "bar": "bar",
+    "met": "shown",
+}
+
 
 def sections(tables: Mapping[str, str]) -> str:
     """Return tables below their titles, without those that are empty."""

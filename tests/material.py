@@ -72,6 +72,11 @@ def write_kidney(folder: Path, seed: int, with_reference: bool = True, scale: fl
     return write_case(folder, image, reference if with_reference else None)
 
 
+def array_of(path: Path) -> np.ndarray:
+    """Return the voxels (z, y, x) of an image in its own axis order."""
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table that a stage wrote."""
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Image files and their geometry; SimpleITK's axis order (x, y, z) is used in this folder only.
+"""Image files and their geometry.
 
-Everywhere else, an image is an array (z, y, x) in LPS orientation (x to the patient's left, y to the back, z to the
-head), with `spacing_mm` in the same order.
+Images of SimpleITK, and `Grid`, which describes them, are (x, y, z). Arrays, their `shape` and `spacing_mm` are
+(z, y, x), in LPS orientation: x to the patient's left, y to the back, z to the head.
 """
 
 import errno

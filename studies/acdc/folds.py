@@ -21,9 +21,6 @@ class Fold:
     test: tuple[str, ...]
     annotated: tuple[str, ...]
 
-    def with_annotated(self, annotated: Sequence[str]) -> "Fold":
-        return Fold(self.train, self.val, self.test, tuple(annotated))
-
 
 def published_fold(protocol: Mapping[str, Sequence[str]], annotated: int) -> Fold:
     """Return the published split with the references of its first `annotated` train patients."""

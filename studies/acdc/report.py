@@ -28,7 +28,7 @@ from studies.acdc.settings import AGAIN, FOREGROUND, PARTS
 from studies.claims import CLAIM_COLUMNS
 from studies.pictures import plot_means
 from studies.results import Results
-from studies.tables import claim_row, markdown_table, sections
+from studies.tables import CLAIM_HEADINGS, claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS, trust_rows
 from utils.comparison.paired_tests import PRIMARY, mean_interval
 from utils.comparison.picture import plot_comparison
@@ -45,14 +45,6 @@ GROUP_HEADINGS = {
     "ece": "ECE",
     "seconds": "s / scan",
 }
-CLAIM_HEADINGS = {
-    "claim": "claim",
-    "difference": "difference",
-    "interval": "95% interval",
-    "p": "p",
-    "p_holm": "p (Holm)",
-}
-CLAIM_HEADINGS |= {"bar": "bar", "met": "shown"}
 _ROLES = ("alone", "member", "ensemble", "student")
 
 

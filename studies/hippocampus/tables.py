@@ -8,7 +8,7 @@ import numpy as np
 from base.label_classes import MEAN
 from studies.hippocampus.figures import DISTILLATIONS, Figures
 from studies.hippocampus.targets import TARGET_COLUMNS
-from studies.tables import claim_row, markdown_table, sections
+from studies.tables import CLAIM_HEADINGS, claim_row, markdown_table, sections
 from studies.trust import TRUST_HEADINGS
 from utils.comparison.paired_tests import PRIMARY, mean_interval
 
@@ -28,15 +28,6 @@ GROUP_HEADINGS = {
     "ece": "ECE",
     "seconds": "s / case",
     "peak_memory_mb": "peak MB",
-}
-CLAIM_HEADINGS = {
-    "claim": "claim",
-    "difference": "difference",
-    "interval": "95% interval",
-    "p": "p",
-    "p_holm": "p (Holm)",
-    "bar": "bar",
-    "met": "shown",
 }
 KEPT_HEADINGS = {
     "student": "student",

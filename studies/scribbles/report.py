@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from base.atomic_file import write_text
 from base.csv_files import rounded, write_table
 from studies.acdc.claims import MARGIN, TARGET_COLUMNS, Figures, trained_once
-from studies.acdc.report import CLAIM_HEADINGS, GROUP_HEADINGS, draw, group_row
+from studies.acdc.report import GROUP_HEADINGS, draw, group_row
 from studies.claims import CLAIM_COLUMNS, Claim
 from studies.results import Results
 from studies.scribbles.settings import LABEL, PARTS
-from studies.tables import claim_row, markdown_table, sections
+from studies.tables import CLAIM_HEADINGS, claim_row, markdown_table, sections
 
 PRIMARY_CLAIM = Claim(f"student, {LABEL}", f"alone, {LABEL}", 0.01)
 SECONDARY_CLAIMS = (

@@ -63,7 +63,6 @@ def test_a_case_is_described_along_the_axes_of_the_patient(tmp_path):
     facts = examine_case(SourceCase("a", tmp_path / "scan.nii.gz", tmp_path / "label.nii.gz"))
     assert isinstance(facts, CaseFacts)
     assert (facts.orientation, facts.shape, facts.spacing_mm) == ("IPL", (6, 10, 12), (5, 2, 1))
-    assert facts.sides_mm == (30, 20, 12)
     assert facts.channels[""].lowest == -300
     assert facts.channels[""].median == pytest.approx(-300 + (6 * 10 * 12 - 1) / 2)
     assert facts.reference == facts_of_reference(reference(), (5.0, 2.0, 1.0))

@@ -12,17 +12,13 @@ from data.cases import Case
 from data.layouts import SourceCase
 from data.layouts.source_case import ImageFile
 from data.preparation import prepare_case
-from tests.material import image_of
+from tests.material import array_of, image_of
 
 
 def write(path, value: int):
     array = np.zeros((4, 6, 5), np.uint8)
     array[1:3, 1:3, 1:3] = value
     sitk.WriteImage(image_of(array), str(path))
-
-
-def array_of(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
 @pytest.fixture(params=[".nii.gz", ".mha"])

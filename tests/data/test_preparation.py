@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from data.images.image_files import Grid
 from data.layouts import SourceCase
 from data.preparation import prepare_case
-from tests.material import image_of
+from tests.material import array_of, image_of
 
 OTHER_ENDINGS = [".nii", ".mha", ".mhd", ".nrrd"]
 
@@ -24,10 +24,6 @@ def labels_of(image):
     labels = image_of(sitk.GetArrayFromImage(image > 0))
     labels.CopyInformation(image)
     return labels
-
-
-def array_of(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
 @pytest.fixture

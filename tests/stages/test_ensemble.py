@@ -12,7 +12,7 @@ import torch
 
 from base.errors import InputError
 from data.soft_labels import SoftLabels
-from tests.material import SMALL, calibration_around, largest_components, rows_of, write_kidney
+from tests.material import SMALL, array_of, calibration_around, largest_components, rows_of, write_kidney
 from utils.ensembling.leave_one_out import MemberStore
 
 FIT = ["--classes", "0,1,2", "--receptive-field-size", 19, "--sample-size", 8]
@@ -23,10 +23,6 @@ def saved(save, tmp_path):
     """Return a copy of the SAVE folder with its networks."""
     shutil.copytree(save, tmp_path / "SAVE")
     return tmp_path / "SAVE"
-
-
-def array_of(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
 @pytest.fixture

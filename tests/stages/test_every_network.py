@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from base.errors import InputError
 from data.images.image_files import Grid
 from networks import ARCHITECTURES
-from tests.material import rows_of
+from tests.material import array_of, rows_of
 
 OPTIONS = ["--classes", "0,1,2", "-b", 2, "-i", 3, "--features", 2, "--sample-size", 8, "--visdom-port", 0]
 MAPS = ("entropy", "mutual_information")
@@ -30,10 +30,6 @@ def save(tmp_path_factory, call, kidneys):
     common = ["-d", kidneys, "-s", folder, "--classes", "0,1,2"]
     call("ensemble", *common, "-e", "val", "--uncertainty-maps")
     return folder
-
-
-def array_of(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

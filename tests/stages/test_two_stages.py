@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from base.errors import InputError
-from tests.material import SMALL
+from tests.material import SMALL, array_of
 
 APART = ["--classes", "0,1,2", "--balance-ratios", "0,5,5"]
 
@@ -27,10 +27,6 @@ def recipe(tmp_path_factory, call, kidneys):
     call(*second, "-r", "both stages", "--clip-to", "whole")
     call(*second, "-r", "second alone", "--save-probabilities")
     return data, save
-
-
-def array_of(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
 def test_the_final_foreground_lies_inside_that_of_the_first_stage(recipe):

@@ -16,12 +16,9 @@ from base.run_files import MEMBERS, RANKINGS
 from base.run_record import RunRecord
 from utils.ensembling.leave_one_out import leave_one_out
 from utils.evaluation.case_table import CaseTable
-from utils.evaluation.error_ranking import ErrorRanking
+from utils.evaluation.error_ranking import RANKING_COLUMNS, RANKING_TITLE, ErrorRanking
 from utils.evaluation.run_results import read_metrics, same_content, summarise_measure
 from utils.runtime.processes import ALONE, Processes
-
-RANKING_COLUMNS = ("case", "map", "error_ranking")
-RANKING_TITLE = "area under the ROC curve of errors near boundaries"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from base.label_classes import IGNORED
 from utils.evaluation.metrics import ROUNDING_MM
 
 BAND_MM = 5.0
+RANKING_COLUMNS = ("case", "map", "error_ranking")
+RANKING_TITLE = "area under the ROC curve of errors near boundaries"
 
 
 class ErrorRanking:
@@ -59,4 +61,4 @@ def boundary_band(labels: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[Bo
         boundary[upper] |= changes
     if not boundary.any():
         return box, boundary
-    return box, ndimage.distance_transform_edt(~boundary, spacing_mm) <= BAND_MM
+    return box, ndimage.distance_transform_edt(~boundary, spacing_mm) <= BAND_MM + ROUNDING_MM

@@ -53,7 +53,7 @@ class InferenceOptions:
     """
 
     overlap: float = 0.5
-    memory_limit_bytes: float = 4 * 2**30
+    memory_limit_bytes: float = 4e9
     views: int = 1
 
 

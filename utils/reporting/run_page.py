@@ -8,6 +8,7 @@ from urllib.parse import quote
 from base.label_classes import MEAN
 from base.run_files import COMPARISON_PICTURE, REPORT
 from utils.evaluation.case_measures import MEASURES
+from utils.evaluation.run_results import name_of
 from utils.pages.page import embedded, page, paragraph, section, table
 from utils.pages.plain_text import safe
 from utils.reporting import run_charts
@@ -262,6 +263,6 @@ def _made(run: RunFigures, made: Provenance) -> list[str]:
     settings = asdict(record.settings) if record.settings else {}
     rows += [[name.replace("_", " "), str(value)] for name, value in settings.items() if value is not None]
     rows.append(["classes", ", ".join(record.classes.shown)])
-    rows.append(["surface Dice", f"by {record.surface_dice or 'border voxels'}, tolerance {record.tolerance_mm} mm"])
+    rows.append(["definition", f"{name_of(record.surface_dice)}, tolerance {record.tolerance_mm} mm"])
     body = "".join(f'<tr><td>{safe(name)}</td><td class="long">{safe(text)}</td></tr>\n' for name, text in rows)
     return [f"<table>{body}</table>"]

@@ -5,10 +5,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
 
 import numpy as np
 
+from utils.pages.plain_text import safe
 from utils.pages.svg_curves import Curve, plot_svg
 from utils.runtime.figures import CLASS_COLOURS, plt
 from utils.training.validation_picture import ShownPicture
@@ -71,7 +71,7 @@ def progress_page(
         dice_columns: names of the columns with the Dice of a class.
     """
     now = datetime.now().astimezone()
-    name = escape(progress.experiment)
+    name = safe(progress.experiment)
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if progress.is_running else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -93,7 +93,7 @@ def progress_page(
 
 
 def _status(progress: Progress, rows: Sequence[dict], now: datetime) -> str:
-    words = [f"<strong>{escape(progress.state)}</strong>", f"iteration {progress.iteration} of {progress.iterations}"]
+    words = [f"<strong>{safe(progress.state)}</strong>", f"iteration {progress.iteration} of {progress.iterations}"]
     if rows:
         words.append(f"{_format(rows[-1].get('iterations_per_second'))} iterations per second")
     if progress.is_running and progress.seconds_left is not None:
@@ -133,7 +133,7 @@ def curves_html(rows: Sequence[dict], dice_columns: Sequence[str]) -> str:
 
 def _legend(curves: Sequence[Curve]) -> str:
     keys = [
-        f'<span><i class="key" style="background: {curve.colour}"></i>{escape(curve.name)} '
+        f'<span><i class="key" style="background: {curve.colour}"></i>{safe(curve.name)} '
         f"{_format(curve.values[-1])}</span> "
         for curve in curves
     ]
@@ -155,7 +155,7 @@ def picture_html(picture: ShownPicture | None) -> str:
         )
     panels = "\n".join(panels)
     return (
-        f'<section><h2>Validation slice</h2>\n<div class="panels">{panels}</div>\n<p>{escape(picture.caption)}</p>'
+        f'<section><h2>Validation slice</h2>\n<div class="panels">{panels}</div>\n<p>{safe(picture.caption)}</p>'
         "</section>"
     )
 
@@ -164,7 +164,7 @@ def _table(rows: Sequence[dict]) -> str:
     if not rows:
         return ""
     columns = list(rows[-1])
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{safe(column)}</th>" for column in columns)
     body = "\n".join(
         f"<tr>{''.join(f'<td>{_format(row.get(column))}</td>' for column in columns)}</tr>"
         for row in reversed(rows[-_ROWS_SHOWN:])

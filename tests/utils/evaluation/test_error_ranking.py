@@ -34,6 +34,13 @@ def test_the_boundary_band_by_brute_force():
     assert not whole_band(np.zeros((3, 3, 3)), spacing).any()
 
 
+def test_voxels_at_the_end_of_the_band_belong_to_it_whatever_the_rounding_of_spacings():
+    labels = np.zeros((1, 1, 120), np.uint8)
+    labels[..., 60:] = 1
+    band = whole_band(labels, (1.0, 1.0, float(np.float32(0.1))))  # 50 voxels are 5.00000007 mm
+    assert np.flatnonzero(band)[[0, -1]].tolist() == [59 - 50, 60 + 50]
+
+
 def test_ranking_is_the_probability_that_an_error_is_more_uncertain():
     rng = np.random.default_rng(2)
     reference = np.zeros((5, 8, 8), np.uint8)
