@@ -138,8 +138,8 @@ def resample_image(image: sitk.Image, grid: Grid) -> sitk.Image:
 def resample_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Resample intensities to a `grid` of any position and direction, such as that of another scan of the patient.
 
-    As in `resample_image`, voxels that grow are blurred first, the interpolation is a cubic B-spline, and the result is
-    clipped to the range of the input. Beyond the image, it is the lowest value of the input: air, or background.
+    As in `resample_image`, voxels that grow are blurred first, the interpolation is a cubic B-spline (linear where an
+    axis has two voxels), and the result is clipped to the range of the input. Beyond the image, it is the lowest value of the input: air, or background.
 
     Args:
         image: in LPS orientation, as `grid` is.
@@ -151,8 +151,10 @@ def resample_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     if any(growth):
         variances_mm2 = [SIGMA_PER_FWHM**2 * more * mm**2 for more, mm in zip(growth, image.GetSpacing())]
         smooth = sitk.DiscreteGaussian(smooth, [max(one, 1e-12) for one in variances_mm2])
+    # ITK's spline reads beyond an axis of two voxels.
+    interpolator = sitk.sitkLinear if 2 in image.GetSize() else sitk.sitkBSpline
     moved = sitk.Resample(
-        smooth, grid.size, sitk.Transform(), sitk.sitkBSpline, grid.origin, grid.spacing, grid.direction, low
+        smooth, grid.size, sitk.Transform(), interpolator, grid.origin, grid.spacing, grid.direction, low
     )
     result = np.clip(sitk.GetArrayViewFromImage(moved), np.float32(low), np.float32(high))
     if kind.kind != "f":

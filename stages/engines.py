@@ -118,6 +118,8 @@ class Engines:
         exported = read_exported(path)
         description = exported.description
         engine = self._engine_of(path)
+        if self._options.precision == "bf16" and engine != ENGINES[0]:
+            raise InputError("--precision", f"bf16 needs {ENGINES[0]}: {engine} computes in 32 bits", "leave it out")
         threads = self._options.threads or network_threads(ALONE)
         use_image_threads(threads)
         run = open_graph(exported, engine, threads, self._options.precision)

@@ -52,6 +52,17 @@ def written(folder, images) -> SourceCase:
     return SourceCase("a", next(iter(files.values())).path, None, channels=files)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_slices_are_interpolated_between_their_own_values(count):
+    values = np.repeat(np.float32([0, 100][:count]), 48).reshape(count, 6, 8)
+    image = image_of(values, (1.0, 1.0, 4.0))
+    grid = Grid((8, 6, 4 * count), (1.0, 1.0, 1.0), (0.0, 0.0, -1.5), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    columns = sitk.GetArrayFromImage(resample_onto(image, grid)).reshape(4 * count, -1)
+    assert np.ptp(columns, axis=1).max() < 1e-3
+    expected = np.interp((np.arange(4 * count) - 1.5) / 4, range(count), values[:, 0, 0])
+    np.testing.assert_allclose(columns[:, 0], expected, atol=0.01)
+
+
 @pytest.mark.parametrize("turned", DIRECTIONS)
 def test_a_channel_on_another_grid_is_resampled_by_physical_position(tmp_path, direction, turned):
     """Compare with the function of the physical point, away from the border of the second channel."""

@@ -300,6 +300,9 @@ def test_onnx_runtime_serves_where_there_is_no_openvino(student, kidneys, tmp_pa
 
 def test_a_missing_engine_is_told_in_one_line(student, save, call, kidneys, tmp_path, monkeypatch):
     command = ["predict", "-i", kidneys / "test", "-o", tmp_path / "out", "-w"]
+    monkeypatch.setattr("stages.engines.installed_engine", lambda: "onnxruntime")
+    with pytest.raises(InputError, match="--precision: bf16 needs openvino: onnxruntime computes in 32 bits"):
+        call(*command, student, "--precision", "bf16")
     monkeypatch.setattr("stages.engines.installed_engine", lambda: None)
     with pytest.raises(InputError, match="needs OpenVINO or ONNX Runtime, and neither is installed"):
         call(*command, student)
