@@ -139,7 +139,8 @@ def resample_onto(image: sitk.Image, grid: Grid) -> sitk.Image:
     """Resample intensities to a `grid` of any position and direction, such as that of another scan of the patient.
 
     As in `resample_image`, voxels that grow are blurred first, the interpolation is a cubic B-spline (linear where an
-    axis has two voxels), and the result is clipped to the range of the input. Beyond the image, it is the lowest value of the input: air, or background.
+    axis has two voxels), and the result is clipped to the range of the input. Beyond the image, it is the lowest value
+    of the input: air, or background.
 
     Args:
         image: in LPS orientation, as `grid` is.
