@@ -251,7 +251,8 @@ class EnsembleRun:
         self._trust.write()
         save, split = self._options.save, self._options.evaluate
         folders = {name: save / name / split for name in self._weights}
-        print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents)
+        weights = {member.experiment: member.sha256 for member in self._members}
+        print_mean_dice({"ensemble": self._folder} | folders, self._regions, self._contents, weights)
         print(f"report: {write_report(self._folder)}")
 
 

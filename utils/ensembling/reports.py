@@ -82,7 +82,10 @@ class EnsembleReports:
 
 
 def print_mean_dice(
-    folders: Mapping[str, Path], regions: Sequence[Region], contents: Mapping[str, dict[str, str]]
+    folders: Mapping[str, Path],
+    regions: Sequence[Region],
+    contents: Mapping[str, dict[str, str]],
+    weights: Mapping[str, str],
 ) -> None:
     """Print the mean Dice of the ensemble and of each member that testing_network.py measured on this split.
 
@@ -91,12 +94,15 @@ def print_mean_dice(
     Args:
         folders: of the results of each, by name.
         contents: of the cases that the ensemble is measured on, by name; what was measured on others is left out.
+        weights: SHA-256 of the weights of each member, by name; what others predicted is left out.
     """
     print(f"\n{'mean Dice':>12} " + " ".join(f"class {region.name:>6}" for region in regions))
     for name, folder in folders.items():
         record = RunRecord.read(folder)
         cases = record.cases if record else None  # which earlier versions did not record
         alike = cases is None or all(same_content(cases.get(case), contents[case]) for case in contents)
+        if name in weights and record and record.weights is not None:
+            alike = alike and list(record.weights.values()) == [weights[name]]
         rows = {case: some for case, some in read_metrics(folder).items() if case in contents} if alike else {}
         is_complete = rows.keys() == contents.keys()  # else the run was stopped
         summaries = [summarise_measure(rows, region.name, "dice") if is_complete else None for region in regions]
