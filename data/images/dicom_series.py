@@ -18,7 +18,7 @@ _LARGEST_SLANT = 1e-3  # of the stack against the slices' normal: mm aside for e
 _PIXELS = b"\xe0\x7f\x10\x00"  # tag of the pixel data, (7fe0,0010) in little-endian order
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _ROWS, _COLUMNS, _BITS = "0028|0010", "0028|0011", "0028|0100"
-_FRAMES, _THICKNESS = "0028|0008", "0018|0050"
+_THICKNESS = "0018|0050"
 _LARGEST_SHARE = 1e-3  # by which the voxels of two slices may differ
 
 
@@ -68,7 +68,7 @@ def read_series(folder: Path, files: tuple[Path, ...]) -> sitk.Image:
                 # Slices with their own rescaling (PET, MR) may differ in type, and take that of the first by default.
                 reader.SetOutputPixelType(sitk.sitkFloat64)
             image = reader.Execute()
-            if len(files) == image.GetDepth() == 1 and not headers[0].HasMetaDataKey(_FRAMES):
+            if len(files) == image.GetDepth() == 1:  # GDCM takes 1 mm
                 image.SetSpacing((*image.GetSpacing()[:2], _thickness(files[0], headers[0])))
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from base.errors import InputError
-from data.scan_files import ScanSource, find_scans
+from data.scan_files import ScanSource
 from stages.predictor import Predictor
 from stages.scan_options import PredictorOptions
 from stages.scan_record import ScanRecord
@@ -276,15 +276,6 @@ def test_a_run_that_was_killed_before_its_record_goes_on(call, tested, volume, t
     assert sorted(path.name for path in out.iterdir()) == [
         *("predictions.json", "scan_prediction.nii.gz", "volumes.csv")
     ]
-
-
-def test_a_case_folder_is_called_as_it_is_named_not_as_what_a_link_leads_to(tmp_path):
-    (tmp_path / "case").mkdir()
-    (tmp_path / "case" / "imaging.nii.gz").touch()
-    (tmp_path / "links").mkdir()
-    (tmp_path / "links" / "patient").symlink_to(tmp_path / "case")
-    for path in (tmp_path / "links" / "patient", tmp_path / "links"):
-        assert [scan.name for scan in find_scans([str(path)]).scans] == ["patient"]
 
 
 def test_a_scan_that_changes_after_it_was_read_is_predicted_again(call, tested, volume, tmp_path, monkeypatch):

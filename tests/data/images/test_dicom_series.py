@@ -56,8 +56,8 @@ def test_slices_of_one_type_keep_it(tmp_path):
 def test_a_single_slice_is_as_thick_as_it_says(tmp_path):
     image = read_series(tmp_path, (write_slice(tmp_path / "a.dcm", 0, 1),))
     assert image.GetSpacing() == (1.5, 1.5, 5)
-    for number, thickness in enumerate(("", "0")):
-        path = write_slice(tmp_path / f"{number}.dcm", 0, 1, **{"0018|0050": thickness})
+    for number, changes in enumerate(({"0018|0050": ""}, {"0018|0050": "0"}, {"0018|0050": "", "0028|0008": "1"})):
+        path = write_slice(tmp_path / f"{number}.dcm", 0, 1, **changes)
         with pytest.raises(InputError, match="a single slice that does not say how thick it is"):
             read_series(tmp_path, (path,))
 
