@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from base.errors import InputError, one_line
 from base.folder_lock import locked
-from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path, remove_maps
+from base.run_files import UNCERTAINTY, map_path, overlay_path, prediction_path, probability_path
 from base.version import VERSION, versions
 from data.images.image_geometry import Placement
 from data.scan_files import ScanSource, absolute, find_scans
@@ -195,9 +195,10 @@ class ScanRun:
         """
         entry = self._record.scans.get(name)
         titles = {*self._predictor.classes.shown, *(entry.class_names if entry else ())}
-        for path in (prediction_path(self._folder, name), overlay_path(self._folder, name)):
+        paths = [prediction_path(self._folder, name), overlay_path(self._folder, name)]
+        paths.append(map_path(self._folder, name, UNCERTAINTY))
+        for path in [*paths, *(probability_path(self._folder, name, title) for title in titles)]:
             path.unlink(missing_ok=True)
-        remove_maps(self._folder, name, titles)
         if entry:
             self._record.remove(name)
 

@@ -272,9 +272,10 @@ def test_a_run_that_was_killed_before_its_record_goes_on(call, tested, volume, t
         with pytest.raises(KeyboardInterrupt):
             call(*words, "--save-probabilities")
     assert (out / "scan_probability_1.nii.gz").is_file()
+    (out / "scan_entropy.nii.gz").write_text("of the user: predict.py writes none")
     assert "1 predicted, 0 done before" in call(*words)
     assert sorted(path.name for path in out.iterdir()) == [
-        *("predictions.json", "scan_prediction.nii.gz", "volumes.csv")
+        *("predictions.json", "scan_entropy.nii.gz", "scan_prediction.nii.gz", "volumes.csv")
     ]
 
 
